@@ -1,0 +1,347 @@
+"""The manifest: everything the partners of a project agree to, as one signed document.
+
+- Unknown settings are errors, never ignored.
+- `Manifest.canonical` fills in every default, so what is signed is explicit and a later change
+  of a default cannot change the meaning of a signature.
+- A manifest is immutable; a change is a new version with a new fingerprint.
+
+    manifest = parse_manifest(Path("manifest.json").read_bytes())
+    manifest.fingerprint
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from datetime import date
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+
+from linkage.agreement.canonical import canonical, fingerprint
+from linkage.agreement.fields import FieldType, IdentifierField, MatchKey, Name, Strict
+from linkage.errors import ManifestError
+
+MAX_MANIFEST_BYTES = 1 << 20
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Saul(Strict):
+    """Keyed SimHash with XOR amplification; the default scheme.
+
+    Attributes:
+        bits: length of one encoding.
+        hashes: majorities XORed into one bit (h); more hides more and matches less.
+    """
+
+    name: Literal["saul-v1"]
+    bits: Literal[1024, 2048, 4096] = 2048
+    hashes: Annotated[int, Field(ge=2, le=6)] = 3
+
+
+class Clk(Strict):
+    """Keyed Bloom filters (cryptographic long-term keys), for interoperability only.
+
+    Attributes:
+        bits: length of one filter.
+        hashes: bits set per token.
+        risk_acknowledged: the partners know that published attacks re-identify such
+            encodings (ACSAC 2024); without it the manifest is refused.
+    """
+
+    name: Literal["clk-v1"]
+    bits: Literal[512, 1024, 2048, 4096] = 1024
+    hashes: Annotated[int, Field(ge=1, le=64)] = 10
+    risk_acknowledged: bool = False
+
+    @model_validator(mode="after")
+    def _acknowledged(self) -> Clk:
+        if not self.risk_acknowledged:
+            raise ValueError(
+                "clk-v1 can be re-identified by published attacks; set risk_acknowledged to "
+                "true to use it all the same, or use saul-v1"
+            )
+        return self
+
+
+Scheme = Annotated[Saul | Clk, Field(discriminator="name")]
+
+
+class Matching(Strict):
+    """How the hub matches.
+
+    Attributes:
+        quota: most promising rows of each other partner kept per row (q).
+        threshold: links below this match probability are never released; None leaves the
+            choice to the steward, starting from the hub's recommendation.
+    """
+
+    quota: Annotated[int, Field(ge=1, le=32)] = 4
+    threshold: Annotated[float, Field(ge=0.01, le=1.0)] | None = None
+
+
+class Transform(StrEnum):
+    """What happens to a content field before it leaves the agent."""
+
+    KEEP = "keep"
+    YEAR = "year"
+    MONTH = "month"
+    AGE_BAND = "age_band"
+    ZIP3 = "zip3"
+
+
+class ContentField(Strict):
+    """One content field a partner may send, and how it is coarsened first.
+
+    Attributes:
+        column: the partner's column; the field's own name where not given.
+        values: the only codes allowed with `keep`; None allows any short code, and refuses
+            free text.
+        reference: for `age_band`, the date (YYYY-MM-DD) at which age is counted.
+    """
+
+    name: Name
+    column: Column | None = None
+    transform: Annotated[Transform, Field(strict=False)] = Transform.KEEP
+    values: Annotated[tuple[Column, ...], Field(max_length=5000, strict=False)] | None = None
+    date_format: Annotated[str, StringConstraints(max_length=40)] = "%Y-%m-%d"
+    reference: Annotated[date, Field(strict=False)] | None = None
+    description: Annotated[str, StringConstraints(max_length=1000)] = ""
+
+    @model_validator(mode="after")
+    def _reference_given(self) -> ContentField:
+        if self.transform is Transform.AGE_BAND and self.reference is None:
+            raise ValueError("age_band needs a reference date")
+        return self
+
+
+class ContentTable(Strict):
+    """One table of content.
+
+    Attributes:
+        kind: which of the minimal models the rows follow.
+        record_id: column that joins the rows to the partner's identifier file; it never
+            leaves the agent. None means that the table is the identifier file itself.
+    """
+
+    name: Name
+    kind: Literal["person", "event", "service", "site", "measure"]
+    record_id: Column | None = None
+    fields: Annotated[tuple[ContentField, ...], Field(min_length=1, max_length=200, strict=False)]
+
+
+class Partner(Strict):
+    """An agency with a file.
+
+    Attributes:
+        unique: the file holds each person once; links to it are one to one.
+        record_id: column naming a record inside the agency; never encoded or sent.
+        columns: the file's column for a field, where it has another name.
+        date_formats: strptime formats tried in order for a date field.
+        missing: cells that mean "not known", beside empty ones; compared without case.
+        content: what it contributes after the release.
+    """
+
+    name: Name
+    title: Annotated[str, StringConstraints(max_length=200)] = ""
+    unique: bool = True
+    record_id: Column | None = None
+    columns: dict[Name, Column] = Field(default_factory=dict)
+    date_formats: dict[
+        Name, Annotated[tuple[str, ...], Field(min_length=1, max_length=10, strict=False)]
+    ] = Field(default_factory=dict)
+    missing: Annotated[tuple[str, ...], Field(max_length=50, strict=False)] = ()
+    content: Annotated[tuple[ContentTable, ...], Field(max_length=20, strict=False)] = ()
+
+    def column_of(self, field: str) -> str:
+        """The file's column that holds a field."""
+        return self.columns.get(field, field)
+
+
+class Recipient(Strict):
+    """Who may receive what comes out.
+
+    Attributes:
+        role: `assembler` opens parcels and makes the extract; `evaluator` reads it.
+    """
+
+    name: Name
+    title: Annotated[str, StringConstraints(max_length=200)] = ""
+    role: Literal["assembler", "evaluator"]
+
+
+class Manifest(Strict):
+    """A project's agreement. See the module's text for the invariants."""
+
+    linkage: Literal["manifest/1"]
+    project: Name
+    version: Annotated[int, Field(ge=1, le=10_000)] = 1
+    title: Text
+    purpose: Text
+    legal_basis: Text
+    expires: Annotated[date, Field(strict=False)]
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = 365
+    partners: Annotated[tuple[Partner, ...], Field(min_length=2, max_length=64, strict=False)]
+    recipients: Annotated[tuple[Recipient, ...], Field(min_length=1, max_length=16, strict=False)]
+    fields: Annotated[tuple[IdentifierField, ...], Field(min_length=1, max_length=40, strict=False)]
+    match_keys: Annotated[tuple[MatchKey, ...], Field(min_length=1, max_length=16, strict=False)]
+    scheme: Scheme
+    matching: Matching = Field(default_factory=Matching)
+    max_rows: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000
+
+    @cached_property
+    def canonical(self) -> bytes:
+        """RFC 8785 bytes with every default filled in: what is signed."""
+        return canonical(self.model_dump(mode="json"))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of `canonical`, 64 hex digits."""
+        return fingerprint(self.canonical)
+
+    @property
+    def partner_names(self) -> tuple[str, ...]:
+        return tuple(partner.name for partner in self.partners)
+
+    @property
+    def originator(self) -> str:
+        """The partner that makes the project secret: the first one named."""
+        return self.partners[0].name
+
+    @property
+    def assembler(self) -> str:
+        """The one recipient that opens parcels."""
+        return next(r.name for r in self.recipients if r.role == "assembler")
+
+    def partner(self, name: str) -> Partner:
+        """The partner of that name.
+
+        Raises:
+            ManifestError: there is none.
+        """
+        for partner in self.partners:
+            if partner.name == name:
+                return partner
+        raise ManifestError(
+            f"the manifest of project {self.project!r} has no partner {name!r}",
+            remedy=f"Its partners are {', '.join(self.partner_names)}",
+        )
+
+    def field(self, name: str) -> IdentifierField:
+        return next(field for field in self.fields if field.name == name)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        _distinct("partners", [p.name for p in self.partners])
+        _distinct("recipients", [r.name for r in self.recipients])
+        _distinct("parties", [*self.partner_names, *(r.name for r in self.recipients)])
+        _distinct("fields", [f.name for f in self.fields])
+        _distinct("match_keys", [k.name for k in self.match_keys])
+        if sum(r.role == "assembler" for r in self.recipients) != 1:
+            raise ValueError("recipients: exactly one must have the role assembler")
+        known = {f.name for f in self.fields}
+        for key in self.match_keys:
+            _distinct(f"match key {key.name!r}: fields", list(key.fields))
+            _subset(f"match key {key.name!r}: fields", key.fields, known)
+            _subset(f"match key {key.name!r}: weights", key.weights, set(key.fields))
+        for partner in self.partners:
+            self._check_partner(partner, known)
+        return self
+
+    def _check_partner(self, partner: Partner, known: set[str]) -> None:
+        where = f"partner {partner.name!r}"
+        _subset(f"{where}: columns", partner.columns, known)
+        dates = {f.name for f in self.fields if f.type is FieldType.DATE_OF_BIRTH}
+        _subset(f"{where}: date_formats", partner.date_formats, dates)
+        _distinct(f"{where}: content tables", [t.name for t in partner.content])
+        for table in partner.content:
+            _distinct(f"{where}: table {table.name!r}", [f.name for f in table.fields])
+            if table.record_id is not None and partner.record_id is None:
+                raise ValueError(
+                    f"{where}: table {table.name!r} joins by record_id, but the partner has none"
+                )
+
+
+def _distinct(what: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{what}: {', '.join(map(repr, twice))} stands more than once")
+
+
+def _subset(what: str, names: Any, known: set[str]) -> None:
+    missing = sorted(set(names) - known)
+    if missing:
+        raise ValueError(
+            f"{what}: {', '.join(map(repr, missing))} is not a declared field"
+            f" (declared: {', '.join(sorted(known))})"
+        )
+
+
+def parse_manifest(data: bytes, *, source: str = "manifest") -> Manifest:
+    """Read a manifest from JSON.
+
+    Args:
+        data: UTF-8 JSON, at most 1 MiB.
+        source: how messages name it.
+
+    Raises:
+        ManifestError: not JSON, a duplicate or unknown setting, or a wrong value; names every
+            place and what to do.
+    """
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise ManifestError(f"{source} is larger than {MAX_MANIFEST_BYTES} bytes")
+    try:
+        document = json.loads(data, object_pairs_hook=_no_duplicates)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ManifestError(f"{source} is not valid JSON: {error}") from None
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as error:
+        raise ManifestError(_explain(source, error)) from None
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ManifestError(f"setting {name!r} is given twice in one object")
+        found[name] = value
+    return found
+
+
+_SETTINGS = sorted(
+    {
+        name
+        for model in (
+            Manifest,
+            Partner,
+            Recipient,
+            IdentifierField,
+            MatchKey,
+            Saul,
+            Clk,
+            Matching,
+            ContentTable,
+            ContentField,
+        )
+        for name in model.model_fields
+    }
+)
+
+
+def _explain(source: str, error: ValidationError) -> str:
+    lines = []
+    for item in error.errors(include_url=False, include_input=False):
+        place = ".".join(str(part) for part in item["loc"]) or "manifest"
+        if item["type"] == "extra_forbidden":
+            setting = str(item["loc"][-1])
+            close = difflib.get_close_matches(setting, _SETTINGS, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else "; remove it"
+            lines.append(f"{source}: {place}: unknown setting{hint}")
+        else:
+            lines.append(f"{source}: {place}: {item['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)

@@ -1,0 +1,192 @@
+"""The encoding matrix: what encoders write and matchers read.
+
+One upload is one contiguous run of bytes, so that it can be hashed, streamed, resumed and
+memory-mapped as it is:
+
+    header     64-byte aligned: magic, then the layout as canonical JSON, padded with spaces
+    handles    rows x 16 bytes, one random row handle each
+    presence   match keys x ceil(rows / 8) bytes, bit `row % 8` of byte `row // 8`
+    words      match keys x rows x (bits / 64) little-endian uint64
+
+- The layout alone fixes the total size: a receiver knows it before the first byte arrives.
+- A row without an encoding for a match key has presence bit 0 and all-zero words.
+- The layout carries scheme and manifest fingerprint; a reader refuses another's matrix.
+
+    layout = EncodingLayout("saul-v1", 2048, ("name_dob",), 5000, fingerprint)
+    data = np.memmap(path, np.uint8, "r")
+    matrix = EncodingMatrix.from_buffer(data, layout)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linkage.errors import InvalidRequestError
+
+MAGIC = b"LINKAGE-ENCODINGS-1\n"
+ALIGNMENT = 64
+HANDLE_BYTES = 16
+
+Bytes = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
+Bools = npt.NDArray[np.bool_]
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+@dataclass(frozen=True)
+class EncodingLayout:
+    """What an encoding matrix is made of; fixes every offset.
+
+    Attributes:
+        scheme: name of the encoding scheme, for example `saul-v1`.
+        bits: bits of one encoding, a multiple of 64.
+        match_keys: names, in the manifest's order.
+        rows: number of rows.
+        fingerprint: SHA-256 of the manifest, 64 hex digits.
+    """
+
+    scheme: str
+    bits: int
+    match_keys: tuple[str, ...]
+    rows: int
+    fingerprint: str
+
+    @property
+    def words_per_row(self) -> int:
+        return self.bits // 64
+
+    @property
+    def header(self) -> bytes:
+        fields = {
+            "bits": self.bits,
+            "fingerprint": self.fingerprint,
+            "match_keys": list(self.match_keys),
+            "rows": self.rows,
+            "scheme": self.scheme,
+        }
+        raw = MAGIC + json.dumps(fields, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        return raw.ljust(_aligned(len(raw)), b" ")
+
+    @property
+    def handles_offset(self) -> int:
+        return len(self.header)
+
+    @property
+    def presence_offset(self) -> int:
+        return self.handles_offset + _aligned(self.rows * HANDLE_BYTES)
+
+    @property
+    def presence_bytes(self) -> int:
+        """Bytes of one match key's presence bits."""
+        return -(-self.rows // 8)
+
+    @property
+    def words_offset(self) -> int:
+        return self.presence_offset + _aligned(len(self.match_keys) * self.presence_bytes)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole matrix."""
+        return self.words_offset + len(self.match_keys) * self.rows * self.bits // 8
+
+
+@dataclass(frozen=True)
+class EncodingMatrix:
+    """The encodings of one upload.
+
+    Attributes:
+        layout: shapes and provenance.
+        handles: (rows, 16) uint8, one random row handle each.
+        presence: (match keys, rows) bool.
+        words: (match keys, rows, bits / 64) uint64, little-endian on every platform.
+    """
+
+    layout: EncodingLayout
+    handles: Bytes
+    presence: Bools
+    words: Words
+
+    @classmethod
+    def from_buffer(cls, data: Bytes, layout: EncodingLayout) -> EncodingMatrix:
+        """View `data` (1-d uint8, for example a memory map) as a matrix without copying words.
+
+        Raises:
+            InvalidRequestError: size or header are not those of `layout`.
+        """
+        if data.shape != (layout.size,):
+            raise InvalidRequestError(
+                f"the upload holds {data.size} bytes where its layout needs {layout.size}"
+            )
+        if data[: layout.handles_offset].tobytes() != layout.header:
+            raise InvalidRequestError("the upload's header is not the one that was signed")
+        keys, rows = len(layout.match_keys), layout.rows
+        start = layout.handles_offset
+        handles = data[start : start + rows * HANDLE_BYTES].reshape(rows, HANDLE_BYTES)
+        start = layout.presence_offset
+        packed = data[start : start + keys * layout.presence_bytes]
+        presence = np.unpackbits(
+            packed.reshape(keys, layout.presence_bytes), axis=1, count=rows, bitorder="little"
+        ).astype(np.bool_)
+        words = data[layout.words_offset :].view("<u8").reshape(keys, rows, layout.words_per_row)
+        return cls(layout, handles, presence, words)
+
+    def sections(self) -> Iterator[bytes]:
+        """The matrix as bytes, section by section (match key by match key for the words)."""
+        layout = self.layout
+        yield layout.header
+        yield _padded(self.handles.tobytes())
+        yield _padded(np.packbits(self.presence, axis=1, bitorder="little").tobytes())
+        for words in self.words:
+            yield words.astype("<u8", copy=False).tobytes()
+
+    def validate(self, *, chunk_rows: int = 65_536) -> None:
+        """Refuse what no encoder of ours writes.
+
+        Checks that handles are distinct, that a row present for a match key is neither all
+        zeros nor all ones, that an absent one is all zeros, and that padding is zero.
+        Memory is O(rows + chunk_rows x words).
+
+        Raises:
+            InvalidRequestError: naming the match key, never a row's content.
+        """
+        handles = np.ascontiguousarray(self.handles).view(f"V{HANDLE_BYTES}").ravel()
+        if len(np.unique(handles)) != self.layout.rows:
+            raise InvalidRequestError("row handles are not distinct")
+        ones = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+        for name, present, words in zip(
+            self.layout.match_keys, self.presence, self.words, strict=True
+        ):
+            for start in range(0, self.layout.rows, chunk_rows):
+                block = words[start : start + chunk_rows]
+                here = present[start : start + chunk_rows]
+                empty = ~block.any(axis=1)
+                if bool((empty == here).any()):
+                    raise InvalidRequestError(
+                        f"match key {name!r}: presence bits disagree with the encodings"
+                    )
+                if bool((block == ones).all(axis=1).any()):
+                    raise InvalidRequestError(f"match key {name!r}: an encoding is all ones")
+
+
+def _padded(raw: bytes) -> bytes:
+    return raw.ljust(_aligned(len(raw)), b"\0")
+
+
+def layout_from_mapping(fields: dict[str, Any]) -> EncodingLayout:
+    """Build a layout from already validated fields (an upload header's)."""
+    return EncodingLayout(
+        scheme=str(fields["scheme"]),
+        bits=int(fields["bits"]),
+        match_keys=tuple(fields["match_keys"]),
+        rows=int(fields["rows"]),
+        fingerprint=str(fields["fingerprint"]),
+    )
