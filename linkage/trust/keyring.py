@@ -1,0 +1,154 @@
+"""A party's private keys, its project secrets, and the keys of others it has decided to trust.
+
+- Every file is readable by its owner alone; one that others may read is refused.
+- A project secret is filed under project, manifest fingerprint and epoch: it is never used for
+  anything else than what was signed.
+- Another party's keys are trusted only after a person compared their fingerprint; a key that
+  changed afterwards is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from linkage.agreement.canonical import canonical
+from linkage.errors import AlreadyExistsError, TrustError, UntrustedKeyError
+from linkage.files import private_directory, read_private, write_atomic
+from linkage.trust.opening import PRIVATE_KEY_BYTES, SealingKey
+from linkage.trust.signing import grouped, key_fingerprint
+
+SECRET_BYTES = 32
+
+
+class Keyring:
+    """The keys in one directory.
+
+    Args:
+        directory: made by `create`; holds `signing.key`, `sealing.key`, `trusted.json` and one
+            file per project secret.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    @classmethod
+    def create(cls, directory: Path) -> Keyring:
+        """Make new keys.
+
+        Raises:
+            AlreadyExistsError: there are keys already; they are never overwritten.
+        """
+        if (directory / "signing.key").exists():
+            raise AlreadyExistsError(
+                f"{directory} holds keys already", remedy="Use another home, or keep these keys"
+            )
+        private_directory(directory)
+        write_atomic(directory / "sealing.key", SealingKey.generate().raw)
+        write_atomic(directory / "signing.key", Ed25519PrivateKey.generate().private_bytes_raw())
+        return cls(directory)
+
+    @property
+    def signing_key(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self._read("signing.key", 32))
+
+    @property
+    def sealing_key(self) -> SealingKey:
+        return SealingKey(self._read("sealing.key", PRIVATE_KEY_BYTES))
+
+    @property
+    def signing_public(self) -> bytes:
+        return self.signing_key.public_key().public_bytes_raw()
+
+    @property
+    def fingerprint(self) -> str:
+        """What others compare before they trust this party."""
+        return key_fingerprint(self.signing_public, self.sealing_key.public)
+
+    def secret(self, project: str, fingerprint: str, epoch: int) -> bytes | None:
+        """The project secret, or None while this party has none."""
+        name = _secret_name(project, fingerprint, epoch)
+        return self._read(name, SECRET_BYTES) if (self._directory / name).exists() else None
+
+    def save_secret(self, project: str, fingerprint: str, epoch: int, secret: bytes) -> None:
+        """Keep a secret; one that is there already must be the same.
+
+        Raises:
+            TrustError: another secret is filed under the same project, manifest and epoch.
+        """
+        if len(secret) != SECRET_BYTES:
+            raise TrustError(f"a project secret has {SECRET_BYTES} bytes")
+        known = self.secret(project, fingerprint, epoch)
+        if known is None:
+            write_atomic(self._directory / _secret_name(project, fingerprint, epoch), secret)
+        elif not secrets.compare_digest(known, secret):
+            raise TrustError("another project secret is already kept for this manifest and epoch")
+
+    def trust(self, name: str, fingerprint: str) -> None:
+        """Pin another party's keys by a fingerprint that a person compared.
+
+        Raises:
+            TrustError: the fingerprint is malformed.
+        """
+        digest = "".join(fingerprint.split()).lower()
+        if len(digest) != 64 or any(c not in "0123456789abcdef" for c in digest):
+            raise TrustError("a fingerprint has 64 hexadecimal digits")
+        write_atomic(self._directory / "trusted.json", canonical({**self.trusted, name: digest}))
+
+    @property
+    def trusted(self) -> dict[str, str]:
+        """Fingerprint by party."""
+        path = self._directory / "trusted.json"
+        return dict(json.loads(read_private(path))) if path.exists() else {}
+
+    def require_trusted(self, name: str, signing_key: bytes, sealing_key: bytes) -> None:
+        """Check keys that the hub says are a party's against the pinned fingerprint.
+
+        Raises:
+            UntrustedKeyError: never pinned, or not the pinned ones.
+        """
+        pinned = self.trusted.get(name)
+        shown = key_fingerprint(signing_key, sealing_key)
+        if pinned is None:
+            raise UntrustedKeyError(
+                f"the keys of {name!r} are not trusted yet",
+                remedy=(
+                    f"Ask {name!r} by telephone for its fingerprint, compare it with "
+                    f"{grouped(shown)}, then run: linkage agent trust {name} FINGERPRINT"
+                ),
+            )
+        if pinned != shown:
+            raise UntrustedKeyError(
+                f"the hub shows keys of {name!r} that differ from those you trusted",
+                remedy=f"Do not go on; ask {name!r} whether it made new keys",
+            )
+
+    def _read(self, name: str, size: int) -> bytes:
+        data = read_private(self._directory / name)
+        if len(data) != size:
+            raise TrustError(f"{self._directory / name} is damaged: {size} bytes expected")
+        return data
+
+
+def new_secret() -> bytes:
+    return secrets.token_bytes(SECRET_BYTES)
+
+
+def key_check(secret: bytes, project: str, fingerprint: str, epoch: int) -> str:
+    """A value equal for all who hold the same secret, from which it cannot be found.
+
+    HKDF-SHA256 (RFC 5869), 16 bytes as hex, under an `info` of its own.
+    """
+    info = b"linkage/v1 key check\0" + canonical(
+        {"epoch": epoch, "fingerprint": fingerprint, "project": project}
+    )
+    return HKDF(hashes.SHA256(), 16, salt=None, info=info).derive(secret).hex()
+
+
+def _secret_name(project: str, fingerprint: str, epoch: int) -> str:
+    return f"secret-{project}-{fingerprint}-{epoch}.key"
