@@ -1,0 +1,265 @@
+"""Join the partners' parcels under study ids, and say what every column is.
+
+- Content rows come in under per-source index ids and go out under study ids that are theirs
+  alone; index ids do not reach the output.
+- Rows are ordered by study id and then by their own cells: neither the order of a partner's
+  file nor that of its index ids can be read off.
+- A parcel that the agreed transforms cannot have made, or that names an index id the release
+  does not know, stops the assembly.
+
+    assembled = assemble(manifest, tables, study_ids)
+    assembled.tables["hospital_visits"]     # study_id, then the agreed fields
+    assembled.people                        # study_id, in_<partner> ..., n_partners
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from linkage.agreement import ContentTable, Manifest, Partner, Transform
+from linkage.errors import InvalidRequestError, ManifestError, NotReadyError
+from linkage.release.deidentify import (
+    BAND_YEARS,
+    INDEX_ID,
+    STUDY_ID,
+    check_deidentified,
+    output_type,
+    sort_rows,
+)
+from linkage.release.pseudonyms import ID_BYTES, to_hex
+
+PEOPLE = "people"
+
+# 16-byte ids as fixed-width byte strings: they sort, and compare, byte by byte.
+Ids = npt.NDArray[np.bytes_]
+_ID = np.dtype("S16")
+Places = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """What an extract is made of.
+
+    Attributes:
+        people: one row per study id: `study_id`, `in_<partner>` for each, `n_partners`.
+        tables: content tables by name, `<partner>_<table>`; `study_id` first.
+    """
+
+    people: pa.Table
+    tables: dict[str, pa.Table]
+
+    @property
+    def named(self) -> dict[str, pa.Table]:
+        """Every table by name, `people` among them, in order of name."""
+        return dict(sorted({**self.tables, PEOPLE: self.people}.items()))
+
+
+def assemble(
+    manifest: Manifest,
+    tables: Mapping[tuple[str, str], pa.Table],
+    study_ids: Mapping[str, Mapping[bytes, bytes]],
+) -> Assembled:
+    """Join parcels through the one-time map.
+
+    Args:
+        tables: by (partner, content table); `index_id` first, then the agreed fields.
+        study_ids: per partner, index id → study id, both 16 bytes; every row of the
+            partner's upload, linked or not.
+
+    Raises:
+        NotReadyError: a parcel the manifest provides for is not there.
+        InvalidRequestError: a parcel or the map is not what the release allows.
+        ManifestError: two content tables would have the same name.
+    """
+    names = table_names(manifest)
+    _require_parcels(manifest, names, tables)
+    maps = {p.name: _IdMap.of(p, study_ids) for p in manifest.partners}
+    studies = np.unique(np.concatenate([ids.study for ids in maps.values()]))
+    texts = pa.array(to_hex(studies.view(np.uint8).reshape(-1, ID_BYTES)), pa.string())
+    numbers = {name: np.searchsorted(studies, ids.study) for name, ids in maps.items()}
+    joined = {}
+    for (owner, table), name in names.items():
+        content = _content(manifest.partner(owner), table)
+        places = _join(owner, content, tables[owner, table], maps[owner])
+        people = texts.take(pa.array(numbers[owner][places]))
+        fields = tables[owner, table].drop_columns([INDEX_ID])
+        joined[name] = _plain(fields.add_column(0, pa.field(STUDY_ID, pa.string()), people))
+    return Assembled(_people(manifest, texts, numbers), dict(sorted(joined.items())))
+
+
+def table_names(manifest: Manifest) -> dict[tuple[str, str], str]:
+    """The extract's name of each content table, by (partner, table).
+
+    Raises:
+        ManifestError: two tables would have the same name.
+    """
+    names: dict[tuple[str, str], str] = {}
+    for partner, table in _contents(manifest):
+        name = f"{partner.name}_{table.name}"
+        if name in names.values():
+            raise ManifestError(f"two content tables would both be called {name!r}")
+        names[partner.name, table.name] = name
+    return names
+
+
+def dictionary(manifest: Manifest) -> dict[str, Any]:
+    """The data dictionary: one entry per column of the extract, as plain JSON values."""
+    names = table_names(manifest)
+    columns = [
+        _entry(PEOPLE, STUDY_ID, "string", "A person, as far as linkage can tell; random"),
+        *(
+            _entry(PEOPLE, f"in_{name}", "bool", f"Whether {name} holds a record of the person")
+            for name in manifest.partner_names
+        ),
+        _entry(PEOPLE, "n_partners", "int16", "How many partners hold a record of the person"),
+    ]
+    for partner, table in _contents(manifest):
+        name = names[partner.name, table.name]
+        source = {"partner": partner.name, "kind": table.kind}
+        columns.append(_entry(name, STUDY_ID, "string", "The person in `people`", **source))
+        for field in table.fields:
+            extra: dict[str, Any] = dict(source)
+            if field.values is not None:
+                extra["values"] = list(field.values)
+            if field.transform is Transform.AGE_BAND and field.reference:
+                extra["reference"] = field.reference.isoformat()
+                extra["band_years"] = BAND_YEARS
+            columns.append(
+                _entry(
+                    name,
+                    field.name,
+                    str(output_type(field)),
+                    field.description,
+                    transform=field.transform.value,
+                    **extra,
+                )
+            )
+    return {
+        "linkage": "dictionary/1",
+        "project": manifest.project,
+        "manifest": manifest.fingerprint,
+        "columns": columns,
+    }
+
+
+def _entry(table: str, column: str, dtype: str, description: str, **more: Any) -> dict[str, Any]:
+    return {
+        "table": table,
+        "column": column,
+        "type": dtype,
+        "description": description,
+        "transform": None,
+        "partner": None,
+        "kind": None,
+        **more,
+    }
+
+
+def _contents(manifest: Manifest) -> Iterator[tuple[Partner, ContentTable]]:
+    for partner in manifest.partners:
+        for table in partner.content:
+            yield partner, table
+
+
+def _content(partner: Partner, name: str) -> ContentTable:
+    return next(table for table in partner.content if table.name == name)
+
+
+def _require_parcels(
+    manifest: Manifest,
+    names: Mapping[tuple[str, str], str],
+    tables: Mapping[tuple[str, str], pa.Table],
+) -> None:
+    unknown = sorted(set(tables) - set(names))
+    if unknown:
+        owner, table = unknown[0]
+        raise InvalidRequestError(
+            f"the manifest of project {manifest.project!r} has no table {table!r} of {owner!r}"
+        )
+    waiting = [f"{table!r} of {owner!r}" for owner, table in names if (owner, table) not in tables]
+    if waiting:
+        raise NotReadyError(f"parcels not there yet: {', '.join(waiting)}")
+
+
+@dataclass(frozen=True)
+class _IdMap:
+    """One partner's map, in the order of `index`."""
+
+    index: Ids
+    study: Ids
+
+    @classmethod
+    def of(cls, partner: Partner, study_ids: Mapping[str, Mapping[bytes, bytes]]) -> _IdMap:
+        source = f"the study ids of {partner.name!r}"
+        if partner.name not in study_ids:
+            raise InvalidRequestError(f"{source} are missing")
+        ids = study_ids[partner.name]
+        index, study = _ids(source, ids.keys()), _ids(source, ids.values())
+        if partner.unique and len(np.unique(study)) != len(study):
+            raise InvalidRequestError(
+                f"{source}: a person stands there twice, though the partner's file was agreed"
+                " to hold each person once"
+            )
+        order = np.argsort(index)
+        return cls(index[order], study[order])
+
+
+def _ids(source: str, values: Iterable[bytes]) -> Ids:
+    found = list(values)
+    if any(len(value) != ID_BYTES for value in found):
+        raise InvalidRequestError(f"{source}: an id is not {ID_BYTES} bytes long")
+    return np.frombuffer(b"".join(found), _ID)
+
+
+def _column_ids(column: pa.ChunkedArray) -> Ids:
+    chunk = column.combine_chunks()
+    whole = np.frombuffer(chunk.buffers()[1] or b"", _ID)
+    ids: Ids = whole[chunk.offset : chunk.offset + len(chunk)]
+    return ids
+
+
+def _join(owner: str, content: ContentTable, parcel: pa.Table, ids: _IdMap) -> Places:
+    """For each row of a parcel, the place of its index id in the partner's map."""
+    source = f"table {content.name!r} of {owner!r}"
+    check_deidentified(content, parcel, source=source)
+    wanted = _column_ids(parcel[INDEX_ID])
+    if not len(ids.index):
+        places, known = np.zeros(len(wanted), np.intp), np.zeros(len(wanted), np.bool_)
+    else:
+        places = np.minimum(np.searchsorted(ids.index, wanted), len(ids.index) - 1)
+        known = ids.index[places] == wanted
+    if not known.all():
+        raise InvalidRequestError(
+            f"{source}: {int((~known).sum())} of {len(wanted)} rows bear an index id that the"
+            " release does not know"
+        )
+    once = content.kind == "person" or content.record_id is None
+    repeated = len(places) - len(np.unique(places))
+    if once and repeated:
+        raise InvalidRequestError(
+            f"{source}: {repeated} rows repeat an index id, where each may stand once"
+        )
+    return places
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Sorted, in one chunk per column, without a partner's own schema metadata."""
+    return sort_rows(table.replace_schema_metadata(None)).combine_chunks()
+
+
+def _people(manifest: Manifest, texts: pa.Array, numbers: Mapping[str, Places]) -> pa.Table:
+    columns: dict[str, Any] = {STUDY_ID: texts}
+    count = np.zeros(len(texts), np.int16)
+    for name in manifest.partner_names:
+        here = np.zeros(len(texts), np.bool_)
+        here[numbers[name]] = True
+        columns[f"in_{name}"] = pa.array(here)
+        count += here
+    columns["n_partners"] = pa.array(count)
+    return pa.table(columns)
