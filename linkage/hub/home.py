@@ -1,0 +1,146 @@
+"""The hub's directory: settings, certificate authority, database, blobs.
+
+hub.json         name, address, hosts, database and blob locations
+authority.pem    the authority's certificate; authority.key its key, for this machine only
+hub.db, jobs.db  SQLite, unless the settings name another database
+blobs/ staging/  finished uploads and results; uploads under way
+steward/         the first steward's identity
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from linkage.agreement.canonical import canonical
+from linkage.agreement.fields import Name, Strict
+from linkage.errors import AlreadyExistsError, InputError, NotFoundError
+from linkage.files import private_directory, read_private, write_atomic
+from linkage.hub.keys import CERTIFICATE_LIFETIME, certificate_chain, register
+from linkage.rpc.party import Party, tls_key
+from linkage.store.blobs import Blobs
+from linkage.store.sql import Database
+from linkage.trust.identity import (
+    Authority,
+    PartyId,
+    Role,
+    issue_party,
+    load_authority,
+    make_authority,
+    make_request,
+)
+
+
+class Settings(Strict):
+    """What `hub.json` holds.
+
+    Attributes:
+        address: `host:port` to listen on, and what invitations name.
+        hosts: names and addresses the hub's certificate is valid for.
+        database, jobs, blobs: URLs; empty for SQLite and local disk below the home.
+            `LINKAGE_DATABASE_URL` and `LINKAGE_BLOBS_URL` in the environment take precedence,
+            so that a password need not stand in a file.
+    """
+
+    name: Name
+    address: str
+    hosts: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    database: str = ""
+    jobs: str = ""
+    blobs: str = ""
+
+
+@dataclass(frozen=True, repr=False)
+class HubHome:
+    """An initialised hub directory."""
+
+    path: Path
+    settings: Settings
+    authority: Authority
+
+    @classmethod
+    def load(cls, path: Path) -> HubHome:
+        """Raises NotFoundError unless `path` holds a hub."""
+        try:
+            settings = Settings.model_validate_json((path / "hub.json").read_bytes())
+        except FileNotFoundError:
+            raise NotFoundError(
+                f"{path} holds no hub", remedy=f"Run: linkage hub init --home {path}"
+            ) from None
+        except ValidationError as error:
+            places = ", ".join(".".join(map(str, e["loc"])) for e in error.errors())
+            raise InputError(f"{path / 'hub.json'} is invalid at: {places}") from None
+        authority = load_authority(
+            (path / "authority.pem").read_bytes(), read_private(path / "authority.key")
+        )
+        return cls(path, settings, authority)
+
+    @property
+    def jobs_url(self) -> str:
+        return self.settings.jobs or f"sqlite:///{self.path / 'jobs.db'}"
+
+    def database(self) -> Database:
+        url = os.environ.get("LINKAGE_DATABASE_URL") or self.settings.database
+        return Database(url or f"sqlite:///{self.path / 'hub.db'}")
+
+    def blobs(self) -> Blobs:
+        url = os.environ.get("LINKAGE_BLOBS_URL") or self.settings.blobs
+        return Blobs(url or f"file://{self.path / 'blobs'}", cache=self.path / "cache")
+
+
+def initialise(path: Path, *, name: str, address: str, hosts: Sequence[str]) -> HubHome:
+    """Make a hub directory, its authority, its database and the first steward.
+
+    Raises:
+        AlreadyExistsError: there is a hub already; it is never overwritten.
+        InputError: a setting is malformed.
+    """
+    if (path / "hub.json").exists():
+        raise AlreadyExistsError(f"{path} holds a hub already")
+    try:
+        settings = Settings(name=name, address=address, hosts=tuple(hosts))
+    except ValidationError as error:
+        places = ", ".join(".".join(map(str, e["loc"])) for e in error.errors())
+        raise InputError(
+            f"invalid hub setting: {places}",
+            remedy="A name is lower-case letters, digits, - and _, starting with a letter",
+        ) from None
+    path = private_directory(path.absolute())
+    authority = make_authority(name)
+    write_atomic(path / "authority.key", authority.key_pem)
+    write_atomic(path / "authority.pem", authority.certificate_pem)
+    database = Database(f"sqlite:///{path / 'hub.db'}")
+    database.migrate()
+    _make_steward(path / "steward", settings, authority, database)
+    database.close()
+    (path / "hub.db").chmod(0o600)
+    fields = json.loads(settings.model_dump_json())
+    write_atomic(path / "hub.json", canonical(fields))
+    return HubHome.load(path)
+
+
+def _make_steward(home: Path, settings: Settings, authority: Authority, database: Database) -> None:
+    steward = PartyId(settings.name, Role.STEWARD, "steward")
+    leaf = issue_party(
+        authority,
+        make_request(tls_key(home), steward.name),
+        steward,
+        lifetime=timedelta(seconds=CERTIFICATE_LIFETIME.total_seconds()),
+    )
+    with database.transaction() as connection:
+        register(connection, steward, signing_key=b"", sealing_key=b"")
+    Party.save(
+        home,
+        name=steward.name,
+        role=Role.STEWARD,
+        address=settings.address,
+        authority=authority.certificate_pem,
+        chain=certificate_chain(leaf),
+    )

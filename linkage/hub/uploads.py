@@ -1,0 +1,287 @@
+"""Uploads: announced by a signed header, streamed from any offset, checked, receipted.
+
+- Nothing is accepted that the signed manifest does not cover.
+- Bytes go to a staging file as they come; what the disk holds is the committed size, so a broken
+  stream, or a killed hub, costs only what was still on its way.
+- An upload becomes visible to runs once its digest and content have been checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from linkage.agreement.canonical import fingerprint
+from linkage.encodings import EncodingMatrix
+from linkage.errors import (
+    AlreadyExistsError,
+    DigestMismatchError,
+    InvalidRequestError,
+    LimitError,
+    NotFoundError,
+    NotReadyError,
+    StateError,
+)
+from linkage.files import private_directory
+from linkage.hub.projects import Project, Projects, require_epoch
+from linkage.store import tables
+from linkage.store.blobs import Blobs
+from linkage.store.sql import Database, Row, find, find_all, insert, now, update
+from linkage.trust.headers import EncodingsHeader, Header, ParcelHeader, parse_header
+from linkage.trust.identity import PartyId
+from linkage.trust.signing import verify
+
+MAX_PARCEL_BYTES = 8 << 30
+SYNC_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class UploadStatus:
+    """How far an upload is."""
+
+    id: str
+    finished: bool
+    committed_size: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Proof that an upload arrived whole; `received_at` in seconds since the epoch."""
+
+    id: str
+    header_fingerprint: str
+    digest: str
+    size: int
+    received_at: int
+
+
+class Uploads:
+    """The use cases around uploads."""
+
+    def __init__(self, database: Database, blobs: Blobs, staging: Path, projects: Projects) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._staging = private_directory(staging)
+        self._projects = projects
+        self._busy: set[str] = set()
+        self._guard = threading.Lock()
+
+    def create(self, caller: PartyId, raw: bytes, signature: bytes) -> UploadStatus:
+        """Announce an upload; the same header again finds the one begun.
+
+        An unfinished upload of the same partner and purpose is given up in its favour.
+
+        Raises:
+            InvalidRequestError: the header is malformed, another's, or expired.
+            AgreementError: the signed manifest does not cover it.
+            AlreadyExistsError: one for the same purpose is finished.
+        """
+        header = parse_header(raw)
+        with self._database.transaction() as connection:
+            project = self._projects.require(connection, header.project, caller)
+            self._check(connection, caller, project, header)
+            key = self._projects.signing_key(connection, caller.name)
+            verify(key, signature, raw, what="the upload's header", by=caller.name)
+            known = find(connection, tables.upload, header_fingerprint=fingerprint(raw))
+            if known is None:
+                known = self._begin(connection, header, raw, signature)
+        return self._status(known)
+
+    def status(self, caller: PartyId, upload: str) -> UploadStatus:
+        return self._status(self._own(caller, upload))
+
+    def write(self, caller: PartyId, upload: str, offset: int, chunks: Iterator[bytes]) -> int:
+        """Append bytes from `offset` on; returns the committed size.
+
+        Raises:
+            StateError: the offset is not the committed size, or somebody else is writing.
+            LimitError: more bytes than announced.
+        """
+        row = self._own(caller, upload)
+        if row["finished_at"] is not None:
+            return int(row["size"])
+        with self._exclusive(upload), self._path(upload).open("ab") as file:
+            committed = file.tell()
+            if offset != committed:
+                raise StateError(
+                    f"the upload stands at byte {committed}, not {offset}",
+                    remedy="Ask for its committed size and go on from there",
+                )
+            unsynced = 0
+            for chunk in chunks:
+                if committed + len(chunk) > row["size"]:
+                    raise LimitError("the upload is larger than its header says")
+                file.write(chunk)
+                committed += len(chunk)
+                unsynced += len(chunk)
+                if unsynced >= SYNC_BYTES:
+                    file.flush()
+                    os.fsync(file.fileno())
+                    unsynced = 0
+            return committed
+
+    def finish(self, caller: PartyId, upload: str) -> Receipt:
+        """Check an upload and take it over; repeating it gives the same receipt.
+
+        Raises:
+            NotReadyError: bytes are missing.
+            DigestMismatchError: they are not the announced ones; the upload starts over.
+            InvalidRequestError: the content is not what an encoder writes.
+        """
+        row = self._own(caller, upload)
+        with self._exclusive(upload):
+            if row["finished_at"] is None:
+                self._take_over(row)
+        with self._database.transaction() as connection:
+            row = find(connection, tables.upload, id=upload) or row
+        return Receipt(
+            upload,
+            row["header_fingerprint"],
+            parse_header(row["header"]).digest,
+            row["size"],
+            row["finished_at"],
+        )
+
+    def _check(
+        self, connection: sa.Connection, caller: PartyId, project: Project, header: Header
+    ) -> None:
+        if header.partner != caller.name:
+            raise InvalidRequestError("the upload's header names another partner")
+        if header.expires.timestamp() < now():
+            raise InvalidRequestError("the upload's header has expired", remedy="Submit again")
+        project.require_active()
+        require_epoch(project, header.fingerprint, header.epoch)
+        if isinstance(header, EncodingsHeader):
+            _check_encodings(project, header)
+        else:
+            self._check_parcel(connection, project, header)
+
+    def _check_parcel(
+        self, connection: sa.Connection, project: Project, header: ParcelHeader
+    ) -> None:
+        release = find(connection, tables.release, id=header.release, project=project.name)
+        if release is None:
+            raise NotFoundError(f"there is no release {header.release!r} in this project")
+        approvals = find_all(connection, tables.approval, release=header.release)
+        if len(approvals) < len(project.manifest.partners):
+            raise NotReadyError("the release is not approved by every partner yet")
+        if header.recipient != project.manifest.assembler:
+            raise InvalidRequestError("a parcel goes to the project's assembler")
+        if not 0 < header.size <= MAX_PARCEL_BYTES:
+            raise LimitError(f"a parcel has 1 to {MAX_PARCEL_BYTES} bytes")
+
+    def _begin(
+        self, connection: sa.Connection, header: Header, raw: bytes, signature: bytes
+    ) -> Row:
+        release = header.release if isinstance(header, ParcelHeader) else ""
+        same: dict[str, Any] = {
+            "kind": header.kind,
+            "project": header.project,
+            "partner": header.partner,
+            "epoch": header.epoch,
+            "release": release,
+        }
+        for row in find_all(connection, tables.upload, **same):
+            if row["finished_at"] is not None:
+                raise AlreadyExistsError(
+                    f"{header.partner!r} has sent its {header.kind} already",
+                    remedy="One upload counts per epoch and release",
+                )
+            connection.execute(sa.delete(tables.upload).where(tables.upload.c.id == row["id"]))
+            self._path(row["id"]).unlink(missing_ok=True)
+        values = {
+            "id": secrets.token_hex(16),
+            **same,
+            "header": raw,
+            "header_fingerprint": fingerprint(raw),
+            "signature": signature,
+            "size": header.size,
+            "created_at": now(),
+            "finished_at": None,
+        }
+        insert(connection, tables.upload, **values)
+        return values
+
+    def _take_over(self, row: Row) -> None:
+        path, blob = self._path(row["id"]), blob_key(row["id"])
+        if not path.exists() and self._blobs.exists(blob):
+            path = self._blobs.local(blob)
+        size = path.stat().st_size if path.exists() else 0
+        if size != row["size"]:
+            raise NotReadyError(f"{row['size'] - size} bytes of the upload are missing")
+        header = parse_header(row["header"])
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != header.digest:
+            path.unlink()
+            raise DigestMismatchError("the bytes received are not the announced ones")
+        if isinstance(header, EncodingsHeader):
+            data = np.memmap(path, np.uint8, "r")
+            EncodingMatrix.from_buffer(data, header.layout).validate()
+            del data
+        if path == self._path(row["id"]):
+            self._blobs.adopt(blob, path)
+        with self._database.transaction() as connection:
+            update(connection, tables.upload, {"id": row["id"]}, finished_at=now())
+
+    def _own(self, caller: PartyId, upload: str) -> Row:
+        with self._database.transaction() as connection:
+            row = find(connection, tables.upload, id=upload)
+        if row is None or row["partner"] != caller.name:
+            raise NotFoundError("there is no such upload for you")
+        return row
+
+    def _status(self, row: Row) -> UploadStatus:
+        path = self._path(row["id"])
+        finished = row["finished_at"] is not None
+        if finished or (not path.exists() and self._blobs.exists(blob_key(row["id"]))):
+            committed = row["size"]
+        else:
+            committed = path.stat().st_size if path.exists() else 0
+        return UploadStatus(row["id"], finished, committed, row["size"])
+
+    def _path(self, upload: str) -> Path:
+        return self._staging / f"{upload}.part"
+
+    @contextmanager
+    def _exclusive(self, upload: str) -> Iterator[None]:
+        with self._guard:
+            if upload in self._busy:
+                raise StateError("this upload is being written by another call")
+            self._busy.add(upload)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._busy.discard(upload)
+
+
+def blob_key(upload: str) -> str:
+    """Where a finished upload's bytes are."""
+    return f"uploads/{upload}"
+
+
+def _check_encodings(project: Project, header: EncodingsHeader) -> None:
+    manifest = project.manifest
+    expected = (
+        manifest.scheme.name,
+        manifest.scheme.bits,
+        tuple(key.name for key in manifest.match_keys),
+    )
+    if (header.scheme, header.bits, header.match_keys) != expected:
+        raise InvalidRequestError("scheme, bits or match keys are not the manifest's")
+    if header.rows > manifest.max_rows:
+        raise LimitError(f"the manifest allows {manifest.max_rows} rows")
+    if header.size != header.layout.size:
+        raise InvalidRequestError("the size announced is not the one its rows need")

@@ -1,0 +1,205 @@
+"""A party's home directory as far as talking to the hub needs it: invitation, identity, renewal.
+
+Holds `party.json`, `authority.pem`, `tls.key` and `tls.pem`. Signing and sealing keys are the
+keyring's affair and are never read here.
+
+- The TLS key is on disk before the hub hears of it, so that a crash in between can be resumed
+  with the same invitation.
+- A certificate is renewed by itself once half of its life is over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import ValidationError
+
+from linkage.agreement.canonical import canonical
+from linkage.agreement.fields import Name, Strict
+from linkage.errors import AlreadyExistsError, InputError, LinkageError, NotFoundError
+from linkage.files import private_directory, read_private, write_atomic
+from linkage.rpc.channel import ClientIdentity, Connection, connect
+from linkage.trust.identity import Role, make_request, new_private_key, private_key_pem
+from linkage.trust.statements import enrolment_statement
+from linkage.v1 import enrolment_pb2 as pb
+from linkage.v1.enrolment_pb2_grpc import EnrolmentServiceStub
+
+PATIENCE = 30.0
+
+ROLES = {
+    Role.PARTNER: pb.ROLE_PARTNER,
+    Role.ASSEMBLER: pb.ROLE_ASSEMBLER,
+    Role.EVALUATOR: pb.ROLE_EVALUATOR,
+    Role.STEWARD: pb.ROLE_STEWARD,
+}
+
+
+class Invitation(Strict):
+    """What a steward hands a new party, out of band, as a file.
+
+    Attributes:
+        token: 32 bytes as hex; works once.
+        key, certificate: PEM of a short-lived identity that admits to enrolment only.
+    """
+
+    linkage: str
+    address: str
+    name: Name
+    role: str
+    authority: str
+    key: str
+    certificate: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Party:
+    """An enrolled party's home.
+
+    Attributes:
+        home: the directory.
+        name, role, address: as enrolled; address is `host:port` of the hub.
+    """
+
+    home: Path
+    name: str
+    role: Role
+    address: str
+
+    @classmethod
+    def load(cls, home: Path) -> Party:
+        """Raises NotFoundError when nobody has enrolled from that home."""
+        try:
+            fields = json.loads((home / "party.json").read_bytes())
+        except FileNotFoundError:
+            raise NotFoundError(
+                f"{home} is not enrolled with a hub",
+                remedy="Ask the steward for an invitation, then run enrol with its file",
+            ) from None
+        address = os.environ.get("LINKAGE_HUB", fields["address"])
+        return cls(home, fields["name"], Role(fields["role"]), address)
+
+    @classmethod
+    def save(
+        cls, home: Path, *, name: str, role: Role, address: str, authority: bytes, chain: bytes
+    ) -> Party:
+        """Record an identity whose `tls.key` is in place; `party.json` comes last."""
+        write_atomic(home / "authority.pem", authority)
+        write_atomic(home / "tls.pem", chain)
+        fields = {"address": address, "name": name, "role": role.value}
+        write_atomic(home / "party.json", canonical(fields))
+        return cls.load(home)
+
+    @property
+    def identity(self) -> ClientIdentity:
+        return ClientIdentity(
+            self.address,
+            (self.home / "authority.pem").read_bytes(),
+            read_private(self.home / "tls.key"),
+            (self.home / "tls.pem").read_bytes(),
+        )
+
+    def connect(
+        self,
+        *,
+        patience: float = PATIENCE,
+        waiting: Callable[[float], None] = lambda seconds: None,
+    ) -> Connection:
+        """Open a connection, renewing the certificate first when half of its life is over."""
+        connection = connect(self.identity, patience=patience, waiting=waiting)
+        if _half_over(self.identity.certificate):
+            self._renew(connection)
+        return connection
+
+    def _renew(self, connection: Connection) -> None:
+        key = tls_key(self.home)
+        answer = connection.call(
+            EnrolmentServiceStub(connection.channel).Renew,
+            pb.RenewRequest(certificate_request=make_request(key, self.name)),
+        )
+        write_atomic(self.home / "tls.pem", answer.certificate_chain)
+
+
+def read_invitation(data: bytes) -> Invitation:
+    """Raises InputError when `data` is not an invitation."""
+    try:
+        return Invitation.model_validate_json(data)
+    except ValidationError:
+        raise InputError(
+            "the file is not an invitation", remedy="Use the .invite file the steward gave you"
+        ) from None
+
+
+def tls_key(home: Path) -> ec.EllipticCurvePrivateKey:
+    """The home's TLS key, made on first use."""
+    path = private_directory(home) / "tls.key"
+    if not path.exists():
+        write_atomic(path, private_key_pem(new_private_key()))
+    key = serialization.load_pem_private_key(read_private(path), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise LinkageError(f"{path} is not an elliptic-curve key")
+    return key
+
+
+def enrol(
+    home: Path,
+    invitation: Invitation,
+    *,
+    signing_key: bytes,
+    sealing_key: bytes,
+    sign: Callable[[bytes], bytes],
+    patience: float = PATIENCE,
+) -> Party:
+    """Exchange an invitation for a certificate; safe to repeat after a crash.
+
+    Args:
+        signing_key, sealing_key: the party's public keys.
+        sign: makes an Ed25519 signature with the private signing key.
+
+    Raises:
+        AlreadyExistsError: this home is enrolled.
+        EnrolmentError: the hub refuses the invitation.
+    """
+    if (home / "party.json").exists():
+        raise AlreadyExistsError(f"{home} is enrolled already")
+    request = make_request(tls_key(home), invitation.name)
+    token = bytes.fromhex(invitation.token)
+    bootstrap = ClientIdentity(
+        os.environ.get("LINKAGE_HUB", invitation.address),
+        invitation.authority.encode(),
+        invitation.key.encode(),
+        invitation.certificate.encode(),
+    )
+    with connect(bootstrap, patience=patience) as connection:
+        answer = connection.call(
+            EnrolmentServiceStub(connection.channel).Enrol,
+            pb.EnrolRequest(
+                token=token,
+                certificate_request=request,
+                signing_key=signing_key,
+                sealing_key=sealing_key,
+                proof=sign(enrolment_statement(token, request, signing_key, sealing_key)),
+            ),
+        )
+    return Party.save(
+        home,
+        name=answer.party.name,
+        role=next(role for role, number in ROLES.items() if number == answer.party.role),
+        address=invitation.address,
+        authority=invitation.authority.encode(),
+        chain=answer.certificate_chain,
+    )
+
+
+def _half_over(certificate_pem: bytes) -> bool:
+    leaf = x509.load_pem_x509_certificate(certificate_pem)
+    half = leaf.not_valid_before_utc + (leaf.not_valid_after_utc - leaf.not_valid_before_utc) / 2
+    return datetime.now(UTC) > half

@@ -1,0 +1,101 @@
+"""A gRPC server that speaks mutual TLS only.
+
+- Messages are at most 4 MiB; calls at once and connections' idle time are bounded.
+- Health follows what `healthy` says, asked every two seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from linkage.errors import InputError
+
+MAX_MESSAGE_BYTES = 4 << 20
+WORKERS = 32
+MAX_CALLS = 256
+HEALTH_SECONDS = 2.0
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_concurrent_streams", MAX_CALLS),
+    ("grpc.max_metadata_size", 16_384),
+    ("grpc.max_connection_idle_ms", 600_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.so_reuseport", 0),
+]
+
+
+class Server:
+    """A server with its health service.
+
+    Args:
+        register: adds the services' handlers.
+        interceptors: outermost first.
+        key, certificate, authority: PEM; clients must hold a certificate of `authority`.
+        address: `host:port`; port 0 takes a free one.
+        healthy: whether the hub can do its work now.
+
+    Raises:
+        InputError: the address cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        *,
+        register: Callable[[grpc.Server], None],
+        interceptors: Sequence[grpc.ServerInterceptor[Any, Any]],
+        key: bytes,
+        certificate: bytes,
+        authority: bytes,
+        address: str,
+        healthy: Callable[[], bool],
+    ) -> None:
+        self._server = grpc.server(
+            ThreadPoolExecutor(WORKERS, thread_name_prefix="rpc"),
+            interceptors=list(interceptors),
+            options=_OPTIONS,
+            maximum_concurrent_rpcs=MAX_CALLS,
+        )
+        self._health = health.HealthServicer(
+            experimental_non_blocking=True,
+            experimental_thread_pool=ThreadPoolExecutor(1, thread_name_prefix="health"),
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        register(self._server)
+        credentials = grpc.ssl_server_credentials(
+            [(key, certificate)], root_certificates=authority, require_client_auth=True
+        )
+        try:
+            self.port = self._server.add_secure_port(address, credentials)
+        except RuntimeError:
+            raise InputError(
+                f"cannot listen on {address}", remedy="Is another server running there?"
+            ) from None
+        self._healthy = healthy
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        self._report()
+        self._server.start()
+        threading.Thread(target=self._watch, name="health", daemon=True).start()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Refuse new calls, let those under way finish within the grace, then end them."""
+        self._stopping.set()
+        self._health.enter_graceful_shutdown()
+        self._server.stop(grace_seconds).wait()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(HEALTH_SECONDS):
+            self._report()
+
+    def _report(self) -> None:
+        states = health_pb2.HealthCheckResponse.ServingStatus
+        self._health.set("", states.SERVING if self._healthy() else states.NOT_SERVING)

@@ -1,0 +1,1 @@
+"""Where the hub keeps things: rows in SQL, large bytes in blobs."""

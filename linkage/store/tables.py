@@ -1,0 +1,152 @@
+"""The hub's tables. None has a column for an identifier, a secret or content in clear.
+
+Times are UTC, seconds since the epoch. A change here needs a migration; a test compares both.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+party = Table(
+    "party",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("signing_key", LargeBinary, nullable=False),
+    Column("sealing_key", LargeBinary, nullable=False),
+    Column("enrolled_at", BigInteger, nullable=False),
+)
+
+invitation = Table(
+    "invitation",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("name", String(63), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    # SHA-256 over the keys it was used with: the same party may repeat a broken enrolment.
+    Column("used_by", String(64)),
+)
+
+project = Table(
+    "project",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("project", ForeignKey("project.name"), primary_key=True),
+    Column("party", String(63), primary_key=True),
+)
+
+signature = Table(
+    "signature",
+    metadata,
+    Column("project", ForeignKey("project.name"), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("partner", String(63), primary_key=True),
+    Column("signature", LargeBinary, nullable=False),
+    Column("signed_at", BigInteger, nullable=False),
+)
+
+envelope = Table(
+    "envelope",
+    metadata,
+    Column("project", ForeignKey("project.name"), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("sender", String(63), primary_key=True),
+    Column("recipient", String(63), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+upload = Table(
+    "upload",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("project", ForeignKey("project.name"), nullable=False),
+    Column("partner", String(63), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    # The release of a parcel; empty for encodings.
+    Column("release", String(32), nullable=False),
+    Column("header", LargeBinary, nullable=False),
+    Column("header_fingerprint", String(64), nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    UniqueConstraint("header_fingerprint"),
+    Index("ix_upload_project_kind", "project", "kind"),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("project", ForeignKey("project.name"), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("step", String(200), nullable=False),
+    Column("progress", Float, nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("message", String(2000), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("request_id", String(64), nullable=False),
+    UniqueConstraint("request_id"),
+    Index("ix_run_project", "project"),
+)
+
+release = Table(
+    "release",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("project", ForeignKey("project.name"), nullable=False),
+    Column("run", ForeignKey("run.id"), nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("statement", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("map_acknowledged_at", BigInteger),
+    Column("request_id", String(64), nullable=False),
+    UniqueConstraint("request_id"),
+    Index("ix_release_project", "project"),
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("release", ForeignKey("release.id"), primary_key=True),
+    Column("partner", String(63), primary_key=True),
+    Column("signature", LargeBinary, nullable=False),
+    Column("approved_at", BigInteger, nullable=False),
+)

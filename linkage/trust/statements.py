@@ -1,0 +1,81 @@
+"""What parties sign, beside upload headers: one canonical statement per kind of act."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from linkage.agreement.canonical import canonical
+from linkage.agreement.fields import Name, Strict
+from linkage.errors import InvalidRequestError
+from linkage.trust.headers import Digest, Identifier
+from linkage.trust.signing import statement
+
+
+def enrolment_statement(token: bytes, request: bytes, signing: bytes, sealing: bytes) -> bytes:
+    """A new party's proof that it holds its signing key."""
+    return statement(
+        "enrolment",
+        token=_digest(token),
+        request=_digest(request),
+        signing_key=_digest(signing),
+        sealing_key=_digest(sealing),
+    )
+
+
+def manifest_statement(project: str, fingerprint: str, partner: str) -> bytes:
+    """A partner's agreement to a manifest."""
+    return statement("manifest", project=project, fingerprint=fingerprint, partner=partner)
+
+
+class EnvelopeAddress(Strict):
+    """Where an envelope comes from and goes to, and under which agreement."""
+
+    project: Name
+    fingerprint: Digest
+    epoch: Annotated[int, Field(ge=0, le=1_000_000)]
+    sender: Name
+    recipient: Name
+
+    def statement(self, sealed: bytes) -> bytes:
+        """What the sender signs."""
+        return statement("envelope", **self.model_dump(), digest=_digest(sealed))
+
+
+class ReleaseStatement(Strict):
+    """What a partner approves.
+
+    Attributes:
+        threshold: match probability from which links are released.
+        report: SHA-256 of the quality report it was decided on.
+    """
+
+    kind: Literal["release"] = "release"
+    release: Identifier
+    project: Name
+    run: Identifier
+    fingerprint: Digest
+    epoch: Annotated[int, Field(ge=0, le=1_000_000)]
+    threshold: Annotated[float, Field(ge=0.0, le=1.0)]
+    report: Digest
+
+    @property
+    def canonical(self) -> bytes:
+        return canonical(self.model_dump())
+
+    @classmethod
+    def parse(cls, data: bytes) -> ReleaseStatement:
+        """Raises InvalidRequestError unless `data` is a canonical statement."""
+        try:
+            found = cls.model_validate_json(data)
+        except ValidationError:
+            raise InvalidRequestError("the release's statement is malformed") from None
+        if found.canonical != data:
+            raise InvalidRequestError("the release's statement is not canonical JSON")
+        return found
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
