@@ -1,0 +1,15 @@
+"""From a partner's columns to encodings: normalise, cut into tokens, combine under a key.
+
+Pure: arrays in, arrays out. Only a partner's agent imports this package; the hub must not.
+"""
+
+from linkage.encoding.encoder import Encoded, Encoder
+from linkage.encoding.normalise import DEFAULT_DATE_FORMATS, NormalisedColumn, normalise_column
+
+__all__ = [
+    "DEFAULT_DATE_FORMATS",
+    "Encoded",
+    "Encoder",
+    "NormalisedColumn",
+    "normalise_column",
+]
