@@ -1,0 +1,176 @@
+"""The demonstration's manifest: what the three agencies of Prairie County agree to."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+from linkage.synthetic import content
+from linkage.synthetic.agencies import AGENCIES, FIELDS, HEALTH, SHERIFF, SOCIAL, Agency
+from linkage.synthetic.people import RACE_CODES
+from linkage.synthetic.places import COUNTY, DEPARTMENTS, MUNICIPALITIES, TRACTS
+
+MATCH_KEYS: tuple[tuple[str, ...], ...] = (
+    ("surname", "date_of_birth"),
+    ("given_name", "address"),
+    ("given_name", "ssn4"),
+    ("date_of_birth", "sex", "postcode"),
+    ("given_name", "phone"),
+    ("date_of_birth", "address"),
+    ("given_name", "surname", "city"),
+    ("given_name", "date_of_birth"),
+)
+"""Chosen from collision entropies and missing shares of the three files, without truth.
+
+Left out were keys of names alone, whose commonest value repeats too often, and the middle name,
+of which social services know only the initial.
+"""
+
+REFERENCE = "2026-01-01"
+
+_SHORT = {"given_name": "given", "date_of_birth": "birth"}
+_TYPES = {"ssn4": "national_id"}
+
+
+def demo_manifest() -> dict[str, Any]:
+    """The manifest as JSON; it fits every county, whatever its size and seed."""
+    return {
+        "linkage": "manifest/1",
+        "project": "prairie-crisis",
+        "title": f"From crisis call to treatment in {COUNTY}",
+        "purpose": "To learn, town by town, how many people start treatment after a mental "
+        "health crisis call, and who is left out.",
+        "legal_basis": "Invented: a data sharing agreement of the county's agencies. All people "
+        "in these files are made up.",
+        "expires": "2031-12-31",
+        "partners": [_partner(agency) for agency in AGENCIES],
+        "recipients": [
+            {
+                "name": "county_data_office",
+                "title": f"{COUNTY} Data Office",
+                "role": "assembler",
+            },
+            {
+                "name": "university_evaluator",
+                "title": "Evaluation team of the state university",
+                "role": "evaluator",
+            },
+        ],
+        "fields": [{"name": name, "type": _TYPES.get(name, name)} for name in FIELDS],
+        "match_keys": [
+            {"name": "-".join(_SHORT.get(name, name) for name in fields), "fields": list(fields)}
+            for fields in MATCH_KEYS
+        ],
+        "scheme": {"name": "saul-v1"},
+        "max_rows": 1_000_000,
+    }
+
+
+def _partner(agency: Agency) -> dict[str, Any]:
+    return {
+        "name": agency.name,
+        "title": agency.title,
+        "unique": agency.unique,
+        "record_id": agency.column("record_id"),
+        "columns": {name: agency.columns[name] for name in FIELDS if name in agency.columns},
+        "date_formats": {"date_of_birth": list(agency.dates)},
+        "missing": list(agency.unknown_words),
+        "content": _CONTENT[agency.name],
+    }
+
+
+def _codes(name: str, values: tuple[str, ...], **more: str) -> dict[str, Any]:
+    return {"name": name, "values": list(values), **more}
+
+
+def _races() -> tuple[str, ...]:
+    """Every choice of one or two of the seven categories."""
+    codes = sorted(RACE_CODES.values())
+    return (*codes, *("|".join(pair) for pair in combinations(codes, 2)))
+
+
+def _person(agency: Agency, *, birth_format: str, own_file: bool) -> dict[str, Any]:
+    """The person table; from the identifier file where the agency keeps no other."""
+
+    def column(field: str) -> str:
+        return field if own_file else agency.column(field)
+
+    race = "race_ethnicity" if own_file else agency.column("race")
+    table: dict[str, Any] = {
+        "name": "person",
+        "kind": "person",
+        "fields": [
+            _codes(
+                "race_ethnicity",
+                _races(),
+                column=race,
+                description="Categories of OMB Statistical Policy Directive 15 (2024), joined by |",
+            ),
+            _codes("sex", tuple(agency.sexes.values()), column=column("sex")),
+            {
+                "name": "age",
+                "column": column("date_of_birth"),
+                "transform": "age_band",
+                "date_format": birth_format,
+                "reference": REFERENCE,
+            },
+            _codes("tract", TRACTS, column=column("tract")),
+        ],
+    }
+    return table | ({"record_id": agency.column("record_id")} if own_file else {})
+
+
+def _month(name: str, column: str, date_format: str = "%Y-%m-%d") -> dict[str, Any]:
+    return {"name": name, "column": column, "transform": "month", "date_format": date_format}
+
+
+_CONTENT: dict[str, list[dict[str, Any]]] = {
+    "sheriff": [
+        _person(SHERIFF, birth_format="%m/%d/%Y", own_file=False),
+        {
+            "name": "crisis_calls",
+            "kind": "event",
+            "record_id": SHERIFF.column("record_id"),
+            "fields": [
+                _month("call_month", "call_date", "%m/%d/%Y"),
+                _codes("department", tuple(DEPARTMENTS)),
+                _codes(
+                    "call_code",
+                    tuple(dict.fromkeys(c for _, codes in DEPARTMENTS.values() for c in codes)),
+                    description="The department's own code; a crosswalk gives the kind of call",
+                ),
+                _codes("disposition", content.DISPOSITIONS),
+                _codes("response_level", content.LEVELS),
+                _codes("municipality", tuple(town.name for town in MUNICIPALITIES)),
+                _codes("tract", TRACTS),
+            ],
+        },
+    ],
+    "health": [
+        _person(HEALTH, birth_format="%Y-%m-%d", own_file=False),
+        {
+            "name": "treatment",
+            "kind": "service",
+            "record_id": HEALTH.column("record_id"),
+            "fields": [
+                _month("start_month", "episode_start"),
+                _month("end_month", "episode_end"),
+                _codes("program", content.PROGRAMS),
+                _codes("referral_status", content.REFERRAL_STATUS),
+            ],
+        },
+    ],
+    "social": [
+        _person(SOCIAL, birth_format="%Y-%m-%d", own_file=True),
+        {
+            "name": "referrals",
+            "kind": "service",
+            "record_id": SOCIAL.column("record_id"),
+            "fields": [
+                _month("referral_month", "referral_date"),
+                _codes("service", content.SERVICES),
+                _codes("status", content.SERVICE_STATUS),
+            ],
+        },
+    ],
+}
