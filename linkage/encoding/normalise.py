@@ -230,7 +230,7 @@ def _number(cell: str) -> str | None:
     return ("-" if sign == "-" else "") + whole + (f".{fraction}" if fraction else "")
 
 
-_DECIMAL = re.compile(r"([+-]?)([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+|(?=\.))(?:\.([0-9]*))?")
+_DECIMAL = re.compile(r"([+-]?)([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+|(?=\.[0-9]))(?:\.([0-9]*))?")
 
 _SIMPLE: dict[FieldType, tuple[Normaliser, str]] = {
     FieldType.GIVEN_NAME: (_name, "not a name"),
