@@ -3,8 +3,9 @@
 Pure: arrays in, arrays out. Only a partner's agent imports this package; the hub must not.
 """
 
+from linkage.encoding.dates import DEFAULT_DATE_FORMATS
 from linkage.encoding.encoder import Encoded, Encoder
-from linkage.encoding.normalise import DEFAULT_DATE_FORMATS, NormalisedColumn, normalise_column
+from linkage.encoding.normalise import NormalisedColumn, normalise_column
 
 __all__ = [
     "DEFAULT_DATE_FORMATS",

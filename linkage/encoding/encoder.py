@@ -5,7 +5,7 @@
 - A record lacking a field of a match key has presence False and zero words for it; a present
   encoding is never all zeros or all ones.
 - The secret is used on construction only; `close` overwrites the keys derived from it and the
-  token tables made with them. Nothing outlives the encoder.
+  token tables in use, as far as Python allows. No module holds anything of an encoder.
 - Memory beside the result is bounded: rows are worked on block by block, and tables of tokens
   are dropped when they grow large.
 

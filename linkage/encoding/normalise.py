@@ -25,7 +25,7 @@ import phonenumbers
 
 from linkage.agreement import FieldType, IdentifierField
 from linkage.encoding.dates import DEFAULT_DATE_FORMATS, EARLIEST_YEAR, DateReader
-from linkage.encoding.folding import fold, plain, words
+from linkage.encoding.folding import plain, words
 from linkage.encoding.wordlists import (
     ADDRESS_WORDS,
     CITY_WORDS,
@@ -244,5 +244,3 @@ _SIMPLE: dict[FieldType, tuple[Normaliser, str]] = {
     FieldType.EXACT: (_exact, "not text"),
     FieldType.NUMBER: (_number, "not a decimal number"),
 }
-
-__all__ = ["DEFAULT_DATE_FORMATS", "NormalisedColumn", "fold", "normalise_column"]
