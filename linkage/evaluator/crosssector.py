@@ -35,7 +35,6 @@ from linkage.reports import (
     percent,
     quality_page,
 )
-from linkage.reports.quality import figures_at
 
 UNKNOWN = "not known"
 MAX_COMBINATIONS = 24
@@ -463,8 +462,7 @@ def _reading(extract: Extract) -> Iterator[Block]:
         "Counts of 1 to 10 people are not shown, nor what would give them away. Intervals are 95%"
         " Wilson intervals and carry sampling error only."
     )
-    overall = extract.quality.get("overall", {})
-    measured = figures_at(overall, overall.get("recommended_threshold"))
+    measured = extract.quality.get("recommended")
     yield Paragraph(
         "People are people as far as linkage can tell. A missed link lowers every number of people"
         " seen by several partners and every share that is followed; a false link raises them."

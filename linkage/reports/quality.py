@@ -9,8 +9,7 @@ The true figures have the shape of the estimated ones:
 
     truth["overall"], truth["pairs"]["left|right"]    each with any of
         matches        number of true matches
-        thresholds     [{threshold, precision, recall, ...}], precision after clustering or
-                       before it, as the rehearsal says
+        thresholds     [{threshold, precision, recall, ...}]
 """
 
 from __future__ import annotations
@@ -57,11 +56,11 @@ def quality_page(
     Raises:
         InvalidRequestError: the quality report lacks what every one has.
     """
-    overall = _overall(quality)
+    overall, recommended = _required(quality)
     truth = truth or {}
-    at = float(overall["recommended_threshold"] if threshold is None else threshold)
+    at = float(recommended["threshold"] if threshold is None else threshold)
     sections = [
-        Section("In short", list(_short(overall, truth.get("overall", {}), at))),
+        Section("In short", list(_short(overall, recommended, truth.get("overall", {}), at))),
         Section("Precision and recall", list(_measures(overall, truth.get("overall", {}), at))),
         Section("Pairs of partners", list(_pairs(quality, truth, at))),
         Section("Match weights", list(_weights(quality, at))),
@@ -81,44 +80,46 @@ def figures_at(scope: Scope, threshold: float | None) -> dict[str, float] | None
 
     None where nothing close is listed.
     """
-    rows = scope.get("thresholds") or []
     if threshold is None:
         return None
-    near = [r for r in rows if -1e-9 <= threshold - r["threshold"] <= _APART + 1e-9]
+    rows = [*(scope.get("thresholds") or []), *filter(None, [scope.get("recommended")])]
+    near = [row for row in rows if -1e-9 <= threshold - row["threshold"] <= _APART + 1e-9]
     if not near:
         return None
     found = max(near, key=lambda row: row["threshold"])
-    return {name: float(found[name]) for name in ("threshold", "precision", "recall")} | (
-        {"links": float(found["links"])} if "links" in found else {}
-    )
+    names = ("threshold", "precision", "recall", "links")
+    return {name: float(found[name]) for name in names if name in found}
 
 
-def _overall(quality: Mapping[str, Any]) -> Scope:
-    overall = quality.get("overall")
-    if not isinstance(overall, Mapping):
-        raise InvalidRequestError("the quality report has no part 'overall'")
-    for name in ("thresholds", "recommended_threshold", "links"):
-        if name not in overall:
-            raise InvalidRequestError(f"the quality report's part 'overall' has no {name!r}")
-    return overall
+def _required(quality: Mapping[str, Any]) -> tuple[Scope, Scope]:
+    for name, inner in (
+        ("recommended", ("threshold", "links", "precision", "recall")),
+        ("overall", ("thresholds",)),
+    ):
+        part = quality.get(name)
+        if not isinstance(part, Mapping):
+            raise InvalidRequestError(f"the quality report has no part {name!r}")
+        for key in inner:
+            if key not in part:
+                raise InvalidRequestError(f"the quality report's part {name!r} has no {key!r}")
+    recommended: Scope = quality["recommended"]
+    return {**quality["overall"], "recommended": recommended}, recommended
 
 
-def _short(overall: Scope, truth: Scope, at: float) -> Iterator[Block]:
-    recommended = overall["recommended_threshold"]
+def _short(overall: Scope, recommended: Scope, truth: Scope, at: float) -> Iterator[Block]:
     estimated, true = figures_at(overall, at), figures_at(truth, at)
-    chosen = at != recommended
-    links: int | None = overall["links"]
-    if chosen:
-        links = int(estimated["links"]) if estimated and "links" in estimated else None
+    best = float(recommended["threshold"])
     yield KeyFigures(
         [
-            Figure("Links", count(links), f"at threshold {at:g}"),
+            Figure(
+                "Links",
+                _number(estimated.get("links") if estimated else None),
+                f"at threshold {estimated['threshold']:g}" if estimated else "",
+            ),
             _figure("Precision", "precision", estimated, true),
             _figure("Recall", "recall", estimated, true),
             Figure(
-                "Threshold",
-                f"{at:g}",
-                f"recommended: {recommended:g}" if chosen else "as recommended",
+                "Threshold", f"{at:g}", "as recommended" if at == best else f"recommended: {best:g}"
             ),
             Figure(
                 "Expected matches",

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from linkage.agreement import ContentField, ContentTable
+from linkage.agreement import ContentTable
 from linkage.errors import InvalidRequestError, ManifestError, SourceError
 from linkage.release import attach_index_ids, check_deidentified, deidentify_table, draw_ids
 from linkage.release.codes import code_fault
