@@ -24,7 +24,6 @@ from linkage.reports.html import Chart, DataTable, decimal, percent
 
 WIDTH = 640
 COLOURS = ("#2b7bba", "#d95f02", "#1b9e77", "#8a6fc0", "#c2418f", "#97822a", "#7a7a7a")
-ACCENT = "#d95f02"
 
 Rows = Sequence[dict[str, Any]]
 
@@ -404,7 +403,7 @@ def _legend(size: int = 100) -> alt.Legend:
 
 def _threshold_line(at: float, name: str = "threshold") -> Any:
     base = alt.Chart(alt.Data(values=[{"at": at, "text": f"{name} {at:.3g}"}]))
-    line = base.mark_rule(color=ACCENT, strokeWidth=2, strokeDash=[5, 3]).encode(x="at:Q")
+    line = base.mark_rule(color="currentColor", strokeWidth=2, strokeDash=[5, 3]).encode(x="at:Q")
     text = base.mark_text(align="right", dx=-5, dy=10, fontSize=11).encode(
         x="at:Q", y=alt.value(0), text="text:N"
     )
