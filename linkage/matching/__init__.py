@@ -1,0 +1,33 @@
+"""Matching: from encodings to links and clusters, and how good they are.
+
+`link` reads as the protocol; the hub's worker calls the same steps one by one.
+"""
+
+from linkage.matching.candidates import Candidates, find_candidates
+from linkage.matching.clusters import Clusters, resolve
+from linkage.matching.comparison import ComparisonVectors, compare
+from linkage.matching.engine import Engine, LocalEngine
+from linkage.matching.linker import Linkage, link, pairs_to_compare, score
+from linkage.matching.model import ScoredPairs, score_pairs
+from linkage.matching.quality import quality_report
+from linkage.matching.sources import Pairs, Source
+
+__all__ = [
+    "Candidates",
+    "Clusters",
+    "ComparisonVectors",
+    "Engine",
+    "Linkage",
+    "LocalEngine",
+    "Pairs",
+    "ScoredPairs",
+    "Source",
+    "compare",
+    "find_candidates",
+    "link",
+    "pairs_to_compare",
+    "quality_report",
+    "resolve",
+    "score",
+    "score_pairs",
+]

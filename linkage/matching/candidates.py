@@ -1,0 +1,260 @@
+"""Find, for every row, its most promising rows of another upload, without any blocking.
+
+- Every pair with an encoding on both sides is compared; nothing is left out unseen.
+- A pair's worth on one match key is z, the standard deviations by which it is closer than
+  unrelated rows: (bits/2 - distance) / sqrt(bits/4) for `saul-v1`, whose unrelated rows are
+  fair coins; for `clk-v1` mean and deviation come from random pairs.
+- Kept per match key: the best `KEPT_PER_KEY` of each row and column with z >= `z_cut`; then
+  over all match keys the best `quota` of each row under both sides' quotas, by
+  score = sum of max(z, 0) / sqrt(number of match keys both rows have).
+- The same uploads give the same answer, whatever the engine. Memory is
+  O(rows x KEPT_PER_KEY), whatever the data: a tile or a file of equal rows cannot overflow it.
+- The first look is never silent: what it may lose is bounded by `LOOK_LOSS` and reported.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from linkage.agreement.manifest import Clk, Saul
+from linkage.errors import CancelledError
+from linkage.matching import kernel
+from linkage.matching.engine import Engine
+from linkage.matching.measure import draw_decoys, fair_coin, measure, null_of, rescore, unpack
+from linkage.matching.popcount import CUT_SCALE
+from linkage.matching.sources import Null, Pairs, Source, check_comparable
+
+KEPT_PER_KEY = 8
+LOOK_LOSS = 0.02
+LOOK_FROM_Z = 5.3
+TILE_LEFT, TILE_RIGHT = 2_048, 16_384
+_LARGEST_DICE_CUT = 0.75
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The pairs worth a closer look, and random ones to hold them against.
+
+    Attributes:
+        pairs: at most `quota` per row.
+        decoys: pairs of random rows, for the model's picture of non-matches. A decoy may be
+            a match by chance, as often as a random pair is.
+        null: what `pairs.distances` look like between unrelated rows.
+        bits: unit of the distances.
+        quota: rows kept per row.
+        compared: encodings compared over all match keys.
+        looked: of those, within the cut of the first look.
+        survived: of those, within the cut.
+        considered: distinct pairs before the quota.
+        z_cut: smallest z that survives.
+        look_bits: bits of the first look; all of them where there is none.
+        look_loss: largest chance that the first look drops a pair within the cut, per match
+            key; that of a closer pair is smaller.
+    """
+
+    pairs: Pairs
+    decoys: Pairs
+    null: Null
+    bits: int
+    quota: int
+    compared: int
+    looked: int
+    survived: int
+    considered: int
+    z_cut: float
+    look_bits: int
+    look_loss: float
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of pairs under one match key."""
+
+    key: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The task of one tile: compare everything in it. Picklable.
+
+    Attributes:
+        cuts: per match key the largest distance kept, as a fraction of the size, times 65,536.
+        looks: the same for the first look, in bits of the look.
+    """
+
+    left: Source
+    right: Source
+    dice: bool
+    cuts: tuple[int, ...]
+    looks: tuple[int, ...] | None
+    look_words: int
+    triangle: bool
+
+    def __call__(self, tile: Tile) -> kernel.Survivors:
+        return kernel.scan(
+            self._side(self.left, tile.key, tile.left, TILE_LEFT),
+            self._side(self.right, tile.key, tile.right, TILE_RIGHT),
+            look_words=self.look_words,
+            best=KEPT_PER_KEY,
+            triangle=self.triangle,
+        )
+
+    def _side(self, source: Source, key: int, start: int, length: int) -> kernel.Side:
+        words = source.matrix.words[key, start : start + length]
+        present = source.matrix.presence[key, start : start + length]
+        if self.dice:
+            size = kernel.ones(words)
+        else:
+            size = np.full(len(words), source.matrix.layout.bits // 2, np.int64)
+        cut = np.where(present, size * self.cuts[key], kernel.ABSENT)
+        look = cut
+        if self.looks is not None:
+            look = np.where(present, self.looks[key] << (CUT_SCALE - 1), kernel.ABSENT)
+        return kernel.Side(words, look, cut, size, start)
+
+
+def find_candidates(
+    left: Source,
+    right: Source,
+    scheme: Saul | Clk,
+    *,
+    quota: int,
+    engine: Engine,
+    progress: Callable[[float], None] = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Candidates:
+    """The most promising pairs of two uploads.
+
+    Args:
+        left, right: the uploads; the same partner twice means duplicates within one file,
+            and then only pairs with left < right.
+        quota: rows kept per row.
+        progress: told the share of the work done, from 0 to 1.
+        cancelled: asked between tiles.
+
+    Raises:
+        FingerprintMismatchError, InvalidRequestError: the uploads cannot be compared.
+        CancelledError: `cancelled` said so.
+    """
+    check_comparable(left, right, scheme)
+    keys, bits = len(left.matrix.layout.match_keys), scheme.bits
+    dice = isinstance(scheme, Clk)
+    triangle = left.partner == right.partner
+    decoys = draw_decoys(left, right, dice=dice, triangle=triangle)
+    null = null_of(decoys, bits) if dice else fair_coin(keys, bits)
+    z_cut = z_cut_for(max(left.rows, right.rows))
+    scan = _plan(left, right, null, z_cut, dice=dice, triangle=triangle)
+
+    packed = np.empty(0, np.int64)
+    totals = np.zeros(3, np.int64)
+    for key in range(keys):
+        row_best = np.full((left.rows, KEPT_PER_KEY), kernel.EMPTY)
+        column_best = np.full((right.rows, KEPT_PER_KEY), kernel.EMPTY)
+        tiles = list(_tiles(key, left.rows, right.rows, triangle))
+        for done, found in enumerate(engine.map(scan, tiles), start=1):
+            if cancelled():
+                raise CancelledError("the run was cancelled")
+            kernel.merge(found, row_best, column_best)
+            totals += (found.compared, found.looked, found.survived)
+            progress((key + done / len(tiles)) / keys)
+        packed = np.union1d(packed, kernel.pairs_of(row_best, column_best))
+
+    rows_left, rows_right = unpack(packed)
+    pairs = measure(left, right, rows_left, rows_right, dice=dice, null=null)
+    kept = _within_quota(pairs, quota, left.rows, right.rows, triangle)
+    looking = scan.looks is not None
+    return Candidates(
+        pairs=pairs.take(kept),
+        decoys=rescore(decoys, null),
+        null=null,
+        bits=bits,
+        quota=quota,
+        compared=int(totals[0]),
+        looked=int(totals[1]),
+        survived=int(totals[2]),
+        considered=len(pairs),
+        z_cut=z_cut,
+        look_bits=64 * scan.look_words,
+        look_loss=LOOK_LOSS if looking else 0.0,
+    )
+
+
+def z_cut_for(rows: int) -> float:
+    """The smallest z kept, by the size of the larger file.
+
+    3 up to 5,000 rows, 6 at a million, linear in log10(rows) between and beyond, at most 7.
+    A row then meets rows * P(z > z_cut) unrelated ones per match key by chance: 6.7 at 5,000
+    rows, fewer in larger files, so the lists of `KEPT_PER_KEY` never fill with noise.
+    """
+    slope = 3 / math.log10(200)
+    return float(np.clip(3 + slope * math.log10(max(rows, 1) / 5_000), 3, 7))
+
+
+def _plan(
+    left: Source,
+    right: Source,
+    null: Null,
+    z_cut: float,
+    *,
+    dice: bool,
+    triangle: bool,
+) -> Scan:
+    scale, bits = 1 << CUT_SCALE, left.matrix.layout.bits
+    distance = null.mean - z_cut * null.deviation
+    if dice:
+        distance = np.maximum(distance, (1 - _LARGEST_DICE_CUT) * bits)
+    cuts = tuple(int(d / bits * scale) for d in distance)
+    if dice or z_cut < LOOK_FROM_Z or bits < 1_024:
+        return Scan(left, right, dice, cuts, None, bits // 64, triangle)
+    # Given the whole distance, the distance over half the bits is hypergeometric: in units of
+    # the look's own deviation its mean is z_cut * sqrt(1/2) and its deviation sqrt(1/2).
+    half = bits // 2
+    z_look = math.sqrt(0.5) * (z_cut + NormalDist().inv_cdf(LOOK_LOSS))
+    look = int((half / 2 - z_look * math.sqrt(half / 4)) * scale)
+    return Scan(left, right, dice, cuts, (look,) * len(cuts), half // 64, triangle)
+
+
+def _tiles(key: int, rows_left: int, rows_right: int, triangle: bool) -> Iterator[Tile]:
+    for left in range(0, rows_left, TILE_LEFT):
+        for right in range(0, rows_right, TILE_RIGHT):
+            if not triangle or left < right + TILE_RIGHT:
+                yield Tile(key, left, right)
+
+
+def _within_quota(
+    pairs: Pairs, quota: int, rows_left: int, rows_right: int, triangle: bool
+) -> npt.NDArray[np.bool_]:
+    """Best pairs first, while both rows have room; in one file a row has one quota."""
+    order = np.lexsort((pairs.right, pairs.left, -pairs.score))
+    used_left = np.zeros(rows_left, np.int32)
+    used_right = used_left if triangle else np.zeros(rows_right, np.int32)
+    kept = np.zeros(len(pairs), np.bool_)
+    _fill(order, pairs.left, pairs.right, quota, used_left, used_right, kept)
+    return kept
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _fill(
+    order: npt.NDArray[np.int64],
+    left: kernel.Rows,
+    right: kernel.Rows,
+    quota: int,
+    used_left: kernel.Rows,
+    used_right: kernel.Rows,
+    kept: npt.NDArray[np.bool_],
+) -> None:
+    for n in order:
+        a, b = left[n], right[n]
+        if used_left[a] < quota and used_right[b] < quota:
+            used_left[a] += 1
+            used_right[b] += 1
+            kept[n] = True

@@ -1,0 +1,113 @@
+"""Share out each row's probability among the rows that compete for it.
+
+- Given the odds of every candidate pair by itself, and that a row has at most one partner on
+  a side whose file is unique, `compete` gives each pair's probability and how free its two
+  rows are of other partners. "No partner" always keeps its share.
+- The answer is exact where the candidate pairs form no cycles (belief propagation on the
+  monomer-dimer model), close elsewhere, and does not depend on the pairs' order.
+- Memory is O(pairs).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from linkage.matching.sources import Floats, Rows
+
+LARGEST_ODDS = 1e9
+_ROUNDS = 60
+_CLOSE = 1e-5
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Per pair, after competition.
+
+    Attributes:
+        probability: that the pair is a match.
+        free: that neither row has another partner.
+    """
+
+    probability: Floats
+    free: Floats
+
+
+def compete(
+    left: Rows,
+    right: Rows,
+    odds: Floats,
+    *,
+    left_has_one: bool,
+    right_has_one: bool,
+) -> Shares:
+    """Probabilities under competition.
+
+    Args:
+        odds: of each pair, were its two rows known to have no other partner.
+        left_has_one: a left row has at most one partner (the right file is unique).
+        right_has_one: a right row has at most one partner (the left file is unique).
+    """
+    odds = np.minimum(odds, LARGEST_ODDS)
+    from_left = np.ones(len(odds))
+    from_right = np.ones(len(odds))
+    for _ in range(_ROUNDS):
+        before = from_left, from_right
+        if left_has_one:
+            from_left = _free(left, odds * from_right)
+        if right_has_one:
+            from_right = _free(right, odds * from_left)
+        # Odd and even rounds bound the answer from both sides; their mean settles quickly.
+        from_left = (from_left + before[0]) / 2
+        from_right = (from_right + before[1]) / 2
+        moved = max(_largest(from_left - before[0]), _largest(from_right - before[1]))
+        if moved < _CLOSE:
+            break
+    free = from_left * from_right
+    neither = 1 / (1 + odds * free)
+    return Shares(odds * free * neither, free * (1 + odds) * neither)
+
+
+def _free(rows: Rows, claims: Floats) -> Floats:
+    """For each pair: the chance that its row is free, seen without this pair's own claim."""
+    total = np.bincount(rows, claims)[rows] if len(rows) else claims
+    return 1 / (1 + np.maximum(total - claims, 0))
+
+
+def _largest(values: Floats) -> float:
+    return float(np.abs(values).max(initial=0.0))
+
+
+def free_pairs(
+    rows_left: int,
+    rows_right: int,
+    matches: float,
+    *,
+    left_has_one: bool,
+    right_has_one: bool,
+    triangle: bool = False,
+) -> tuple[float, float]:
+    """How many pairs of rows there are, and in how many neither row has another partner."""
+    if triangle:
+        every = rows_left * (rows_left - 1) / 2
+        return every, max(every - matches, 0.5)
+    every = float(rows_left * rows_right)
+    one = rows_left - matches if left_has_one else rows_left
+    other = rows_right - matches if right_has_one else rows_right
+    free = max(one, 0.5) * max(other, 0.5)
+    return every, max(min(free, every - matches), 0.5) if matches < every else 0.5
+
+
+def mutual_best(left: Rows, right: Rows, score: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """Pairs that are the first choice of both their rows; ties go to the lower row numbers."""
+    order = np.lexsort((right, left, -score))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    chosen = np.ones(len(order), np.bool_)
+    for rows in (left, right):
+        first = np.full(int(rows.max(initial=-1)) + 1, len(order), np.int64)
+        np.minimum.at(first, rows, place)
+        chosen &= place == first[rows]
+    return chosen

@@ -1,0 +1,116 @@
+"""The hub's matching as one function that reads like the protocol.
+
+    candidates -> comparison vectors -> model -> quality report -> clusters
+
+- Pure: arrays in, arrays out. The hub's worker runs the same steps one by one, and keeps each
+  step's result so that a killed run goes on where it stopped.
+- Every two partners are compared, and a partner with itself where its file is not unique.
+
+    linkage = link([Source("health", a, True), Source("school", b, True)], scheme, matching)
+    linkage.clusters.of["health"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from linkage.agreement.manifest import Clk, Matching, Saul
+from linkage.errors import InvalidRequestError
+from linkage.matching.candidates import Candidates, find_candidates
+from linkage.matching.clusters import Clusters, PartnerPair, resolve
+from linkage.matching.comparison import compare
+from linkage.matching.engine import Engine, LocalEngine
+from linkage.matching.model import ScoredPairs, score_pairs
+from linkage.matching.quality import quality_report
+from linkage.matching.sources import Source
+
+
+@dataclass(frozen=True)
+class Linkage:
+    """Everything a run finds out.
+
+    Attributes:
+        threshold: the one the clusters were made with.
+    """
+
+    candidates: Mapping[PartnerPair, Candidates]
+    scored: Mapping[PartnerPair, ScoredPairs]
+    report: dict[str, Any]
+    threshold: float
+    clusters: Clusters
+
+
+def link(
+    sources: Sequence[Source],
+    scheme: Saul | Clk,
+    matching: Matching,
+    *,
+    engine: Engine | None = None,
+    threshold: float | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Linkage:
+    """Link any number of uploads.
+
+    Args:
+        threshold: match probability of the weakest link; None takes the recommended one.
+
+    Raises:
+        InvalidRequestError, FingerprintMismatchError: the uploads cannot be compared.
+        CancelledError: `cancelled` said so.
+    """
+    engine = engine or LocalEngine()
+    candidates: dict[PartnerPair, Candidates] = {}
+    scored: dict[PartnerPair, ScoredPairs] = {}
+    todo = pairs_to_compare(sources)
+    for number, (left, right) in enumerate(todo):
+        pair = (left.partner, right.partner)
+        candidates[pair] = find_candidates(
+            left,
+            right,
+            scheme,
+            quota=matching.quota,
+            engine=engine,
+            progress=_part(progress, number, len(todo)),
+            cancelled=cancelled,
+        )
+        scored[pair] = score(left, right, candidates[pair], scheme)
+    report = quality_report(sources, candidates, scored, floor=matching.threshold)
+    if threshold is None:
+        threshold = float(report["recommended"]["threshold"])
+    return Linkage(candidates, scored, report, threshold, resolve(sources, scored, threshold))
+
+
+def _part(progress: Callable[[float], None], number: int, count: int) -> Callable[[float], None]:
+    return lambda share: progress((number + share) / count)
+
+
+def pairs_to_compare(sources: Sequence[Source]) -> list[tuple[Source, Source]]:
+    """Every two partners in the given order, then each partner that may hold duplicates.
+
+    Raises:
+        InvalidRequestError: a partner stands more than once.
+    """
+    names = [source.partner for source in sources]
+    if len(set(names)) != len(names):
+        raise InvalidRequestError("a partner has more than one upload in this run")
+    within = [(source, source) for source in sources if not source.unique]
+    return [*combinations(sources, 2), *within]
+
+
+def score(left: Source, right: Source, candidates: Candidates, scheme: Saul | Clk) -> ScoredPairs:
+    """Compare the candidates on their match keys and fit the model to them."""
+    keys = left.matrix.layout.match_keys
+    return score_pairs(
+        candidates,
+        compare(candidates.pairs, candidates.null, scheme, keys),
+        compare(candidates.decoys, candidates.null, scheme, keys),
+        rows_left=left.rows,
+        rows_right=right.rows,
+        unique_left=left.unique,
+        unique_right=right.unique,
+        same_file=left.partner == right.partner,
+    )

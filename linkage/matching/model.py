@@ -1,0 +1,175 @@
+"""How likely each candidate pair is a match, learnt without any truth.
+
+A Fellegi-Sunter model: every dimension of the comparison vector adds the logarithm of how much
+commoner its level is among matches (m) than among non-matches (u).
+
+- u comes from the decoys, less the few matches among them; m by expectation maximisation under
+  one-to-one competition, from a weak prior that a match looks alike, so that files without a
+  single match do not invent one.
+- Weights never fall from a level to a more alike one; "missing" weighs nothing.
+- Dimensions of one group depend on each other; their sum is divided by the square root of how
+  many of them are known, which keeps the order of pairs but not the scale. The scale is then
+  set by `calibration`, so the probability can be believed though the sum cannot.
+- Deterministic: no randomness here at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linkage.matching.calibration import Evidence, calibrate
+from linkage.matching.candidates import Candidates
+from linkage.matching.comparison import MISSING_LEVEL, ComparisonVectors
+from linkage.matching.competition import compete, free_pairs, mutual_best
+from linkage.matching.sources import Floats, Rows
+
+ROUNDS = 40
+_CLOSE = 1e-3
+_PRIOR_WEIGHT = 10.0
+_PRIOR_STEP = 2.0
+
+
+@dataclass(frozen=True)
+class ScoredPairs:
+    """Candidate pairs with their match weight and probability.
+
+    Attributes:
+        left, right: (n,) row numbers, sorted by (left, right).
+        weight: (n,) log2 of the odds that the two rows match, were neither to have another
+            partner.
+        probability: (n,) the same after competition with the other candidates of both rows.
+        matches: expected number of matches among the candidates.
+        summary: what the model learnt, as plain values for a report.
+    """
+
+    left: Rows
+    right: Rows
+    weight: npt.NDArray[np.float32]
+    probability: npt.NDArray[np.float64]
+    matches: float = 0.0
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+def score_pairs(
+    candidates: Candidates,
+    vectors: ComparisonVectors,
+    decoy_vectors: ComparisonVectors,
+    *,
+    rows_left: int,
+    rows_right: int,
+    unique_left: bool,
+    unique_right: bool,
+    same_file: bool = False,
+) -> ScoredPairs:
+    """Fit the model to the candidate pairs and score them with it.
+
+    Args:
+        vectors, decoy_vectors: comparison vectors of `candidates.pairs` and `.decoys`.
+        same_file: the pairs are within one file (left < right).
+    """
+    pairs = candidates.pairs
+    left, right = pairs.left, pairs.right
+    one = {"left_has_one": unique_right, "right_has_one": unique_left}
+
+    probability = _first_guess(pairs.score, left, right, min(rows_left, rows_right))
+    free = np.ones(len(left))
+    log_odds, tables = np.zeros(len(left)), []
+    rounds, moved = 0, 1.0
+    while rounds < ROUNDS and moved > _CLOSE:
+        rounds += 1
+        decoy_mass = _decoy_mass(candidates, probability)
+        tables = _tables(vectors, decoy_vectors, probability, decoy_mass)
+        every, free_count = free_pairs(
+            rows_left, rows_right, float(probability.sum()), triangle=same_file, **one
+        )
+        known = Evidence(
+            weight=apply(tables, vectors),
+            probability=probability,
+            free=free,
+            decoys=apply(tables, decoy_vectors),
+            decoy_mass=decoy_mass,
+            all_pairs=every,
+            free_pairs=free_count,
+            complete_below=candidates.quota / 2 / max(rows_left, rows_right, 1),
+        )
+        log_odds = calibrate(known)(known.weight)
+        shares = compete(left, right, np.exp2(log_odds), **one)
+        moved = float(np.abs(shares.probability - probability).sum() / max(probability.sum(), 1))
+        probability, free = shares.probability, shares.free
+    return ScoredPairs(
+        left,
+        right,
+        log_odds.astype(np.float32),
+        probability,
+        float(probability.sum()),
+        {
+            "rounds": rounds,
+            "converged": moved <= _CLOSE,
+            "level_weights": {
+                name: table.round(2).tolist()
+                for name, table in zip(vectors.names, tables, strict=True)
+            },
+        },
+    )
+
+
+def apply(tables: list[Floats], vectors: ComparisonVectors) -> Floats:
+    """Sum of level weights, each group tempered by how many of its dimensions are known."""
+    total = np.zeros(len(vectors))
+    for group in vectors.groups:
+        part = np.zeros(len(vectors))
+        known = np.zeros(len(vectors))
+        for dimension in group:
+            level = vectors.levels[:, dimension]
+            here = level != MISSING_LEVEL
+            table = tables[dimension]
+            part += np.where(here, table[np.minimum(level, len(table) - 1)], 0.0)
+            known += here
+        total += part / np.sqrt(np.maximum(known, 1))
+    return total
+
+
+def _first_guess(score: npt.NDArray[np.float32], left: Rows, right: Rows, rows: int) -> Floats:
+    """The best one-to-one pairs, as many as a fifth of the smaller file, mostly believed."""
+    best = mutual_best(left, right, score)
+    order = np.flatnonzero(best)[np.argsort(-score[best], kind="stable")]
+    guess = np.zeros(len(score))
+    guess[order[: max(rows // 5, 1)]] = 0.9
+    return guess
+
+
+def _decoy_mass(candidates: Candidates, probability: Floats) -> Floats:
+    """1 for every decoy, less the probability that it is a match."""
+    pairs, decoys = candidates.pairs, candidates.decoys
+    known = (pairs.left.astype(np.int64) << 32) | pairs.right
+    asked = (decoys.left.astype(np.int64) << 32) | decoys.right
+    if not len(known):
+        return np.ones(len(asked))
+    place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+    return np.where(known[place] == asked, 1 - probability[place], 1.0)
+
+
+def _tables(
+    vectors: ComparisonVectors,
+    decoys: ComparisonVectors,
+    probability: Floats,
+    decoy_mass: Floats,
+) -> list[Floats]:
+    """log2(m / u) by level, for each dimension."""
+    tables = []
+    for dimension, count in enumerate(vectors.counts):
+        m = _counts(vectors.levels[:, dimension], probability, count)
+        u = _counts(decoys.levels[:, dimension], decoy_mass, count)
+        prior = np.exp2(np.minimum(np.arange(count), 6) / _PRIOR_STEP)
+        m = (m + _PRIOR_WEIGHT * prior / prior.sum()) / (m.sum() + _PRIOR_WEIGHT)
+        u = (u + 0.5) / (u.sum() + 0.5 * count)
+        tables.append(np.maximum.accumulate(np.log2(m / u)))
+    return tables
+
+
+def _counts(levels: npt.NDArray[np.uint8], mass: Floats, count: int) -> Floats:
+    return np.bincount(levels, mass, minlength=MISSING_LEVEL + 1)[:count].astype(np.float64)

@@ -1,0 +1,168 @@
+"""How good a linkage is, estimated without truth, as plain values for a report.
+
+- Precision and recall are expectations under the model's probabilities: of the links at or
+  above a threshold, how many are matches; of the matches among the candidates, how many are
+  links. A match that never became a candidate is unknown to both.
+- Nothing here names a row, a handle or a value: counts, shares and weights only.
+
+    report["partners"][name]           rows, unique, match_key_coverage {match key: share}
+    report["pairs"]["left|right"]      of one partner pair:
+        rows_left, rows_right          size of the files
+        compared, survived             encodings compared; of those, within the cut
+        considered, candidate_pairs    distinct pairs before and after the quota
+        z_cut, look_bits, look_loss    how candidates were found (see `candidates`)
+        estimated_matches              expected matches among the candidates
+        overlap                        "clear", "weak" or "none": is anyone in both files?
+        weight_histogram               {"edges", "pairs", "expected_matches"}, log2 odds
+        model                          rounds, converged, and log2 weight per level
+        ... and what `overall` has
+    report["overall"]                  over all partner pairs:
+        candidate_pairs, estimated_matches, overlap
+        thresholds                     [{threshold, links, precision, recall, f1}]
+    report["recommended"]              the row of `overall` with the largest estimated F1;
+                                       every partner pair has its own likewise
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linkage.matching.assignment import assign
+from linkage.matching.candidates import Candidates
+from linkage.matching.clusters import PartnerPair
+from linkage.matching.model import ScoredPairs
+from linkage.matching.sources import Source
+
+THRESHOLDS = (0.01, 0.02, *(round(0.05 * n, 2) for n in range(1, 20)), 0.98, 0.99, 0.995, 0.999)
+LOWEST_RECOMMENDED = 0.25
+WITHOUT_OVERLAP = 0.95
+_SURE = 0.9
+
+Floats = npt.NDArray[np.float64]
+
+
+def quality_report(
+    sources: Sequence[Source],
+    candidates: Mapping[PartnerPair, Candidates],
+    scored: Mapping[PartnerPair, ScoredPairs],
+    *,
+    floor: float | None = None,
+) -> dict[str, Any]:
+    """The report; its keys are listed in the module's text.
+
+    Args:
+        floor: the manifest's smallest threshold; none below is recommended.
+    """
+    by_name = {source.partner: source for source in sources}
+    pairs, links, matches = {}, [], 0.0
+    for (left, right), one in scored.items():
+        own = _link_probabilities(one, by_name[left], by_name[right])
+        links.append(own)
+        matches += one.matches
+        pairs[f"{left}|{right}"] = {
+            "rows_left": by_name[left].rows,
+            "rows_right": by_name[right].rows,
+            **_search(candidates[left, right]),
+            "weight_histogram": _histogram(one),
+            "model": one.summary,
+            **_summary(len(one.left), own, one.matches, floor),
+        }
+    every = np.concatenate([*links, np.empty(0)])
+    total = sum(len(one.left) for one in scored.values())
+    overall = _summary(total, every, matches, floor)
+    return {
+        "recommended": overall.pop("recommended"),
+        "overall": overall,
+        "pairs": pairs,
+        "partners": {source.partner: _coverage(source) for source in sources},
+    }
+
+
+def _link_probabilities(scored: ScoredPairs, left: Source, right: Source) -> Floats:
+    other = left.partner != right.partner
+    chosen = assign(scored, unique_left=left.unique and other, unique_right=right.unique and other)
+    return np.sort(scored.probability[chosen])[::-1]
+
+
+def _summary(
+    candidate_pairs: int, links: Floats, matches: float, floor: float | None
+) -> dict[str, Any]:
+    overlap = _overlap(links)
+    grid = [_at(threshold, links, matches) for threshold in THRESHOLDS]
+    lowest = max(LOWEST_RECOMMENDED, floor or 0.0)
+    allowed = [row for row in grid if row["threshold"] >= lowest] or grid[-1:]
+    best = max(allowed, key=lambda row: (row["f1"], row["threshold"]))["threshold"]
+    if overlap == "none":
+        best = WITHOUT_OVERLAP
+    best = max(best, floor or 0.0)
+    return {
+        "candidate_pairs": candidate_pairs,
+        "estimated_matches": round(matches, 1),
+        "overlap": overlap,
+        "thresholds": grid,
+        "recommended": _at(best, links, matches),
+    }
+
+
+def _overlap(links: Floats) -> str:
+    """Whether the most certain links add up to more than chance would give."""
+    sure = float(links[links >= _SURE].sum())
+    if sure >= 5:
+        return "clear"
+    return "weak" if sure > 0 else "none"
+
+
+def _at(threshold: float, links: Floats, matches: float) -> dict[str, Any]:
+    above = links[links >= threshold]
+    true = float(above.sum())
+    count = len(above)
+    return {
+        "threshold": threshold,
+        "links": count,
+        "precision": round(true / count, 5) if count else 1.0,
+        "recall": round(min(true / matches, 1.0), 5) if matches else 0.0,
+        "f1": round(2 * true / (count + matches), 5) if count + matches else 0.0,
+    }
+
+
+def _search(candidates: Candidates) -> dict[str, Any]:
+    return {
+        "compared": candidates.compared,
+        "survived": candidates.survived,
+        "considered": candidates.considered,
+        "z_cut": round(candidates.z_cut, 3),
+        "look_bits": candidates.look_bits,
+        "look_loss": candidates.look_loss,
+    }
+
+
+def _histogram(scored: ScoredPairs, bins: int = 40) -> dict[str, Any]:
+    if not len(scored.left):
+        return {"edges": [], "pairs": [], "expected_matches": []}
+    weight = scored.weight.astype(np.float64)
+    low, high = float(np.floor(weight.min())), float(np.ceil(weight.max()))
+    edges = np.linspace(low, max(high, low + 1), bins + 1)
+    pairs, _ = np.histogram(weight, edges)
+    matches, _ = np.histogram(weight, edges, weights=scored.probability)
+    return {
+        "edges": edges.round(3).tolist(),
+        "pairs": pairs.tolist(),
+        "expected_matches": matches.round(2).tolist(),
+    }
+
+
+def _coverage(source: Source) -> dict[str, Any]:
+    presence = source.matrix.presence
+    share = presence.mean(axis=1) if source.rows else np.zeros(len(presence))
+    return {
+        "rows": source.rows,
+        "unique": source.unique,
+        "match_key_coverage": {
+            name: round(float(one), 4)
+            for name, one in zip(source.matrix.layout.match_keys, share, strict=True)
+        },
+    }
