@@ -12,7 +12,7 @@ from numba import njit
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def intern(  # noqa: PLR0917
+def intern(
     codes: npt.NDArray[np.int64],
     start: int,
     slots: npt.NDArray[np.int64],

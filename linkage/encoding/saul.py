@@ -73,7 +73,7 @@ class SaulScheme:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def majority_rows(  # noqa: PLR0912, PLR0915, PLR0917 (one loop, unrolled for the compiler)
+def majority_rows(  # noqa: PLR0912, PLR0915 (one loop, unrolled for the compiler)
     table: npt.NDArray[np.uint64],
     row_words: int,
     hashes: int,

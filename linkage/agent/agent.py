@@ -1,0 +1,367 @@
+"""A partner's part in the protocol, one method per act.
+
+    agent = Agent(home)
+    agent.sign(connection, manifest)
+    agent.submit(connection, project, file)
+    agent.approve(connection, project)
+    agent.contribute(connection, project, file, content)
+
+- The manifest this agent signed is kept and compared with the hub's at every act.
+- Every act can be repeated: what was done is found again, not done twice.
+- Identifiers, keys and content in clear stay in this process and this home.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from linkage import files
+from linkage.agent.content import pack_content
+from linkage.agent.exchange import project_secret
+from linkage.agent.records import Checked, EncodedFile, Progress, Records, handles_by_row
+from linkage.agent.source import SourceFile
+from linkage.agent.upload import send
+from linkage.agreement import Manifest, parse_manifest
+from linkage.agreement.canonical import canonical, fingerprint
+from linkage.encoding import Encoder
+from linkage.errors import (
+    AgreementError,
+    FingerprintMismatchError,
+    NotFoundError,
+    NotReadyError,
+)
+from linkage.rpc.channel import Connection
+from linkage.rpc.party import Party
+from linkage.trust.headers import EncodingsHeader, ParcelHeader, expiry, new_nonce, parse_header
+from linkage.trust.keyring import Keyring, key_check
+from linkage.trust.signing import sign
+from linkage.trust.statements import ReleaseStatement, manifest_statement
+from linkage.v1 import project_pb2, release_pb2, run_pb2, upload_pb2
+from linkage.v1.project_pb2_grpc import ProjectServiceStub
+from linkage.v1.release_pb2_grpc import ReleaseServiceStub
+from linkage.v1.run_pb2_grpc import RunServiceStub
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What was submitted, and the hub's receipt for it."""
+
+    checked: Checked
+    size: int
+    digest: str
+    upload: str
+    repeated: bool
+
+
+class Agent:
+    """The agent of one partner.
+
+    Args:
+        home: its directory: keys, identity, and per project the signed manifest, the encodings
+            and the row map.
+        progress: told what is being done, how much is done, and how much there is (0: unknown).
+        threads: for encoding; None uses every core.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        progress: Progress = lambda step, done, total: None,
+        threads: int | None = None,
+    ) -> None:
+        self.home = home
+        self.keyring = Keyring(home / "keys")
+        self._progress = progress
+        self._threads = threads or os.cpu_count() or 1
+
+    def sign(self, connection: Connection, manifest: Manifest) -> project_pb2.Project:
+        """Agree to a manifest that this partner has read.
+
+        Raises:
+            FingerprintMismatchError: the hub shows another manifest for the project.
+            ManifestError: this partner is not in it.
+        """
+        name = Party.load(self.home).name
+        manifest.partner(name)
+        shown = self._shown(connection, manifest.project)
+        _require_same(manifest, shown)
+        said = manifest_statement(manifest.project, manifest.fingerprint, name)
+        request = project_pb2.SignManifestRequest(
+            project=manifest.project,
+            fingerprint=manifest.fingerprint,
+            signature=sign(self.keyring.signing_key, said),
+        )
+        directory = files.private_directory(self.home / "projects" / manifest.project)
+        files.write_atomic(directory / "manifest.json", manifest.canonical)
+        return connection.call(ProjectServiceStub(connection.channel).SignManifest, request).project
+
+    def check(self, manifest: Manifest, file: Path) -> Checked:
+        """Read a file as `submit` would, and send nothing."""
+        partner = manifest.partner(Party.load(self.home).name)
+        return Records(manifest, partner, SourceFile(file)).check(self._progress)
+
+    def submit(self, connection: Connection, project: str, file: Path) -> Submitted:
+        """Check, encode and upload this partner's file.
+
+        Raises:
+            SourceError: the file has errors; nothing was sent.
+            NotReadyError: not all have signed, or the project secret has not arrived.
+        """
+        manifest, shown = self._agreed(connection, project)
+        source = SourceFile(file)
+        records = Records(manifest, manifest.partner(self._name), source)
+        checked = records.check(self._progress)
+        secret = project_secret(connection, self.keyring, manifest, shown, self._name)
+        directory = self._directory(project) / f"epoch-{shown.epoch}"
+        repeated = self._prepared(directory, source, manifest)
+        if not repeated:
+            self._encode(records, checked, source, manifest, shown.epoch, secret, directory)
+        receipt = self._send(connection, directory, "submit")
+        return Submitted(checked, receipt.size, receipt.digest, receipt.upload, repeated)
+
+    def approve(
+        self, connection: Connection, project: str, release: str | None = None
+    ) -> release_pb2.Release:
+        """Approve a proposed release, after checking that the signed manifest covers it.
+
+        Args:
+            release: its id; None takes the only one that waits for approval.
+
+        Raises:
+            NotReadyError: no release waits.
+            AgreementError: the release is not what this partner agreed to.
+        """
+        manifest, shown = self._agreed(connection, project)
+        stub = ReleaseServiceStub(connection.channel)
+        found = self._find_release(connection, project, release, approved=False)
+        said = ReleaseStatement.parse(found.statement)
+        _require_covered(said, found, manifest, shown.epoch)
+        report = connection.call(
+            RunServiceStub(connection.channel).GetQualityReport,
+            run_pb2.GetQualityReportRequest(run=found.run),
+        ).report
+        if fingerprint(report) != said.report:
+            raise AgreementError("the quality report shown is not the one to be approved")
+        files.write_atomic(self._directory(project) / f"quality-{found.release}.json", report)
+        request = release_pb2.ApproveReleaseRequest(
+            release=found.release, signature=sign(self.keyring.signing_key, found.statement)
+        )
+        return connection.call(stub.ApproveRelease, request).release
+
+    def contribute(
+        self,
+        connection: Connection,
+        project: str,
+        file: Path,
+        content: Mapping[str, Path],
+        release: str | None = None,
+    ) -> upload_pb2.Receipt:
+        """Seal the agreed content to the assembler and post it.
+
+        Args:
+            file: the identifier file that was submitted.
+            content: file per content table; tables without one are columns of `file`.
+
+        Raises:
+            SourceError: content that may not leave, by row and field; nothing was sent.
+            NotReadyError: the release is not approved by all.
+            UntrustedKeyError: the assembler's keys were never compared.
+        """
+        manifest, shown = self._agreed(connection, project)
+        found = self._find_release(connection, project, release, approved=True)
+        directory = files.private_directory(self._directory(project) / f"parcel-{found.release}")
+        if not (directory / "header.json").exists():
+            handles, record_ids = handles_by_row(
+                self._directory(project) / f"epoch-{shown.epoch}" / "rows.parquet"
+            )
+            parcel = pack_content(
+                connection,
+                self.keyring,
+                manifest=manifest,
+                project=shown,
+                release=found.release,
+                partner=manifest.partner(self._name),
+                handles=handles,
+                record_ids=record_ids,
+                file=file,
+                content=content,
+            )
+            files.write_atomic(directory / "encodings", parcel)
+            header = ParcelHeader(
+                project=project,
+                fingerprint=manifest.fingerprint,
+                epoch=shown.epoch,
+                partner=self._name,
+                digest=fingerprint(parcel),
+                size=len(parcel),
+                nonce=new_nonce(),
+                expires=expiry(),
+                release=found.release,
+                recipient=manifest.assembler,
+            )
+            files.write_atomic(directory / "header.json", header.canonical)
+        return self._send(connection, directory, "contribute")
+
+    def status(self, connection: Connection) -> list[dict[str, Any]]:
+        """What this partner's projects wait for, as plain values."""
+        stub = ProjectServiceStub(connection.channel)
+        names = connection.call(stub.ListProjects, project_pb2.ListProjectsRequest()).projects
+        return [self._project_status(connection, name) for name in names]
+
+    @property
+    def _name(self) -> str:
+        return Party.load(self.home).name
+
+    def _directory(self, project: str) -> Path:
+        return self.home / "projects" / project
+
+    def _shown(self, connection: Connection, project: str) -> project_pb2.Project:
+        stub = ProjectServiceStub(connection.channel)
+        return connection.call(
+            stub.GetProject, project_pb2.GetProjectRequest(project=project)
+        ).project
+
+    def _agreed(self, connection: Connection, project: str) -> tuple[Manifest, project_pb2.Project]:
+        """The manifest this agent signed, and the project as the hub shows it."""
+        path = self._directory(project) / "manifest.json"
+        if not path.exists():
+            raise NotFoundError(
+                f"this agent has not signed a manifest of project {project!r}",
+                remedy="Run: linkage agent sign MANIFEST",
+            )
+        manifest = parse_manifest(path.read_bytes())
+        shown = self._shown(connection, project)
+        _require_same(manifest, shown)
+        if shown.state != project_pb2.PROJECT_STATE_ACTIVE:
+            signed = {s.partner for s in shown.signatures}
+            waiting = [name for name in manifest.partner_names if name not in signed]
+            raise NotReadyError(f"the manifest is not signed by {', '.join(waiting) or 'all'}")
+        return manifest, shown
+
+    def _prepared(self, directory: Path, source: SourceFile, manifest: Manifest) -> bool:
+        """Whether this very file is encoded here already and its header still holds."""
+        try:
+            note = json.loads((directory / "source.json").read_bytes())
+            header = parse_header((directory / "header.json").read_bytes())
+        except FileNotFoundError:
+            return False
+        return bool(
+            note == {"digest": source.digest()}
+            and header.fingerprint == manifest.fingerprint
+            and header.expires > expiry().replace(day=1, month=1, year=1970)
+            and (directory / "encodings").stat().st_size == header.size
+        )
+
+    def _encode(
+        self,
+        records: Records,
+        checked: Checked,
+        source: SourceFile,
+        manifest: Manifest,
+        epoch: int,
+        secret: bytes,
+        directory: Path,
+    ) -> EncodedFile:
+        shutil.rmtree(directory, ignore_errors=True)
+        files.private_directory(directory)
+        with Encoder(manifest, secret, epoch=epoch) as encoder:
+            encoded = records.encode(
+                checked.rows, encoder, directory, threads=self._threads, progress=self._progress
+            )
+        header = EncodingsHeader(
+            project=manifest.project,
+            fingerprint=manifest.fingerprint,
+            epoch=epoch,
+            partner=self._name,
+            digest=encoded.digest,
+            size=encoded.layout.size,
+            nonce=new_nonce(),
+            expires=expiry(),
+            scheme=encoded.layout.scheme,
+            bits=encoded.layout.bits,
+            match_keys=encoded.layout.match_keys,
+            rows=encoded.layout.rows,
+            key_check=key_check(secret, manifest.project, manifest.fingerprint, epoch),
+        )
+        files.write_atomic(directory / "header.json", header.canonical)
+        files.write_atomic(directory / "source.json", canonical({"digest": source.digest()}))
+        return encoded
+
+    def _send(self, connection: Connection, directory: Path, step: str) -> upload_pb2.Receipt:
+        header = (directory / "header.json").read_bytes()
+        receipt = send(
+            connection,
+            directory / "encodings",
+            header=header,
+            signature=sign(self.keyring.signing_key, header),
+            progress=lambda sent, size: self._progress(step, sent, size),
+        )
+        files.write_atomic(directory / "receipt.bin", receipt.SerializeToString())
+        return receipt
+
+    def _find_release(
+        self, connection: Connection, project: str, release: str | None, *, approved: bool
+    ) -> release_pb2.Release:
+        stub = ReleaseServiceStub(connection.channel)
+        request = release_pb2.ListReleasesRequest(project=project)
+        listed = connection.call(stub.ListReleases, request).releases
+        mine = [r for r in listed if release in (None, r.release)]
+        if not mine:
+            raise NotReadyError(f"no release of project {project!r} is proposed")
+        newest = max(mine, key=lambda r: r.created_at.ToNanoseconds())
+        if approved and newest.state != release_pb2.RELEASE_STATE_APPROVED:
+            raise NotReadyError("the release is not approved by every partner yet")
+        return newest
+
+    def _project_status(self, connection: Connection, name: str) -> dict[str, Any]:
+        shown = self._shown(connection, name)
+        signed = [s.partner for s in shown.signatures]
+        request = release_pb2.ListReleasesRequest(project=name)
+        stub = ReleaseServiceStub(connection.channel)
+        releases = connection.call(stub.ListReleases, request).releases
+        return {
+            "project": name,
+            "fingerprint": shown.fingerprint,
+            "active": shown.state == project_pb2.PROJECT_STATE_ACTIVE,
+            "signed": signed,
+            "uploaded": list(shown.uploaded),
+            "releases": [
+                {
+                    "release": r.release,
+                    "approved": r.state == release_pb2.RELEASE_STATE_APPROVED,
+                    "approvals": [a.partner for a in r.approvals],
+                    "contributed": list(r.contributed),
+                }
+                for r in releases
+            ],
+        }
+
+
+def _require_same(manifest: Manifest, shown: project_pb2.Project) -> None:
+    if shown.fingerprint != manifest.fingerprint or fingerprint(shown.manifest) != (
+        manifest.fingerprint
+    ):
+        raise FingerprintMismatchError(
+            f"the hub's manifest of project {manifest.project!r} is not yours",
+            remedy="Compare your file with the steward's; sign only what you have read",
+        )
+
+
+def _require_covered(
+    said: ReleaseStatement, found: release_pb2.Release, manifest: Manifest, epoch: int
+) -> None:
+    """Raises AgreementError unless the signed manifest covers the release."""
+    claimed = (said.release, said.project, said.run, said.fingerprint, said.epoch)
+    expected = (found.release, manifest.project, found.run, manifest.fingerprint, epoch)
+    if claimed != expected:
+        raise AgreementError("the release's statement does not match what the hub shows")
+    floor = manifest.matching.threshold
+    if floor is not None and said.threshold < floor:
+        raise AgreementError(f"the manifest allows no threshold below {floor}")

@@ -1,0 +1,144 @@
+"""Content: de-identified here, put under index ids, sealed to the assembler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from linkage.agent.source import SourceFile
+from linkage.agreement import ContentTable, Manifest, Partner
+from linkage.encodings import HANDLE_BYTES
+from linkage.errors import AgreementError, InputError, Problem, SourceError
+from linkage.release.deidentify import attach_index_ids, deidentify_table
+from linkage.release.parcels import ParcelAddress, pack
+from linkage.rpc.channel import Connection
+from linkage.rpc.member import trusted_party
+from linkage.trust.keyring import Keyring
+from linkage.trust.sealing import seal
+from linkage.v1 import project_pb2, release_pb2
+from linkage.v1.release_pb2_grpc import ReleaseServiceStub
+
+Ids = npt.NDArray[np.uint8]
+
+
+def pack_content(
+    connection: Connection,
+    keyring: Keyring,
+    *,
+    manifest: Manifest,
+    project: project_pb2.Project,
+    release: str,
+    partner: Partner,
+    handles: Ids,
+    record_ids: list[str | None],
+    file: Path,
+    content: Mapping[str, Path],
+) -> bytes:
+    """One partner's parcel for a release.
+
+    Args:
+        handles: (rows, 16) row handles in the identifier file's order.
+        record_ids: record ids in the same order, for tables that join by them.
+
+    Raises:
+        InputError: a file is given for a table that the manifest does not have, or lacks.
+        SourceError: content that may not leave, or rows of unknown records.
+    """
+    _require_known(partner, content)
+    recipient = trusted_party(keyring, project, manifest.assembler)
+    index_ids = _index_ids(connection, release, handles)
+    tables = {}
+    for table in partner.content:
+        source = SourceFile(content.get(table.name, file))
+        frame = _frame(table, source)
+        ids = index_ids[_records(table, source, frame, record_ids)]
+        frame = frame.drop(columns=[] if table.record_id is None else [_JOIN])
+        coarse = deidentify_table(table, frame, file=source.name, missing=partner.missing)
+        tables[table.name] = attach_index_ids(coarse, ids)
+    address = ParcelAddress(
+        manifest.project, manifest.fingerprint, release, partner.name, recipient.name
+    )
+    return pack(tables, address, lambda raw, info: seal(recipient.sealing_key, raw, info))
+
+
+_JOIN = "\0record"
+
+
+def _require_known(partner: Partner, content: Mapping[str, Path]) -> None:
+    names = [table.name for table in partner.content]
+    unknown = sorted(set(content) - set(names))
+    if unknown:
+        raise InputError(
+            f"the manifest gives {partner.name!r} no content table {unknown[0]!r}",
+            remedy=f"Its tables are {', '.join(names) or 'none'}",
+        )
+    for table in partner.content:
+        if table.record_id is not None and table.name not in content:
+            raise InputError(
+                f"content table {table.name!r} needs a file",
+                remedy=f"Give it as --content {table.name}=FILE",
+            )
+
+
+def _frame(table: ContentTable, source: SourceFile) -> pd.DataFrame:
+    """The table's columns as text, with the joining column under a name of its own."""
+    columns = [field.column or field.name for field in table.fields]
+    read = columns if table.record_id is None else [*columns, table.record_id]
+    parts = [pd.DataFrame(batch, dtype=object) for batch in source.batches(read)]
+    frame = pd.concat(parts, ignore_index=True)
+    if table.record_id is not None:
+        frame[_JOIN] = frame[table.record_id]
+    return frame
+
+
+def _records(
+    table: ContentTable, source: SourceFile, frame: pd.DataFrame, record_ids: list[str | None]
+) -> npt.NDArray[np.intp]:
+    """For every row of content, the row of the identifier file it belongs to."""
+    if table.record_id is None:
+        if len(frame) != len(record_ids):
+            raise SourceError(
+                source.name,
+                [Problem(0, "", "the file is not the one that was submitted")],
+                remedy="Give the same identifier file as to submit",
+            )
+        return np.arange(len(frame))
+    place = {record: row for row, record in enumerate(record_ids)}
+    found = np.array([place.get(record, -1) for record in frame[_JOIN]], dtype=np.intp)
+    unknown = np.flatnonzero(found < 0)
+    if len(unknown):
+        shown = [
+            Problem(int(row) + 1, table.record_id, "no record with this id was submitted")
+            for row in unknown[:1000]
+        ]
+        raise SourceError(source.name, shown, total=len(unknown), remedy="Nothing was sent")
+    return found
+
+
+def _index_ids(connection: Connection, release: str, handles: Ids) -> Ids:
+    """This partner's index ids, in the identifier file's order.
+
+    Raises:
+        AgreementError: the hub's list is not exactly this partner's rows.
+    """
+    stub = ReleaseServiceStub(connection.channel)
+    request = release_pb2.DownloadIndexIdsRequest(release=release)
+    theirs, ids = bytearray(), bytearray()
+    for batch in connection.receive(stub.DownloadIndexIds, request):
+        theirs += batch.handles
+        ids += batch.index_ids
+    theirs_array = np.frombuffer(bytes(theirs), np.uint8).reshape(-1, HANDLE_BYTES)
+    ids_array = np.frombuffer(bytes(ids), np.uint8).reshape(-1, HANDLE_BYTES)
+    if len(theirs_array) != len(handles) or len(ids_array) != len(handles):
+        raise AgreementError("the hub's index ids are not those of the rows submitted")
+    ours_order = np.lexsort(handles.T[::-1])
+    theirs_order = np.lexsort(theirs_array.T[::-1])
+    if not np.array_equal(handles[ours_order], theirs_array[theirs_order]):
+        raise AgreementError("the hub's index ids are not those of the rows submitted")
+    found = np.empty_like(handles)
+    found[ours_order] = ids_array[theirs_order]
+    return found

@@ -1,0 +1,182 @@
+"""What all commands share: homes, output, progress, logs, and errors turned into exit codes.
+
+- Results go to standard output, everything else to standard error.
+- With --json a command prints one JSON object, last, also when it fails.
+- No command takes a secret as an argument.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import structlog
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from linkage.errors import InputError, LinkageError, NotReadyError, SourceError
+
+T = TypeVar("T")
+WAIT_PAUSE = 0.5
+
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+output = Console(highlight=False, soft_wrap=True)
+
+HomeOption = Annotated[
+    Path,
+    typer.Option(
+        "--home",
+        envvar="LINKAGE_HOME",
+        help="Directory with this party's keys and state; readable by its owner alone.",
+        show_default=True,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
+WaitOption = Annotated[
+    float,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        help="Keep asking this long for what other parties have yet to do.",
+        min=0,
+    ),
+]
+PatienceOption = Annotated[
+    float,
+    typer.Option(
+        "--patience",
+        metavar="SECONDS",
+        help="Keep trying this long while the hub cannot be reached.",
+        min=0,
+    ),
+]
+
+
+def default_home(role: str) -> Path:
+    return Path("~/.linkage").expanduser() / role
+
+
+def configure_logging() -> None:
+    """JSON lines on standard error; `LINKAGE_LOG` sets the level (default warning)."""
+    level = os.environ.get("LINKAGE_LOG", "warning").upper()
+    number = logging.getLevelNamesMapping().get(level, logging.WARNING)
+    logging.basicConfig(level=number, stream=sys.stderr, format="%(message)s")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _without_values,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _without_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Where a traceback goes into the log, its messages and values stay out: only places."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        places, trace = [], error.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            places.append(f"{Path(code.co_filename).name}:{trace.tb_lineno} {code.co_name}")
+            trace = trace.tb_next
+        event["places"] = places
+    return event
+
+
+def show(result: dict[str, Any], *, as_json: bool, text: str) -> None:
+    """Print a result: as one JSON object, or as text for a person."""
+    if as_json:
+        sys.stdout.write(json.dumps(result, sort_keys=True) + "\n")
+        sys.stdout.flush()
+    else:
+        output.print(text, markup=False)
+
+
+def fail(error: LinkageError, *, as_json: bool) -> NoReturn:
+    """Say what went wrong, and leave with the error's exit code."""
+    if as_json:
+        fields: dict[str, Any] = {"reason": error.reason, "message": error.message}
+        if error.remedy:
+            fields["remedy"] = error.remedy
+        if isinstance(error, SourceError):
+            fields["total"] = error.total
+            fields["problems"] = [vars(problem) for problem in error.problems[:1000]]
+        sys.stdout.write(json.dumps({"error": fields}, sort_keys=True) + "\n")
+    errors.print(f"[bold red]error[/] ({error.reason})", end=" ")
+    errors.print(error.message, markup=False)
+    if error.remedy:
+        errors.print(f"  {error.remedy}", markup=False)
+    sys.exit(error.exit_code)
+
+
+def patiently(act: Callable[[], T], wait: float) -> T:
+    """Repeat an act while it says that others are not ready, for at most `wait` seconds."""
+    give_up = time.monotonic() + wait
+    while True:
+        try:
+            return act()
+        except NotReadyError:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(WAIT_PAUSE)
+
+
+def assignments(values: list[str], option: str) -> dict[str, Path]:
+    """NAME=FILE options as a mapping.
+
+    Raises:
+        InputError: malformed, given twice, or no such file.
+    """
+    found: dict[str, Path] = {}
+    for value in values:
+        name, equals, file = value.partition("=")
+        if not equals or not name or not file:
+            raise InputError(f"{option} {value!r} is not of the form NAME=FILE")
+        if name in found:
+            raise InputError(f"{option} names {name!r} twice")
+        path = Path(file)
+        if not path.is_file():
+            raise InputError(f"{option} {name}: there is no file {file}")
+        found[name] = path
+    return found
+
+
+class Bar:
+    """A progress bar on standard error: one line per step; silent where nobody watches."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<16}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=errors,
+            disable=not errors.is_terminal,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(step, total=total or None)
+        self._progress.update(self._tasks[step], completed=done, total=total or None)
+
+
+def say_waiting(seconds: float) -> None:
+    errors.print(f"the hub cannot be reached; trying again in {seconds:.1f} s", style="yellow")

@@ -1,0 +1,346 @@
+"""`linkage hub`: the steward's side; init, serve and invite run on the hub's own machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from linkage.cli.common import (
+    Bar,
+    HomeOption,
+    JsonOption,
+    PatienceOption,
+    WaitOption,
+    default_home,
+    patiently,
+    say_waiting,
+    show,
+)
+from linkage.cli.manifest import FileArgument, load_manifest
+from linkage.files import write_atomic
+
+HOME = default_home("hub")
+PATIENCE = 30.0
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help=(
+        "Run the hub and steward its projects. The hub holds encodings and sealed content, never"
+        " identifiers, content in clear, or the project secret.\n\n"
+        "In order: init, serve, invite, propose, run, report, release."
+    ),
+)
+
+ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+
+
+def _connect(home: Path, patience: float) -> Any:
+    from linkage.rpc.party import Party
+
+    return Party.load(home / "steward").connect(patience=patience, waiting=say_waiting)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Option("--name", help="The hub's name, part of every identity.")],
+    home: HomeOption = HOME,
+    address: Annotated[
+        str, typer.Option("--address", help="host:port to listen on, named in invitations.")
+    ] = "localhost:7443",
+    host: Annotated[
+        list[str] | None,
+        typer.Option("--host", help="Name or address the hub is reached by; may be repeated."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a hub: its directory, certificate authority, database, and first steward."""
+    from linkage.hub.home import initialise
+
+    hosts = host or sorted({address.rpartition(":")[0], "localhost", "127.0.0.1"})
+    made = initialise(home, name=name, address=address, hosts=hosts)
+    result = {"name": name, "home": str(made.path), "address": address, "hosts": list(hosts)}
+    text = f"made hub {name!r} in {made.path}\nnext: linkage hub serve --home {home}"
+    show(result, as_json=as_json, text=text)
+
+
+@app.command()
+def serve(
+    home: HomeOption = HOME,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Listen here instead; port 0 takes a free one.")
+    ] = None,
+    ready: Annotated[
+        Path | None, typer.Option("--ready", help="Write host:port here once calls are taken.")
+    ] = None,
+) -> None:
+    """Serve until interrupted. A run under way when the hub stops goes on at the next start."""
+    from linkage.hub.home import HubHome
+    from linkage.hub.main import HubServer
+    from linkage.hub.main import serve as serve_until_stopped
+
+    loaded = HubHome.load(home)
+    server = HubServer(loaded, address=address)
+    listening = (address or loaded.settings.address).rpartition(":")[0]
+
+    def started(port: int) -> None:
+        if ready is not None:
+            write_atomic(ready, f"{listening}:{port}".encode())
+        sys.stderr.write(f"serving on {listening}:{port}\n")
+
+    serve_until_stopped(server, started)
+
+
+@app.command()
+def invite(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The party's name.")],
+    role: Annotated[
+        str, typer.Option("--role", help="partner, assembler or evaluator.", show_default=True)
+    ] = "partner",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write it; default: NAME.invite")
+    ] = None,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a one-time invitation file for a new party; hand it over out of band.
+
+    Runs on the hub's machine; the file works once, for seven days.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    from linkage.agreement.fields import Name
+    from linkage.errors import InputError
+    from linkage.hub.home import HubHome
+    from linkage.hub.keys import Enrolment
+    from linkage.trust.identity import Role
+
+    if role not in {Role.PARTNER, Role.ASSEMBLER, Role.EVALUATOR}:
+        raise InputError(f"{role!r} is no role", remedy="Use partner, assembler or evaluator")
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError:
+        raise InputError(
+            f"{name!r} is no name",
+            remedy="Use lower-case letters, digits, - and _, starting with a letter",
+        ) from None
+    loaded = HubHome.load(home)
+    database = loaded.database()
+    enrolment = Enrolment(loaded.settings.name, loaded.authority, database)
+    invitation = enrolment.invite(name, Role(role), loaded.settings.address)
+    database.close()
+    path = out or Path(f"{name}.invite")
+    write_atomic(path, invitation.model_dump_json().encode())
+    result = {"name": name, "role": role, "file": str(path)}
+    show(result, as_json=as_json, text=f"wrote {path}; give it to {name!r} out of band")
+
+
+@app.command()
+def propose(
+    manifest: FileArgument,
+    home: HomeOption = HOME,
+    patience: PatienceOption = PATIENCE,
+    as_json: JsonOption = False,
+) -> None:
+    """Open a project with its manifest; every partner then signs it."""
+    from linkage.hub.steward import Steward
+
+    agreed = load_manifest(manifest)
+    with _connect(home, patience) as connection:
+        Steward(connection).propose(agreed)
+        wire = vars(connection.wire)
+    result = {"project": agreed.project, "fingerprint": agreed.fingerprint, "wire": wire}
+    text = f"proposed {agreed.project}\n{agreed.fingerprint}\nnext: each partner signs it"
+    show(result, as_json=as_json, text=text)
+
+
+@app.command()
+def status(
+    home: HomeOption = HOME, patience: PatienceOption = PATIENCE, as_json: JsonOption = False
+) -> None:
+    """Show every project: who has signed, uploaded, approved and contributed."""
+    from linkage.hub.steward import Steward
+
+    projects = []
+    with _connect(home, patience) as connection:
+        steward = Steward(connection)
+        for name in steward.project_names():
+            found = steward.project(name)
+            releases = steward.releases(name)
+            projects.append(
+                {
+                    "project": name,
+                    "fingerprint": found.fingerprint,
+                    "enrolled": [p.name for p in found.parties],
+                    "signed": [s.partner for s in found.signatures],
+                    "uploaded": list(found.uploaded),
+                    "releases": [
+                        {
+                            "release": r.release,
+                            "threshold": r.threshold,
+                            "approved_by": [a.partner for a in r.approvals],
+                            "contributed": list(r.contributed),
+                        }
+                        for r in releases
+                    ],
+                }
+            )
+    lines = []
+    for p in projects:
+        lines.append(p["project"])
+        lines += [
+            f"  {what:<9} {', '.join(p[what]) or 'nobody'}"
+            for what in ("enrolled", "signed", "uploaded")
+        ]
+        for r in p["releases"]:
+            approved, sent = ", ".join(r["approved_by"]), ", ".join(r["contributed"])
+            lines.append(f"  release {r['release']} from probability {r['threshold']:g}:")
+            lines.append(f"    approved by {approved or 'nobody'}; parcels from {sent or 'nobody'}")
+    show({"projects": projects}, as_json=as_json, text="\n".join(lines) or "no projects yet")
+
+
+@app.command()
+def run(
+    project: ProjectArgument,
+    home: HomeOption = HOME,
+    wait: WaitOption = 0,
+    patience: PatienceOption = PATIENCE,
+    as_json: JsonOption = False,
+) -> None:
+    """Match everybody's encodings, and follow the run to its end.
+
+    The run goes on at the hub when this command is interrupted. See report for how good it is.
+    """
+    from linkage.hub.steward import Steward
+
+    with _connect(home, patience) as connection, Bar() as bar:
+        steward = Steward(connection)
+        started = patiently(lambda: steward.start_run(project), wait)
+        done = steward.watch(
+            started.run, lambda r: bar(r.step or "match", round(r.progress * 1000), 1000)
+        )
+        recommended = steward.report(done.run)["recommended"]
+        wire = vars(connection.wire)
+    result = {"run": done.run, "recommended": recommended, "wire": wire}
+    text = (
+        f"run {done.run} succeeded\n"
+        f"recommended threshold {recommended['threshold']:g}: {recommended['links']} links,"
+        f" estimated precision {recommended['precision']:.3f},"
+        f" recall {recommended['recall']:.3f}\n"
+        f"next: linkage hub report {done.run}; linkage hub release {done.run}"
+    )
+    show(result, as_json=as_json, text=text)
+
+
+@app.command()
+def cancel(
+    run: RunArgument,
+    home: HomeOption = HOME,
+    patience: PatienceOption = PATIENCE,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel a run."""
+    from linkage.hub.steward import Steward
+    from linkage.v1 import run_pb2
+
+    with _connect(home, patience) as connection:
+        found = Steward(connection).cancel(run)
+    state = run_pb2.RunState.Name(found.state).removeprefix("RUN_STATE_").lower()
+    show({"run": run, "state": state}, as_json=as_json, text=f"run {run}: {state}")
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the report as a web page here.")
+    ] = None,
+    home: HomeOption = HOME,
+    patience: PatienceOption = PATIENCE,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a run's quality report: estimates only, no row, no value."""
+    from linkage.hub.steward import Steward
+
+    with _connect(home, patience) as connection:
+        found = Steward(connection).report(run)
+    if html is not None:
+        from linkage.reports.quality import quality_page
+
+        write_atomic(html, quality_page(found).encode(), mode=0o644)
+    text = json.dumps(found["recommended"], indent=2) if html is None else f"wrote {html}"
+    show(found, as_json=as_json, text=text)
+
+
+@app.command()
+def links(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
+    min_probability: Annotated[float, typer.Option("--min-probability", min=0, max=1)] = 0.0,
+    home: HomeOption = HOME,
+    patience: PatienceOption = PATIENCE,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a run's scored pairs by random row handle, for review."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from linkage.hub.steward import Steward
+
+    kind = pa.binary(16)
+    schema = pa.schema(
+        {
+            "left_partner": pa.string(),
+            "right_partner": pa.string(),
+            "left_handle": kind,
+            "right_handle": kind,
+            "match_probability": pa.float64(),
+        }
+    )
+    count = 0
+    with (
+        _connect(home, patience) as connection,
+        pq.ParquetWriter(out, schema) as writer,
+    ):
+        for batch in Steward(connection).links(run, min_probability):
+            size = len(batch.probability)
+            handles = [
+                pa.Array.from_buffers(kind, size, [None, pa.py_buffer(h.tobytes())])
+                for h in (batch.left_handles, batch.right_handles)
+            ]
+            names = [pa.repeat(n, size) for n in (batch.left_partner, batch.right_partner)]
+            columns = [*names, *handles, pa.array(batch.probability)]
+            writer.write_table(pa.table(columns, schema=schema))
+            count += size
+    show({"pairs": count, "file": str(out)}, as_json=as_json, text=f"wrote {count} pairs to {out}")
+
+
+@app.command()
+def release(
+    run: RunArgument,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold", min=0, max=1, help="Match probability to link from; default: the report's."
+        ),
+    ] = None,
+    home: HomeOption = HOME,
+    patience: PatienceOption = PATIENCE,
+    as_json: JsonOption = False,
+) -> None:
+    """Propose a run's links for release; every partner then approves."""
+    from linkage.hub.steward import Steward
+
+    with _connect(home, patience) as connection:
+        found = Steward(connection).release(run, threshold)
+        wire = vars(connection.wire)
+    result = {"release": found.release, "threshold": found.threshold, "wire": wire}
+    text = (
+        f"proposed release {found.release}: links from match probability {found.threshold:g}\n"
+        "next: each partner runs: linkage agent approve"
+    )
+    show(result, as_json=as_json, text=text)

@@ -1,0 +1,248 @@
+"""The assembler: opens the parcels of a release and joins them into an extract.
+
+- It believes a manifest only when every partner's signature on it holds under keys that a person
+  compared, and a parcel only when its sender signed exactly these bytes for this release.
+- The study map is on this disk, whole, before the hub is told to delete its own.
+- Repeating an assembly after a crash goes on from what is here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from linkage.agreement import Manifest, parse_manifest
+from linkage.errors import (
+    AgreementError,
+    DigestMismatchError,
+    NotAgreedError,
+    NotReadyError,
+)
+from linkage.evaluator.extract import write_extract
+from linkage.files import private_directory, write_atomic
+from linkage.release.assemble import Assembled, assemble
+from linkage.release.parcels import ParcelAddress, unpack
+from linkage.release.pseudonyms import ID_BYTES
+from linkage.rpc.channel import Connection
+from linkage.rpc.member import trusted_party
+from linkage.rpc.party import Party
+from linkage.trust.headers import ParcelHeader, parse_header
+from linkage.trust.keyring import Keyring
+from linkage.trust.signing import verify
+from linkage.trust.statements import manifest_statement
+from linkage.v1 import project_pb2, release_pb2, run_pb2
+from linkage.v1.project_pb2_grpc import ProjectServiceStub
+from linkage.v1.release_pb2_grpc import ReleaseServiceStub
+from linkage.v1.run_pb2_grpc import RunServiceStub
+
+Progress = Callable[[str, int, int], None]
+StudyMap = dict[str, dict[bytes, bytes]]
+
+
+@dataclass(frozen=True)
+class Extract:
+    """What an assembly left: the directory, its files, and rows per table."""
+
+    directory: Path
+    files: list[Path]
+    rows: dict[str, int]
+
+
+class Assembler:
+    """The recipient that opens parcels.
+
+    Args:
+        home: keys, identity and, per release, what has been fetched.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        connection: Connection,
+        *,
+        progress: Progress = lambda step, done, total: None,
+    ) -> None:
+        self._home = home
+        self._name = Party.load(home).name
+        self._keyring = Keyring(home / "keys")
+        self._connection = connection
+        self._releases = ReleaseServiceStub(connection.channel)
+        self._progress = progress
+
+    def assemble(
+        self,
+        project: str,
+        directory: Path,
+        *,
+        release: str | None = None,
+        overwrite: bool = False,
+    ) -> Extract:
+        """Fetch, open and join everything of a release into an extract.
+
+        Args:
+            release: its id; None takes the newest.
+
+        Raises:
+            NotReadyError: a partner's parcel is missing, or the release is not approved.
+            TrustError: a key was never compared, or a signature or seal does not hold.
+        """
+        shown, manifest = self._agreed(project)
+        found = self._release(project, release)
+        parcels = self._parcels(manifest, found)
+        tables: dict[tuple[str, str], pa.Table] = {}
+        for number, parcel in enumerate(parcels):
+            self._progress("open parcels", number, len(parcels))
+            for name, table in self._open(shown, manifest, found, parcel).items():
+                tables[parcel.partner, name] = table
+        study_ids = self._study_map(found.release)
+        assembled = assemble(manifest, tables, study_ids)
+        written = write_extract(
+            directory,
+            assembled,
+            manifest=manifest,
+            quality=self._quality(found.run),
+            overwrite=overwrite,
+        )
+        self._acknowledge(found.release, study_ids)
+        return Extract(directory, written, _rows(assembled))
+
+    def _agreed(self, project: str) -> tuple[project_pb2.Project, Manifest]:
+        """The project, and its manifest once every partner's signature holds."""
+        stub = ProjectServiceStub(self._connection.channel)
+        request = project_pb2.GetProjectRequest(project=project)
+        shown = self._connection.call(stub.GetProject, request).project
+        manifest = parse_manifest(shown.manifest)
+        signatures = {s.partner: s.signature for s in shown.signatures}
+        for name in manifest.partner_names:
+            if name not in signatures:
+                raise NotAgreedError(f"the manifest is not signed by {name}")
+            verify(
+                trusted_party(self._keyring, shown, name).signing_key,
+                signatures[name],
+                manifest_statement(project, manifest.fingerprint, name),
+                what="the manifest",
+                by=name,
+            )
+        return shown, manifest
+
+    def _release(self, project: str, release: str | None) -> release_pb2.Release:
+        request = release_pb2.ListReleasesRequest(project=project)
+        listed = self._connection.call(self._releases.ListReleases, request).releases
+        mine = [r for r in listed if release in (None, r.release)]
+        if not mine:
+            raise NotReadyError(f"no release of project {project!r} is proposed")
+        return max(mine, key=lambda r: r.created_at.ToNanoseconds())
+
+    def _parcels(
+        self, manifest: Manifest, release: release_pb2.Release
+    ) -> list[release_pb2.Parcel]:
+        request = release_pb2.ListParcelsRequest(release=release.release)
+        parcels = list(self._connection.call(self._releases.ListParcels, request).parcels)
+        missing = sorted(set(manifest.partner_names) - {p.partner for p in parcels})
+        if missing:
+            raise NotReadyError(
+                f"the parcels of {', '.join(missing)} have not arrived",
+                remedy="Each of them must run: linkage agent contribute",
+            )
+        return parcels
+
+    def _open(
+        self,
+        shown: project_pb2.Project,
+        manifest: Manifest,
+        release: release_pb2.Release,
+        parcel: release_pb2.Parcel,
+    ) -> dict[str, pa.Table]:
+        """A parcel's tables, after every check that its signed header allows."""
+        sender = trusted_party(self._keyring, shown, parcel.partner)
+        what = "the parcel"
+        verify(sender.signing_key, parcel.signature, parcel.header, what=what, by=sender.name)
+        header = parse_header(parcel.header)
+        expected = (manifest.project, manifest.fingerprint, release.release, sender.name)
+        if not isinstance(header, ParcelHeader) or header.recipient != self._name:
+            raise AgreementError(f"the parcel of {sender.name!r} is not for {self._name!r}")
+        if (header.project, header.fingerprint, header.release, header.partner) != expected:
+            raise AgreementError(f"the parcel of {sender.name!r} belongs to another release")
+        raw = self._fetch(release.release, parcel, header)
+        address = ParcelAddress(
+            manifest.project, manifest.fingerprint, release.release, sender.name, self._name
+        )
+        return unpack(raw, address, self._keyring.sealing_key.open)
+
+    def _fetch(self, release: str, parcel: release_pb2.Parcel, header: ParcelHeader) -> bytes:
+        """The parcel's sealed bytes, going on from what an earlier attempt left."""
+        path = private_directory(self._home / "releases" / release) / f"{parcel.partner}.parcel"
+        with path.open("ab") as file:
+            request = release_pb2.DownloadParcelRequest(
+                upload=parcel.upload, read_offset=file.tell()
+            )
+            for answer in self._connection.receive(self._releases.DownloadParcel, request):
+                file.write(answer.data)
+                if file.tell() > header.size:
+                    break
+        raw = path.read_bytes()
+        if len(raw) != header.size or hashlib.sha256(raw).hexdigest() != header.digest:
+            path.unlink()
+            raise DigestMismatchError(
+                f"the parcel of {parcel.partner!r} did not arrive as it was signed",
+                remedy="Try again; if it happens again, tell the steward",
+            )
+        return raw
+
+    def _study_map(self, release: str) -> StudyMap:
+        path = private_directory(self._home / "releases" / release) / "study-map.parquet"
+        if not path.exists():
+            request = release_pb2.DownloadStudyMapRequest(release=release)
+            partners: list[str] = []
+            index_ids: list[bytes] = []
+            study_ids: list[bytes] = []
+            for batch in self._connection.receive(self._releases.DownloadStudyMap, request):
+                index_ids += _split(batch.index_ids)
+                study_ids += _split(batch.study_ids)
+                partners += [batch.partner] * (len(batch.index_ids) // ID_BYTES)
+            kind = pa.binary(ID_BYTES)
+            table = pa.table(
+                {
+                    "partner": pa.array(partners, pa.string()),
+                    "index_id": pa.array(index_ids, kind),
+                    "study_id": pa.array(study_ids, kind),
+                }
+            )
+            sink = io.BytesIO()
+            pq.write_table(table, sink)
+            write_atomic(path, sink.getvalue())
+        found: StudyMap = {}
+        table = pq.read_table(path)
+        for partner, index_id, study_id in zip(
+            *(table[name].to_pylist() for name in table.column_names), strict=True
+        ):
+            found.setdefault(partner, {})[index_id] = study_id
+        return found
+
+    def _quality(self, run: str) -> dict[str, object]:
+        stub = RunServiceStub(self._connection.channel)
+        request = run_pb2.GetQualityReportRequest(run=run)
+        report: dict[str, object] = json.loads(
+            self._connection.call(stub.GetQualityReport, request).report
+        )
+        return report
+
+    def _acknowledge(self, release: str, study_ids: StudyMap) -> None:
+        rows = sum(len(ids) for ids in study_ids.values())
+        request = release_pb2.AcknowledgeStudyMapRequest(release=release, rows=rows)
+        self._connection.call(self._releases.AcknowledgeStudyMap, request)
+
+
+def _split(raw: bytes) -> list[bytes]:
+    return [raw[start : start + ID_BYTES] for start in range(0, len(raw), ID_BYTES)]
+
+
+def _rows(assembled: Assembled) -> dict[str, int]:
+    return {name: table.num_rows for name, table in assembled.named.items()}

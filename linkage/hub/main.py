@@ -1,0 +1,118 @@
+"""The hub as a process: puts the use cases together, serves them, stops cleanly."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc
+import structlog
+
+from linkage.hub.home import HubHome
+from linkage.hub.keys import Enrolment, Envelopes
+from linkage.hub.projects import Projects
+from linkage.hub.releases import Releases
+from linkage.hub.results import Results
+from linkage.hub.runs import Runs
+from linkage.hub.servicers import (
+    EnrolmentServicer,
+    ProjectServicer,
+    ReleaseServicer,
+    RunServicer,
+    SecretServicer,
+    UploadServicer,
+)
+from linkage.hub.uploads import Uploads
+from linkage.hub.worker import Jobs, Worker
+from linkage.rpc.interceptors import Guard
+from linkage.rpc.server import Server
+from linkage.trust.identity import issue_server
+from linkage.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
+from linkage.v1.project_pb2_grpc import add_ProjectServiceServicer_to_server
+from linkage.v1.release_pb2_grpc import add_ReleaseServiceServicer_to_server
+from linkage.v1.run_pb2_grpc import add_RunServiceServicer_to_server
+from linkage.v1.secret_pb2_grpc import add_SecretServiceServicer_to_server
+from linkage.v1.upload_pb2_grpc import add_UploadServiceServicer_to_server
+
+GRACE_SECONDS = 10.0
+log = structlog.get_logger()
+
+
+class HubServer:
+    """A hub ready to serve.
+
+    Args:
+        address: where to listen instead of the home's address.
+        interceptors: more of them, outermost; tests listen to the wire with one.
+    """
+
+    def __init__(
+        self,
+        home: HubHome,
+        *,
+        address: str | None = None,
+        interceptors: Sequence[grpc.ServerInterceptor[Any, Any]] = (),
+    ) -> None:
+        name, self._database = home.settings.name, home.database()
+        self._database.migrate()
+        blobs = home.blobs()
+        projects, results = Projects(self._database), Results(blobs)
+        enrolment = Enrolment(name, home.authority, self._database)
+        self._jobs = Jobs(home.jobs_url, Worker(self._database, results))
+        runs = Runs(self._database, projects, results, self._jobs.start)
+        releases = Releases(self._database, blobs, projects, runs, results)
+        uploads = Uploads(self._database, blobs, home.path / "staging", projects)
+
+        def register(server: grpc.Server) -> None:
+            add_EnrolmentServiceServicer_to_server(EnrolmentServicer(name, enrolment), server)
+            add_ProjectServiceServicer_to_server(ProjectServicer(name, projects), server)
+            envelopes = Envelopes(self._database, projects)
+            add_SecretServiceServicer_to_server(SecretServicer(name, envelopes), server)
+            add_UploadServiceServicer_to_server(UploadServicer(name, uploads), server)
+            add_RunServiceServicer_to_server(RunServicer(name, runs), server)
+            add_ReleaseServiceServicer_to_server(ReleaseServicer(name, releases), server)
+
+        key, certificate = issue_server(home.authority, home.settings.hosts)
+        self._server = Server(
+            register=register,
+            interceptors=[*interceptors, Guard(name, enrolment.admit)],
+            key=key,
+            certificate=certificate,
+            authority=home.authority.certificate_pem,
+            address=address or home.settings.address,
+            healthy=self._database.healthy,
+        )
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    def start(self) -> None:
+        """Resume what was under way, then take calls."""
+        self._jobs.launch()
+        self._server.start()
+        log.info("serving", port=self.port)
+
+    def stop(self) -> None:
+        """Let calls finish, then leave; a run under way goes on at the next start."""
+        self._server.stop(GRACE_SECONDS)
+        self._jobs.stop()
+        self._database.close()
+        log.info("stopped")
+
+
+def serve(server: HubServer, started: Callable[[int], None]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        started: told the port once calls are taken.
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    server.start()
+    started(server.port)
+    stopping.wait()
+    server.stop()

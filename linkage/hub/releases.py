@@ -1,0 +1,297 @@
+"""Releases: links at a threshold, approved by every partner, under ids that join nowhere else.
+
+- Every cluster gets a random linkage id; every row of every partner, linked or not, a random
+  index id, and every cluster a random study id. None is derived from anything.
+- A partner learns the index ids of its own rows only. The assembler learns index id -> study id
+  only, once. Linkage ids stay at the hub.
+- Ids are drawn when the release is proposed and handed out when every partner has approved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from linkage.errors import (
+    AgreementError,
+    InvalidRequestError,
+    NotFoundError,
+    NotReadyError,
+    StateError,
+)
+from linkage.hub.projects import Project, Projects
+from linkage.hub.results import Results
+from linkage.hub.runs import Runs, encodings_of, recommended_threshold
+from linkage.hub.uploads import blob_key
+from linkage.matching import Source, pairs_to_compare, resolve
+from linkage.release.pseudonyms import draw_ids
+from linkage.store import tables
+from linkage.store.blobs import Blobs
+from linkage.store.sql import Database, Row, find, find_all, insert, now, page, update
+from linkage.trust.identity import PartyId
+from linkage.trust.signing import verify
+from linkage.trust.statements import ReleaseStatement
+
+BATCH_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release as the hub knows it."""
+
+    row: Row
+    approvals: Sequence[Row]
+    contributed: Sequence[str]
+    approved: bool
+
+
+class Releases:
+    """The use cases around releases."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        projects: Projects,
+        runs: Runs,
+        results: Results,
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._projects = projects
+        self._runs = runs
+        self._results = results
+
+    def create(
+        self, caller: PartyId, run: str, threshold: float | None, request_id: str
+    ) -> Release:
+        """Propose a run's links for release.
+
+        Args:
+            threshold: match probability to link from; None takes the report's recommendation.
+
+        Raises:
+            NotReadyError: the run has not succeeded.
+            AgreementError: the threshold is below the manifest's, or the manifest has changed.
+        """
+        row = self._runs.succeeded(caller, run)
+        with self._database.transaction() as connection:
+            known = find(connection, tables.release, request_id=request_id)
+            project = self._projects.require(connection, row["project"], caller)
+            if known is not None:
+                return _view(connection, known, project)
+            project.require_active()
+            uploads = encodings_of(connection, project)
+        if row["fingerprint"] != project.fingerprint:
+            raise AgreementError("the run was made under another manifest")
+        report = self._results.report(run)
+        chosen = recommended_threshold(report) if threshold is None else threshold
+        if not 0.0 < chosen <= 1.0:
+            raise InvalidRequestError("a threshold is a probability above 0 and at most 1")
+        floor = project.manifest.matching.threshold
+        if floor is not None and chosen < floor:
+            raise AgreementError(f"the manifest allows no threshold below {floor}")
+        release = secrets.token_hex(16)
+        unique = {p.name: p.unique for p in project.manifest.partners}
+        self._draw(release, run, chosen, uploads, unique)
+        said = ReleaseStatement(
+            release=release,
+            project=project.name,
+            run=run,
+            fingerprint=project.fingerprint,
+            epoch=project.epoch,
+            threshold=chosen,
+            report=hashlib.sha256(report).hexdigest(),
+        )
+        with self._database.transaction() as connection:
+            insert(
+                connection,
+                tables.release,
+                id=release,
+                project=project.name,
+                run=run,
+                threshold=chosen,
+                statement=said.canonical,
+                created_at=now(),
+                map_acknowledged_at=None,
+                request_id=request_id,
+            )
+            return self._require(connection, caller, release)
+
+    def get(self, caller: PartyId, release: str) -> Release:
+        """Raises NotFoundError unless it exists and the caller belongs to its project."""
+        with self._database.transaction() as connection:
+            return self._require(connection, caller, release)
+
+    def list(self, caller: PartyId, project: str, *, after: str, size: int) -> Sequence[Release]:
+        with self._database.transaction() as connection:
+            found = self._projects.require(connection, project, caller)
+            rows = page(connection, tables.release, after=after, size=size, project=project)
+            return [_view(connection, row, found) for row in rows]
+
+    def approve(self, caller: PartyId, release: str, signature: bytes) -> Release:
+        """Record a partner's approval; repeating it changes nothing.
+
+        Raises:
+            SignatureError: the signature does not hold.
+        """
+        with self._database.transaction() as connection:
+            found = self._require(connection, caller, release)
+            verify(
+                self._projects.signing_key(connection, caller.name),
+                signature,
+                found.row["statement"],
+                what="the release",
+                by=caller.name,
+            )
+            key = {"release": release, "partner": caller.name}
+            if find(connection, tables.approval, **key) is None:
+                insert(connection, tables.approval, **key, signature=signature, approved_at=now())
+            return self._require(connection, caller, release)
+
+    def index_ids(self, caller: PartyId, release: str) -> Iterator[tuple[bytes, bytes]]:
+        """Row handles and index ids of the calling partner, in batches."""
+        self._approved(caller, release)
+        arrays = self._results.load(f"releases/{release}/index/{caller.name}.npz")
+        yield from _batches(arrays["handles"], arrays["index_ids"])
+
+    def parcels(self, caller: PartyId, release: str) -> Sequence[Row]:
+        """The parcels that have arrived, as upload rows."""
+        found = self._approved(caller, release)
+        with self._database.transaction() as connection:
+            rows = find_all(
+                connection,
+                tables.upload,
+                order="partner",
+                kind="parcel",
+                project=found.row["project"],
+                release=release,
+            )
+        return [row for row in rows if row["finished_at"] is not None]
+
+    def parcel(self, caller: PartyId, upload: str, offset: int) -> Iterator[bytes]:
+        """A parcel's sealed bytes from an offset on."""
+        with self._database.transaction() as connection:
+            row = find(connection, tables.upload, id=upload, kind="parcel")
+        if row is None or row["finished_at"] is None:
+            raise NotFoundError("there is no such parcel for you")
+        self._approved(caller, row["release"])
+        return self._blobs.stream(blob_key(upload), offset)
+
+    def study_map(self, caller: PartyId, release: str) -> Iterator[tuple[str, tuple[bytes, bytes]]]:
+        """Index ids and study ids of every partner, in batches, until acknowledged.
+
+        Raises:
+            StateError: the map was handed over and deleted.
+        """
+        found = self._approved(caller, release)
+        if found.row["map_acknowledged_at"] is not None:
+            raise StateError(
+                "the study map was handed over already and is deleted",
+                remedy="Propose a new release if it was lost",
+            )
+        for partner in self._partners(caller, found):
+            arrays = self._results.load(f"releases/{release}/study/{partner}.npz")
+            for batch in _batches(arrays["index_ids"], arrays["study_ids"]):
+                yield partner, batch
+
+    def acknowledge(self, caller: PartyId, release: str, rows: int) -> None:
+        """The assembler has the whole map: delete it here.
+
+        Raises:
+            InvalidRequestError: the number of rows is not the map's.
+        """
+        found = self._approved(caller, release)
+        if found.row["map_acknowledged_at"] is not None:
+            return
+        keys = [
+            f"releases/{release}/study/{partner}.npz" for partner in self._partners(caller, found)
+        ]
+        if rows != sum(len(self._results.load(key)["index_ids"]) for key in keys):
+            raise InvalidRequestError("the map did not arrive whole", remedy="Download it again")
+        with self._database.transaction() as connection:
+            update(connection, tables.release, {"id": release}, map_acknowledged_at=now())
+        for key in keys:
+            self._results.delete(key)
+
+    def _draw(
+        self,
+        release: str,
+        run: str,
+        threshold: float,
+        uploads: dict[str, Row],
+        unique: dict[str, bool],
+    ) -> None:
+        sources = [
+            Source(partner, self._results.matrix(upload), unique[partner])
+            for partner, upload in uploads.items()
+        ]
+        pairs = [(one.partner, two.partner) for one, two in pairs_to_compare(sources)]
+        scored = {pair: self._results.scored(run, pair) for pair in pairs}
+        clusters = resolve(sources, scored, threshold)
+        linkage_ids, study_ids = draw_ids(clusters.count), draw_ids(clusters.count)
+        for source in sources:
+            cluster = clusters.of[source.partner]
+            handles, index_ids = source.matrix.handles, draw_ids(source.rows)
+            # Ordered by index id: the order of the upload joins nothing to nothing.
+            order = np.lexsort(index_ids.T[::-1])
+            place = f"releases/{release}"
+            self._results.save(
+                f"{place}/index/{source.partner}.npz",
+                {"handles": handles[order], "index_ids": index_ids[order]},
+            )
+            self._results.save(
+                f"{place}/study/{source.partner}.npz",
+                {"index_ids": index_ids[order], "study_ids": study_ids[cluster][order]},
+            )
+            self._results.save(
+                f"{place}/linkage/{source.partner}.npz",
+                {"handles": handles, "linkage_ids": linkage_ids[cluster]},
+            )
+
+    def _partners(self, caller: PartyId, release: Release) -> Sequence[str]:
+        return self._projects.get(caller, release.row["project"]).manifest.partner_names
+
+    def _approved(self, caller: PartyId, release: str) -> Release:
+        found = self.get(caller, release)
+        if not found.approved:
+            raise NotReadyError(
+                "the release is not approved by every partner yet",
+                remedy="Each of them must run: linkage agent approve",
+            )
+        return found
+
+    def _require(self, connection: sa.Connection, caller: PartyId, release: str) -> Release:
+        row = find(connection, tables.release, id=release)
+        if row is None:
+            raise NotFoundError("there is no such release for you")
+        try:
+            project = self._projects.require(connection, row["project"], caller)
+        except NotFoundError:
+            raise NotFoundError("there is no such release for you") from None
+        return _view(connection, row, project)
+
+
+def _view(connection: sa.Connection, row: Row, project: Project) -> Release:
+    approvals = find_all(connection, tables.approval, order="partner", release=row["id"])
+    parcels = find_all(connection, tables.upload, order="partner", kind="parcel", release=row["id"])
+    return Release(
+        row,
+        approvals,
+        [p["partner"] for p in parcels if p["finished_at"] is not None],
+        set(project.manifest.partner_names) <= {a["partner"] for a in approvals},
+    )
+
+
+def _batches(
+    left: npt.NDArray[np.generic], right: npt.NDArray[np.generic]
+) -> Iterator[tuple[bytes, bytes]]:
+    for start in range(0, len(left), BATCH_ROWS):
+        part = slice(start, start + BATCH_ROWS)
+        yield left[part].tobytes(), right[part].tobytes()

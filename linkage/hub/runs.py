@@ -1,0 +1,236 @@
+"""Runs: persistent resources that survive a restart of the hub.
+
+- A run starts only when every partner has signed, every upload is there, and all partners hold
+  the same project secret.
+- What a run computes lies in blobs under its id; the row says how far it is.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from linkage.errors import (
+    KeyCheckMismatchError,
+    NotFoundError,
+    NotReadyError,
+    StateError,
+)
+from linkage.hub.projects import Project, Projects
+from linkage.hub.results import Results
+from linkage.matching import ScoredPairs, Source, pairs_to_compare
+from linkage.store import tables
+from linkage.store.sql import Database, Row, find, find_all, insert, now, page, update
+from linkage.trust.headers import EncodingsHeader, parse_header
+from linkage.trust.identity import PartyId
+
+PENDING, RUNNING = "pending", "running"
+SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
+ENDED = frozenset({SUCCEEDED, FAILED, CANCELLED})
+POLL_SECONDS = 0.25
+BATCH_PAIRS = 20_000
+
+
+@dataclass(frozen=True)
+class LinkBatch:
+    """Scored pairs between two partners, as parallel arrays; handles are (n, 16) uint8."""
+
+    left_partner: str
+    right_partner: str
+    left_handles: npt.NDArray[np.uint8]
+    right_handles: npt.NDArray[np.uint8]
+    probability: npt.NDArray[np.float64]
+    weight: npt.NDArray[np.float64]
+
+
+class Runs:
+    """The use cases around runs.
+
+    Args:
+        start: hands a run to the worker; called again for the same run it does nothing.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        projects: Projects,
+        results: Results,
+        start: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._projects = projects
+        self._results = results
+        self._start = start
+
+    def create(self, caller: PartyId, name: str, request_id: str) -> Row:
+        """Start a run over everybody's uploads.
+
+        Raises:
+            NotAgreedError: not signed by all, or expired.
+            NotReadyError: uploads are missing.
+            KeyCheckMismatchError: the partners do not all hold the same project secret.
+        """
+        with self._database.transaction() as connection:
+            project = self._projects.require(connection, name, caller)
+            known = find(connection, tables.run, request_id=request_id)
+            if known is None:
+                project.require_active()
+                require_same_secret(encodings_of(connection, project))
+                known = self._insert(connection, project, request_id)
+            elif known["project"] != name:
+                raise StateError("this request id was used for another project")
+        self._start(known["id"])
+        return known
+
+    def get(self, caller: PartyId, run: str) -> Row:
+        """Raises NotFoundError unless it exists and the caller belongs to its project."""
+        with self._database.transaction() as connection:
+            return self._require(connection, caller, run)
+
+    def list(self, caller: PartyId, project: str, *, after: str, size: int) -> Sequence[Row]:
+        with self._database.transaction() as connection:
+            self._projects.require(connection, project, caller)
+            return page(connection, tables.run, after=after, size=size, project=project)
+
+    def watch(self, caller: PartyId, run: str, *, active: Callable[[], bool]) -> Iterator[Row]:
+        """The run whenever it changes, until it ends or `active` says stop."""
+        last: Row | None = None
+        while active():
+            row = self.get(caller, run)
+            if row != last:
+                yield row
+                last = row
+            if row["state"] in ENDED:
+                return
+            time.sleep(POLL_SECONDS)
+
+    def cancel(self, caller: PartyId, run: str) -> Row:
+        """End a run; one that has ended stays as it is."""
+        with self._database.transaction() as connection:
+            row = self._require(connection, caller, run)
+            if row["state"] not in ENDED:
+                update(connection, tables.run, {"id": run}, state=CANCELLED, ended_at=now())
+            return self._require(connection, caller, run)
+
+    def report(self, caller: PartyId, run: str) -> bytes:
+        """The quality report, JSON.
+
+        Raises:
+            NotReadyError: the run has not succeeded.
+        """
+        self.succeeded(caller, run)
+        return self._results.report(run)
+
+    def links(self, caller: PartyId, run: str, min_probability: float) -> Iterator[LinkBatch]:
+        """Scored pairs by row handle, partner pair by partner pair, in batches."""
+        row = self.succeeded(caller, run)
+        with self._database.transaction() as connection:
+            project = self._projects.require(connection, row["project"], caller)
+            uploads = encodings_of(connection, project)
+        sources = {
+            p.name: Source(p.name, self._results.matrix(uploads[p.name]), p.unique)
+            for p in project.manifest.partners
+        }
+        for left, right in pairs_to_compare(list(sources.values())):
+            scored = self._results.scored(run, (left.partner, right.partner))
+            yield from _batches(left, right, scored, min_probability)
+
+    def succeeded(self, caller: PartyId, run: str) -> Row:
+        """The run, if it has succeeded; else NotReadyError."""
+        row = self.get(caller, run)
+        if row["state"] != SUCCEEDED:
+            raise NotReadyError(f"the run has not succeeded; it is {row['state']}")
+        return row
+
+    def _require(self, connection: sa.Connection, caller: PartyId, run: str) -> Row:
+        row = find(connection, tables.run, id=run)
+        if row is None:
+            raise NotFoundError("there is no such run for you")
+        try:
+            self._projects.require(connection, row["project"], caller)
+        except NotFoundError:
+            raise NotFoundError("there is no such run for you") from None
+        return row
+
+    @staticmethod
+    def _insert(connection: sa.Connection, project: Project, request_id: str) -> Row:
+        values: dict[str, Any] = {
+            "id": secrets.token_hex(16),
+            "project": project.name,
+            "fingerprint": project.fingerprint,
+            "epoch": project.epoch,
+            "state": PENDING,
+            "step": "",
+            "progress": 0.0,
+            "reason": "",
+            "message": "",
+            "created_at": now(),
+            "ended_at": None,
+            "request_id": request_id,
+        }
+        insert(connection, tables.run, **values)
+        return values
+
+
+def encodings_of(connection: sa.Connection, project: Project) -> dict[str, Row]:
+    """Every partner's finished upload in this epoch, in the manifest's order.
+
+    Raises:
+        NotReadyError: names the partners whose upload is missing.
+    """
+    rows = find_all(
+        connection, tables.upload, project=project.name, kind="encodings", epoch=project.epoch
+    )
+    finished = {row["partner"]: row for row in rows if row["finished_at"] is not None}
+    names = project.manifest.partner_names
+    missing = [name for name in names if name not in finished]
+    if missing:
+        raise NotReadyError(
+            f"the encodings of {', '.join(missing)} have not arrived",
+            remedy="Each of them must run: linkage agent submit",
+        )
+    return {name: finished[name] for name in names}
+
+
+def require_same_secret(uploads: dict[str, Row]) -> None:
+    """Raises KeyCheckMismatchError unless all uploads were made with one project secret."""
+    checks: dict[str, list[str]] = {}
+    for partner, row in uploads.items():
+        header = parse_header(row["header"])
+        assert isinstance(header, EncodingsHeader)  # noqa: S101 - narrowing for the type checker
+        checks.setdefault(header.key_check, []).append(partner)
+    if len(checks) > 1:
+        groups = " / ".join(", ".join(partners) for partners in checks.values())
+        raise KeyCheckMismatchError(
+            f"the partners do not hold the same project secret: {groups}",
+            remedy="Nothing was matched; those who differ must fetch the secret and submit again",
+        )
+
+
+def recommended_threshold(report: bytes) -> float:
+    """The match probability that a quality report recommends to link from."""
+    return float(json.loads(report)["recommended"]["threshold"])
+
+
+def _batches(
+    left: Source, right: Source, scored: ScoredPairs, min_probability: float
+) -> Iterator[LinkBatch]:
+    keep = np.flatnonzero(scored.probability >= min_probability)
+    for start in range(0, len(keep), BATCH_PAIRS):
+        part = keep[start : start + BATCH_PAIRS]
+        yield LinkBatch(
+            left.partner,
+            right.partner,
+            left.matrix.handles[scored.left[part]],
+            right.matrix.handles[scored.right[part]],
+            scored.probability[part],
+            scored.weight[part].astype(np.float64),
+        )
