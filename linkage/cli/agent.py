@@ -32,7 +32,7 @@ app = typer.Typer(
         " and its home.\n\nIn order: init, enrol, trust, sign, submit, approve, contribute."
     ),
 )
-add_member_commands(app, "agent", HOME)
+add_member_commands(app, HOME)
 
 ProjectOption = Annotated[
     str, typer.Option("--project", help="The project's name, as in its manifest.")

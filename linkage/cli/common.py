@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -67,7 +67,7 @@ def configure_logging() -> None:
     """JSON lines on standard error; `LINKAGE_LOG` sets the level (default warning)."""
     level = os.environ.get("LINKAGE_LOG", "warning").upper()
     number = logging.getLevelNamesMapping().get(level, logging.WARNING)
-    logging.basicConfig(level=number, stream=sys.stderr, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -80,7 +80,9 @@ def configure_logging() -> None:
     )
 
 
-def _without_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _without_values(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> Mapping[str, Any]:
     """Where a traceback goes into the log, its messages and values stay out: only places."""
     error = event.pop("exc_info", None)
     if isinstance(error, BaseException):

@@ -31,7 +31,7 @@ app = typer.Typer(
         " extract: verify, report."
     ),
 )
-add_member_commands(app, "evaluator", HOME)
+add_member_commands(app, HOME)
 
 ExtractArgument = Annotated[
     Path, typer.Argument(metavar="EXTRACT", help="The extract's directory.")

@@ -165,7 +165,7 @@ def status(
     """Show every project: who has signed, uploaded, approved and contributed."""
     from linkage.hub.steward import Steward
 
-    projects = []
+    projects: list[dict[str, Any]] = []
     with _connect(home, patience) as connection:
         steward = Steward(connection)
         for name in steward.project_names():
@@ -325,7 +325,10 @@ def release(
     threshold: Annotated[
         float | None,
         typer.Option(
-            "--threshold", min=0, max=1, help="Match probability to link from; default: the report's."
+            "--threshold",
+            min=0,
+            max=1,
+            help="Match probability to link from; default: the report's.",
         ),
     ] = None,
     home: HomeOption = HOME,

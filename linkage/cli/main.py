@@ -64,9 +64,7 @@ def main() -> None:
         # The text of a foreign exception may quote what it choked on: places only.
         import structlog
 
-        structlog.get_logger().error(
-            "internal error", error=type(error).__name__, exc_info=error
-        )
+        structlog.get_logger().error("internal error", error=type(error).__name__, exc_info=error)
         fail(
             InternalError("linkage failed on its side", remedy="The places are in the log above"),
             as_json=as_json,

@@ -14,7 +14,7 @@ PATIENCE = 30.0
 MAX_INVITATION_BYTES = 65_536
 
 
-def add_member_commands(app: typer.Typer, group: str, default: Path) -> None:
+def add_member_commands(app: typer.Typer, default: Path) -> None:
     """Add init, fingerprint, enrol and trust to a role's commands."""
 
     @app.command()
@@ -61,7 +61,7 @@ def add_member_commands(app: typer.Typer, group: str, default: Path) -> None:
             str,
             typer.Argument(
                 metavar="FINGERPRINT",
-                help=f"As the other party reads it from: linkage {group} fingerprint",
+                help="As the other party reads it out; see the command fingerprint.",
             ),
         ],
         home: HomeOption = default,

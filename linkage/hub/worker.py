@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from dbos import DBOS, DBOSConfiguredInstance, Queue, SetWorkflowID
+from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
 
 from linkage.errors import CancelledError, InternalError, LinkageError, NotFoundError
 from linkage.hub.projects import Project, Projects
@@ -40,6 +40,7 @@ from linkage.store.sql import Database, Row, find, now, update
 from linkage.trust.identity import PartyId, Role
 
 REPORT_SECONDS = 0.5
+POLL_SECONDS = 0.2
 JOBS_VERSION = "1"
 _QUEUE = "runs"
 _WORKER = "worker"
@@ -197,7 +198,6 @@ class Jobs:
 
     def __init__(self, url: str, worker: Worker) -> None:
         self._worker = worker
-        self._queue = Queue(_QUEUE, concurrency=1, polling_interval_sec=0.2)
         DBOS(
             config={
                 "name": "linkage",
@@ -205,13 +205,16 @@ class Jobs:
                 "application_version": JOBS_VERSION,
                 "enable_otlp": False,
                 "console_log_level": "ERROR",
-                "notification_listener_polling_interval_sec": 0.2,
+                "notification_listener_polling_interval_sec": POLL_SECONDS,
             }
         )
 
     def launch(self) -> None:
         """Take up what was under way when the hub stopped."""
         DBOS.launch()
+        self._queue = DBOS.register_queue(
+            _QUEUE, global_concurrency=1, polling_interval_sec=POLL_SECONDS
+        )
 
     def start(self, run: str) -> None:
         """Queue a run; one that is queued or done already stays as it is."""

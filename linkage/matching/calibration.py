@@ -137,7 +137,8 @@ def _histogram(edges: Floats, values: Floats, mass: Floats) -> Floats:
 def _smooth(values: Floats) -> Floats:
     reach = int(4 * _SMOOTH)
     window = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _SMOOTH) ** 2)
-    return np.convolve(np.pad(values, reach), window / window.sum(), mode="valid")
+    out: Floats = np.convolve(np.pad(values, reach), window / window.sum(), mode="valid")
+    return out
 
 
 def _rising(values: Floats, mass: Floats) -> Floats:
@@ -151,4 +152,5 @@ def _rising(values: Floats, mass: Floats) -> Floats:
             mean = (before[0] * before[1] + pool[0] * pool[1]) / total
             pool = (mean, total, before[2] + pool[2])
         pools.append(pool)
-    return np.repeat([pool[0] for pool in pools], [pool[2] for pool in pools])
+    out: Floats = np.repeat([pool[0] for pool in pools], [pool[2] for pool in pools])
+    return out

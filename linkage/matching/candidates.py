@@ -88,7 +88,7 @@ class Scan:
 
     Attributes:
         cuts: per match key the largest distance kept, as a fraction of the size, times 65,536.
-        looks: the same for the first look, in bits of the look.
+        looks: largest distance over the words of the first look, times 65,536; None: no look.
     """
 
     left: Source
@@ -118,7 +118,7 @@ class Scan:
         cut = np.where(present, size * self.cuts[key], kernel.ABSENT)
         look = cut
         if self.looks is not None:
-            look = np.where(present, self.looks[key] << (CUT_SCALE - 1), kernel.ABSENT)
+            look = np.where(present, self.looks[key] // 2, kernel.ABSENT)
         return kernel.Side(words, look, cut, size, start)
 
 

@@ -7,9 +7,11 @@ commoner its level is among matches (m) than among non-matches (u).
   one-to-one competition, from a weak prior that a match looks alike, so that files without a
   single match do not invent one.
 - Weights never fall from a level to a more alike one; "missing" weighs nothing.
-- Dimensions of one group depend on each other; their sum is divided by the square root of how
-  many of them are known, which keeps the order of pairs but not the scale. The scale is then
-  set by `calibration`, so the probability can be believed though the sum cannot.
+- Dimensions of one group depend on each other, so their sum is tempered. That gives the right
+  order of pairs but no scale; the scale is then set by `calibration`, so the probability can
+  be believed though the sum cannot.
+- Files under 20 rows teach nothing: there, weights chosen beforehand are used, and the summary
+  says so.
 - Deterministic: no randomness here at all.
 """
 
@@ -25,12 +27,14 @@ from linkage.matching.calibration import Evidence, calibrate
 from linkage.matching.candidates import Candidates
 from linkage.matching.comparison import MISSING_LEVEL, ComparisonVectors
 from linkage.matching.competition import compete, free_pairs, mutual_best
-from linkage.matching.sources import Floats, Rows
+from linkage.matching.sources import Floats, Pairs, Rows
 
 ROUNDS = 40
 _CLOSE = 1e-3
 _PRIOR_WEIGHT = 10.0
 _PRIOR_STEP = 2.0
+_TEXTBOOK = (-4.0, 10.0)
+_ENOUGH_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,11 @@ def score_pairs(
     left, right = pairs.left, pairs.right
     one = {"left_has_one": unique_right, "right_has_one": unique_left}
 
+    if min(rows_left, rows_right) < _ENOUGH_ROWS:
+        log_odds = _textbook(vectors, rows_left, rows_right)
+        shares = compete(left, right, np.exp2(log_odds), **one)
+        return _scored(pairs, log_odds, shares.probability, {"fitted": False})
+
     probability = _first_guess(pairs.score, left, right, min(rows_left, rows_right))
     free = np.ones(len(left))
     log_odds, tables = np.zeros(len(left)), []
@@ -94,43 +103,65 @@ def score_pairs(
             decoy_mass=decoy_mass,
             all_pairs=every,
             free_pairs=free_count,
-            complete_below=candidates.quota / 2 / max(rows_left, rows_right, 1),
+            complete_below=candidates.quota / 2 / max(rows_left, rows_right),
         )
         log_odds = calibrate(known)(known.weight)
         shares = compete(left, right, np.exp2(log_odds), **one)
         moved = float(np.abs(shares.probability - probability).sum() / max(probability.sum(), 1))
         probability, free = shares.probability, shares.free
-    return ScoredPairs(
-        left,
-        right,
-        log_odds.astype(np.float32),
-        probability,
-        float(probability.sum()),
-        {
-            "rounds": rounds,
-            "converged": moved <= _CLOSE,
-            "level_weights": {
-                name: table.round(2).tolist()
-                for name, table in zip(vectors.names, tables, strict=True)
-            },
+    summary = {
+        "fitted": True,
+        "rounds": rounds,
+        "converged": moved <= _CLOSE,
+        "level_weights": {
+            name: table.round(2).tolist() for name, table in zip(vectors.names, tables, strict=True)
         },
-    )
+    }
+    return _scored(pairs, log_odds, probability, summary)
+
+
+def _scored(
+    pairs: Pairs, log_odds: Floats, probability: Floats, summary: dict[str, Any]
+) -> ScoredPairs:
+    weight = log_odds.astype(np.float32)
+    matches = float(probability.sum())
+    return ScoredPairs(pairs.left, pairs.right, weight, probability, matches, summary)
 
 
 def apply(tables: list[Floats], vectors: ComparisonVectors) -> Floats:
-    """Sum of level weights, each group tempered by how many of its dimensions are known."""
+    """Sum of level weights, each group tempered by how many of its dimensions are known.
+
+    What speaks for a match is divided by the root of that number; what speaks against it by
+    the number itself, since one wrong field is the same failure in every match key it is in.
+    """
     total = np.zeros(len(vectors))
     for group in vectors.groups:
-        part = np.zeros(len(vectors))
+        for_it, against = np.zeros(len(vectors)), np.zeros(len(vectors))
         known = np.zeros(len(vectors))
         for dimension in group:
             level = vectors.levels[:, dimension]
             here = level != MISSING_LEVEL
             table = tables[dimension]
-            part += np.where(here, table[np.minimum(level, len(table) - 1)], 0.0)
+            weight = np.where(here, table[np.minimum(level, len(table) - 1)], 0.0)
+            for_it += np.maximum(weight, 0)
+            against += np.minimum(weight, 0)
             known += here
-        total += part / np.sqrt(np.maximum(known, 1))
+        known = np.maximum(known, 1)
+        total += for_it / np.sqrt(known) + against / known
     return total
+
+
+def _textbook(vectors: ComparisonVectors, rows_left: int, rows_right: int) -> Floats:
+    """log2 odds by weights chosen beforehand, for files too small to learn from.
+
+    Every dimension but the last group's weighs from -4 (unlike) to 10 (alike in everything);
+    half the smaller file is taken to have a partner.
+    """
+    tables = [np.linspace(*_TEXTBOOK, count) for count in vectors.counts]
+    groups = vectors.groups[:-1] or vectors.groups
+    spoken = ComparisonVectors(vectors.levels, vectors.names, vectors.counts, groups)
+    prior = max(min(rows_left, rows_right) / 2, 0.5) / max(rows_left * rows_right, 1)
+    return apply(tables, spoken) + float(np.log2(prior))
 
 
 def _first_guess(score: npt.NDArray[np.float32], left: Rows, right: Rows, rows: int) -> Floats:

@@ -14,7 +14,7 @@
         estimated_matches              expected matches among the candidates
         overlap                        "clear", "weak" or "none": is anyone in both files?
         weight_histogram               {"edges", "pairs", "expected_matches"}, log2 odds
-        model                          rounds, converged, and log2 weight per level
+        model                          fitted, rounds, converged, log2 weight of each level
         ... and what `overall` has
     report["overall"]                  over all partner pairs:
         candidate_pairs, estimated_matches, overlap

@@ -38,7 +38,7 @@ def certificate_of(context: grpc.ServicerContext) -> bytes:
     return bytes(found[0])
 
 
-class Guard(grpc.ServerInterceptor[Any, Any]):
+class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
     """Lets a call through to its handler only when the policy table says so.
 
     Args:

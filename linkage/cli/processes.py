@@ -1,0 +1,184 @@
+"""Run `linkage` commands as processes of their own, and measure each.
+
+- Output and errors of every process go to a log file of its own.
+- A command that fails ends the whole with its own reason and message.
+- Whatever was started is ended, by its process id, when the block is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from linkage import errors
+from linkage.errors import LinkageError
+
+STOP_SECONDS = 30.0
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.05
+LINKAGE = (sys.executable, "-m", "linkage")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one process took.
+
+    Attributes:
+        sent, received: bytes of its messages to and from the hub.
+        peak_mib: largest resident memory, MiB.
+    """
+
+    step: str
+    party: str
+    seconds: float
+    sent: int
+    received: int
+    peak_mib: float
+
+
+@dataclass
+class Processes:
+    """Runs commands in parallel, at most `workers` at a time.
+
+    Args:
+        logs: directory of the log files.
+        environment: variables beside this process's own.
+    """
+
+    logs: Path
+    workers: int
+    environment: dict[str, str] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    _servers: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def run(self, step: str, party: str, arguments: Sequence[str]) -> dict[str, Any]:
+        """Run one command with --json and give its result.
+
+        Raises:
+            LinkageError: of the kind that the command reported.
+        """
+        start = time.perf_counter()
+        log = self.logs / f"{len(self.steps):03}-{step.replace(' ', '-')}-{party}.log"
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                [*LINKAGE, *arguments, "--json"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=self._environment(),
+            )
+            assert process.stdout is not None  # noqa: S101 - narrowing for the type checker
+            out = process.stdout.read()
+            code, peak = _reap(process)
+        result = _last_object(out)
+        wire = result.get("wire", {})
+        self.steps.append(
+            Step(
+                step,
+                party,
+                round(time.perf_counter() - start, 3),
+                wire.get("sent", 0),
+                wire.get("received", 0),
+                peak,
+            )
+        )
+        if code != 0:
+            raise _failure(step, party, result, log)
+        return result
+
+    def run_all(self, step: str, commands: dict[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+        """One command per party, side by side, begun in the given order."""
+        with ThreadPoolExecutor(self.workers) as pool:
+            begun = {p: pool.submit(self.run, step, p, c) for p, c in commands.items()}
+            return {party: future.result() for party, future in begun.items()}
+
+    def serve(self, command: Sequence[str], ready: Path) -> str:
+        """Start a hub; gives its host:port once it takes calls.
+
+        Raises:
+            HubUnavailableError: it did not come up.
+        """
+        with (self.logs / "hub.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*command, "--ready", str(ready)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment(),
+            )
+        self._servers.append(("hub", process))
+        give_up = time.monotonic() + READY_SECONDS
+        while not ready.exists():
+            if process.poll() is not None or time.monotonic() > give_up:
+                raise errors.HubUnavailableError(
+                    "the hub did not start", remedy=f"See {self.logs / 'hub.log'}"
+                )
+            time.sleep(POLL_SECONDS)
+        return ready.read_text()
+
+    def stop(self) -> None:
+        """End the servers: politely first."""
+        while self._servers:
+            name, process = self._servers.pop()
+            start = time.perf_counter()
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                give_up = time.monotonic() + STOP_SECONDS
+                while not _has_ended(process) and time.monotonic() < give_up:
+                    time.sleep(POLL_SECONDS)
+                if not _has_ended(process):
+                    process.kill()
+                _, peak = _reap(process)
+                seconds = round(time.perf_counter() - start, 3)
+                self.steps.append(Step("serve", name, seconds, 0, 0, peak))
+
+    def _environment(self) -> dict[str, str]:
+        # Logs go to files here, so there is no reason to be quiet.
+        return {**os.environ, "LINKAGE_LOG": "info", **self.environment}
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process has ended, leaving it to be reaped."""
+    found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return found is not None
+
+
+def _reap(process: subprocess.Popen[bytes]) -> tuple[int, float]:
+    """Exit code and peak resident memory (MiB) of a process that ends."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return process.returncode, round(usage.ru_maxrss / unit, 1)
+
+
+def _last_object(out: bytes) -> dict[str, Any]:
+    lines = out.splitlines()
+    try:
+        found = json.loads(lines[-1]) if lines else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _failure(step: str, party: str, result: dict[str, Any], log: Path) -> LinkageError:
+    error = result.get("error", {})
+    cls = errors.by_reason().get(error.get("reason", ""), errors.LinkageError)
+    if cls is errors.SourceError:
+        cls = errors.InputError
+    message = error.get("message", f"the process failed; see {log}")
+    return cls(f"{step} of {party}: {message}", remedy=error.get("remedy"))

@@ -1,0 +1,361 @@
+"""The entire protocol on given files: a hub and agents as processes of their own, on loopback.
+
+    with Rehearsal(manifest, files, directory) as rehearsal:
+        result = rehearsal.run()
+
+- Everything happens in one directory: homes, logs, the extract, the reports.
+- The truth column is read here, after the run, and never by an agent or the hub.
+- Comparing fingerprints, which people do by telephone, is done here by reading each agent's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from linkage.agent.records import handles_by_row
+from linkage.agent.source import SourceFile
+from linkage.agreement import Manifest
+from linkage.cli.processes import LINKAGE, Processes
+from linkage.cli.scoring import PartnerPair, score_links
+from linkage.encodings import EncodingMatrix
+from linkage.errors import InputError
+from linkage.evaluator.crosssector import write_reports
+from linkage.files import private_directory, write_atomic
+from linkage.matching import ScoredPairs, Source, pairs_to_compare
+from linkage.trust.headers import EncodingsHeader, parse_header
+
+Say = Callable[[str], None]
+WAIT = ("--wait", "300")
+
+
+class Rehearsal:
+    """One rehearsal.
+
+    Args:
+        files: identifier file per partner.
+        content: content file per (partner, table).
+        directory: where everything goes; empty or new.
+        truth: column of the identifier files that says who is who, or None.
+        hub_command: starts the hub process; tests put a listening one in its place.
+        environment: variables for all processes.
+
+    Raises:
+        InputError: files and partners do not fit together.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        files: Mapping[str, Path],
+        directory: Path,
+        *,
+        content: Mapping[tuple[str, str], Path] | None = None,
+        truth: str | None = None,
+        say: Say = lambda line: None,
+        hub_command: Sequence[str] = (*LINKAGE, "hub"),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        _require_files(manifest, files, content or {}, truth)
+        self._manifest = manifest
+        self._files = dict(files)
+        self._content = dict(content or {})
+        self._truth = truth
+        self._say = say
+        self._hub_command = list(hub_command)
+        self.directory = private_directory(directory.absolute())
+        self._partners = manifest.partner_names
+        self._members = [*self._partners, manifest.assembler]
+        self.processes = Processes(
+            private_directory(self.directory / "logs"),
+            os.cpu_count() or 1,
+            dict(environment or {}),
+        )
+
+    def __enter__(self) -> Rehearsal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.processes.stop()
+
+    def run(self) -> dict[str, Any]:
+        """The protocol, in its own order; gives what `rehearse --json` prints."""
+        self.start_hub()
+        self.enrol()
+        self.agree()
+        self.submit()
+        run = self.match()
+        self.release(run["run"])
+        self.assemble()
+        self.processes.stop()
+        return self.report(run)
+
+    def start_hub(self) -> None:
+        self._say("starting a hub with a certificate authority of its own")
+        hub = str(self._hub)
+        arguments = ["hub", "init", "--name", "rehearsal", "--home", hub]
+        arguments += ["--address", "127.0.0.1:0", "--host", "127.0.0.1"]
+        self.processes.run("init", "hub", arguments)
+        command = [*self._hub_command, "serve", "--home", hub]
+        address = self.processes.serve(command, self.directory / "hub.address")
+        self.processes.environment["LINKAGE_HUB"] = address
+
+    def enrol(self) -> None:
+        """Keys, invitations, certificates, and everybody's fingerprints compared."""
+        self._say(f"enrolling {', '.join(self._members)}")
+        made = self.processes.run_all("init", {m: self._member(m, "init") for m in self._members})
+        invitations = {m: self.directory / f"{m}.invite" for m in self._members}
+        self.processes.run_all(
+            "invite",
+            {
+                m: [
+                    *("hub", "invite", m, "--home", str(self._hub), "--out", str(file)),
+                    *("--role", "partner" if m in self._partners else "assembler"),
+                ]
+                for m, file in invitations.items()
+            },
+        )
+        self.processes.run_all(
+            "enrol", {m: self._member(m, "enrol", str(invitations[m])) for m in self._members}
+        )
+        for member in self._members:
+            self.processes.run_all(
+                "trust",
+                {
+                    m: self._member(m, "trust", member, made[member]["fingerprint"])
+                    for m in self._members
+                    if m != member
+                },
+            )
+
+    def agree(self) -> None:
+        self._say(f"all partners sign manifest {self._manifest.fingerprint[:16]}")
+        path = self.directory / "manifest.json"
+        write_atomic(path, self._manifest.canonical)
+        home = ("--home", str(self._hub))
+        self.processes.run("propose", "hub", ["hub", "propose", str(path), *home])
+        self.processes.run_all(
+            "sign", {p: self._member(p, "sign", str(path)) for p in self._partners}
+        )
+
+    def submit(self) -> None:
+        self._say("each partner checks, encodes and uploads its file")
+        project = ("--project", self._manifest.project)
+        self.processes.run_all(
+            "submit",
+            {
+                p: self._member(p, "submit", str(self._files[p]), *project, *WAIT)
+                for p in self._partners
+            },
+        )
+
+    def match(self) -> dict[str, Any]:
+        self._say("the hub matches the encodings")
+        home = ("--home", str(self._hub))
+        return self.processes.run("match", "hub", ["hub", "run", self._manifest.project, *home])
+
+    def release(self, run: str) -> None:
+        self._say("the steward proposes a release; all partners approve and contribute")
+        home = ("--home", str(self._hub))
+        project = ("--project", self._manifest.project)
+        links = str(self.directory / "links.parquet")
+        self.processes.run("links", "hub", ["hub", "links", run, "--out", links, *home])
+        self.processes.run("release", "hub", ["hub", "release", run, *home])
+        self.processes.run_all(
+            "approve", {p: self._member(p, "approve", *project, *WAIT) for p in self._partners}
+        )
+        self.processes.run_all(
+            "contribute",
+            {
+                p: self._member(
+                    p, "contribute", str(self._files[p]), *project, *self._tables(p), *WAIT
+                )
+                for p in self._partners
+            },
+        )
+
+    def assemble(self) -> None:
+        self._say("the assembler opens the parcels and makes the extract")
+        out = ("--out", str(self.extract))
+        project = ("--project", self._manifest.project)
+        assembler = self._manifest.assembler
+        self.processes.run(
+            "assemble", assembler, self._member(assembler, "assemble", *project, *out)
+        )
+
+    def report(self, run: dict[str, Any]) -> dict[str, Any]:
+        """Score the links, write the reports, sum everything up."""
+        quality = json.loads((self.extract / "quality_report.json").read_bytes())
+        recommended = quality["recommended"]
+        result: dict[str, Any] = {
+            "project": self._manifest.project,
+            "scheme": self._manifest.scheme.name,
+            "run": run["run"],
+            "estimated": recommended,
+            "pairs": {
+                name: {"estimated": pair["recommended"]} for name, pair in quality["pairs"].items()
+            },
+        }
+        truth = None
+        if self._truth is not None:
+            truth = self._score(float(recommended["threshold"]))
+            for name, pair in truth["pairs"].items():
+                result["pairs"][name] |= {k: pair[k] for k in ("matches", "recommended", "best")}
+            result |= {k: truth[k] for k in ("matches", "recommended", "best")}
+        pages = write_reports(self.extract, self.directory / "reports", truth=truth)
+        steps = [asdict(step) for step in self.processes.steps]
+        result |= {
+            "rows": {
+                p: len(handles_by_row(self._epoch(p) / "rows.parquet")[1]) for p in self._partners
+            },
+            "reports": [str(page) for page in pages],
+            "steps": steps,
+            "seconds": _seconds(steps),
+            "bytes_sent": _bytes(steps),
+            "peak_mib": _peaks(steps),
+        }
+        return result
+
+    @property
+    def extract(self) -> Path:
+        return self.directory / "extract"
+
+    @property
+    def _hub(self) -> Path:
+        return self.directory / "hub"
+
+    def _member(self, name: str, command: str, *arguments: str) -> list[str]:
+        group = "agent" if name in self._partners else "evaluator"
+        home = str(self.directory / "parties" / name)
+        return [group, command, *arguments, "--home", home]
+
+    def _tables(self, partner: str) -> list[str]:
+        return [
+            word
+            for (owner, table), file in self._content.items()
+            if owner == partner
+            for word in ("--content", f"{table}={file}")
+        ]
+
+    def _epoch(self, partner: str) -> Path:
+        place = self.directory / "parties" / partner / "projects" / self._manifest.project
+        return place / "epoch-0"
+
+    def _score(self, recommended: float) -> dict[str, Any]:
+        sources = [self._source(p) for p in self._partners]
+        truth = {source.partner: self._truth_of(source) for source in sources}
+        pairs = pairs_to_compare(sources)
+        table = pq.read_table(self.directory / "links.parquet")
+        scored = {
+            (left.partner, right.partner): _scored(table, left, right) for left, right in pairs
+        }
+        return score_links(sources, scored, truth, recommended)
+
+    def _source(self, partner: str) -> Source:
+        header = parse_header((self._epoch(partner) / "header.json").read_bytes())
+        assert isinstance(header, EncodingsHeader)  # noqa: S101 - narrowing for the type checker
+        data = np.memmap(self._epoch(partner) / "encodings", np.uint8, "r")
+        matrix = EncodingMatrix.from_buffer(data, header.layout)
+        return Source(partner, matrix, self._manifest.partner(partner).unique)
+
+    def _truth_of(self, source: Source) -> npt.NDArray[np.object_]:
+        """The truth value of each row of an upload."""
+        column = str(self._truth)
+        values: list[str | None] = []
+        for batch in SourceFile(self._files[source.partner]).batches([column]):
+            values += batch[column]
+        handles, _ = handles_by_row(self._epoch(source.partner) / "rows.parquet")
+        found = np.empty(len(values), dtype=object)
+        found[_places(source.matrix.handles, handles)] = values
+        return found
+
+
+def _scored(table: pa.Table, left: Source, right: Source) -> ScoredPairs:
+    """One partner pair's scored pairs, by row number."""
+    mask = np.asarray(table["left_partner"]) == left.partner
+    mask &= np.asarray(table["right_partner"]) == right.partner
+    rows = table.filter(pa.array(mask))
+    probability = rows["match_probability"].to_numpy()
+    odds = probability / np.maximum(1 - probability, 1e-12)
+    return ScoredPairs(
+        _places(left.matrix.handles, _handles(rows["left_handle"])).astype(np.int32),
+        _places(right.matrix.handles, _handles(rows["right_handle"])).astype(np.int32),
+        np.log2(np.maximum(odds, 1e-30)).astype(np.float32),
+        probability,
+        float(probability.sum()),
+        {},
+    )
+
+
+def _handles(column: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"".join(column.to_pylist()), np.uint8).reshape(-1, 16)
+
+
+def _places(
+    all_handles: npt.NDArray[np.uint8], handles: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.int64]:
+    """Where each of `handles` stands among all handles."""
+    place = {handle.tobytes(): row for row, handle in enumerate(all_handles)}
+    return np.array([place[handle.tobytes()] for handle in handles], dtype=np.int64)
+
+
+def _require_files(
+    manifest: Manifest,
+    files: Mapping[str, Path],
+    content: Mapping[PartnerPair, Path],
+    truth: str | None,
+) -> None:
+    for name in files:
+        manifest.partner(name)
+    missing = [name for name in manifest.partner_names if name not in files]
+    if missing:
+        raise InputError(
+            f"partner {missing[0]!r} has no file",
+            remedy=f"Give it as --partner {missing[0]}=FILE",
+        )
+    for owner, table in content:
+        names = [t.name for t in manifest.partner(owner).content]
+        if table not in names:
+            raise InputError(
+                f"the manifest gives {owner!r} no content table {table!r}",
+                remedy=f"Its tables are {', '.join(names) or 'none'}",
+            )
+    for name, file in files.items():
+        source = SourceFile(file)
+        if truth is not None:
+            source.require([truth])
+            partner = manifest.partner(name)
+            if truth in {partner.column_of(field.name) for field in manifest.fields}:
+                raise InputError(f"the truth column {truth!r} is an identifier field too")
+
+
+def _seconds(steps: list[dict[str, Any]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for step in steps:
+        found[step["step"]] = round(max(found.get(step["step"], 0.0), step["seconds"]), 3)
+    return found
+
+
+def _bytes(steps: list[dict[str, Any]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for step in steps:
+        found[step["step"]] = found.get(step["step"], 0) + step["sent"]
+    return found
+
+
+def _peaks(steps: list[dict[str, Any]]) -> dict[str, float]:
+    """Largest resident memory of any process, by party."""
+    found: dict[str, float] = {}
+    for step in steps:
+        name = f"{step['party']} {step['step']}"
+        found[name] = max(found.get(name, 0.0), step["peak_mib"])
+    return found
