@@ -9,6 +9,8 @@
 - The manifest this agent signed is kept and compared with the hub's at every act.
 - Every act can be repeated: what was done is found again, not done twice.
 - Identifiers, keys and content in clear stay in this process and this home.
+- The encoder and the readers of files are imported where they are used: acts that need none of
+  them, such as signing, start at once.
 """
 
 from __future__ import annotations
@@ -19,17 +21,13 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linkage import files
-from linkage.agent.content import pack_content
 from linkage.agent.exchange import project_secret
-from linkage.agent.records import Checked, EncodedFile, Progress, Records, handles_by_row
-from linkage.agent.source import SourceFile
 from linkage.agent.upload import send
 from linkage.agreement import Manifest, parse_manifest
 from linkage.agreement.canonical import canonical, fingerprint
-from linkage.encoding import Encoder
 from linkage.errors import (
     AgreementError,
     FingerprintMismatchError,
@@ -46,6 +44,10 @@ from linkage.v1 import project_pb2, release_pb2, run_pb2, upload_pb2
 from linkage.v1.project_pb2_grpc import ProjectServiceStub
 from linkage.v1.release_pb2_grpc import ReleaseServiceStub
 from linkage.v1.run_pb2_grpc import RunServiceStub
+
+if TYPE_CHECKING:
+    from linkage.agent.records import Checked, EncodedFile, Progress, Records
+    from linkage.agent.source import SourceFile
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,6 @@ class Agent:
         files.write_atomic(directory / "manifest.json", manifest.canonical)
         return connection.call(ProjectServiceStub(connection.channel).SignManifest, request).project
 
-    def check(self, manifest: Manifest, file: Path) -> Checked:
-        """Read a file as `submit` would, and send nothing."""
-        partner = manifest.partner(Party.load(self.home).name)
-        return Records(manifest, partner, SourceFile(file)).check(self._progress)
-
     def submit(self, connection: Connection, project: str, file: Path) -> Submitted:
         """Check, encode and upload this partner's file.
 
@@ -114,6 +111,9 @@ class Agent:
             SourceError: the file has errors; nothing was sent.
             NotReadyError: not all have signed, or the project secret has not arrived.
         """
+        from linkage.agent.records import Records
+        from linkage.agent.source import SourceFile
+
         manifest, shown = self._agreed(connection, project)
         source = SourceFile(file)
         records = Records(manifest, manifest.partner(self._name), source)
@@ -174,6 +174,9 @@ class Agent:
             NotReadyError: the release is not approved by all.
             UntrustedKeyError: the assembler's keys were never compared.
         """
+        from linkage.agent.content import pack_content
+        from linkage.agent.records import handles_by_row
+
         manifest, shown = self._agreed(connection, project)
         found = self._find_release(connection, project, release, approved=True)
         directory = files.private_directory(self._directory(project) / f"parcel-{found.release}")
@@ -269,6 +272,8 @@ class Agent:
         secret: bytes,
         directory: Path,
     ) -> EncodedFile:
+        from linkage.encoding import Encoder
+
         shutil.rmtree(directory, ignore_errors=True)
         files.private_directory(directory)
         with Encoder(manifest, secret, epoch=epoch) as encoder:

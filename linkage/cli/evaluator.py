@@ -74,7 +74,7 @@ def assemble(
 @app.command()
 def verify(extract: ExtractArgument, as_json: JsonOption = False) -> None:
     """Check an extract's files against its checksums."""
-    from linkage.evaluator import verify_extract
+    from linkage.evaluator.extract import verify_extract
 
     files = verify_extract(extract)
     show({"files": len(files)}, as_json=as_json, text=f"{len(files)} files as they were written")

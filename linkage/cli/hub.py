@@ -97,19 +97,19 @@ def serve(
 
 @app.command()
 def invite(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The party's name.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The parties' names.")],
     role: Annotated[
         str, typer.Option("--role", help="partner, assembler or evaluator.", show_default=True)
     ] = "partner",
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write it; default: NAME.invite")
-    ] = None,
+        Path, typer.Option("--out", help="Directory for the files NAME.invite.")
+    ] = Path(),
     home: HomeOption = HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a one-time invitation file for a new party; hand it over out of band.
+    """Write a one-time invitation file for each new party; hand it over out of band.
 
-    Runs on the hub's machine; the file works once, for seven days.
+    Runs on the hub's machine; a file works once, for seven days.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -122,21 +122,24 @@ def invite(
     if role not in {Role.PARTNER, Role.ASSEMBLER, Role.EVALUATOR}:
         raise InputError(f"{role!r} is no role", remedy="Use partner, assembler or evaluator")
     try:
-        TypeAdapter(Name).validate_python(name)
+        TypeAdapter(list[Name]).validate_python(names)
     except ValidationError:
         raise InputError(
-            f"{name!r} is no name",
+            "a name is malformed",
             remedy="Use lower-case letters, digits, - and _, starting with a letter",
         ) from None
     loaded = HubHome.load(home)
     database = loaded.database()
     enrolment = Enrolment(loaded.settings.name, loaded.authority, database)
-    invitation = enrolment.invite(name, Role(role), loaded.settings.address)
+    files = {}
+    for name in names:
+        invitation = enrolment.invite(name, Role(role), loaded.settings.address)
+        files[name] = out / f"{name}.invite"
+        write_atomic(files[name], invitation.model_dump_json().encode())
     database.close()
-    path = out or Path(f"{name}.invite")
-    write_atomic(path, invitation.model_dump_json().encode())
-    result = {"name": name, "role": role, "file": str(path)}
-    show(result, as_json=as_json, text=f"wrote {path}; give it to {name!r} out of band")
+    result = {"role": role, "files": {name: str(path) for name, path in files.items()}}
+    lines = [f"wrote {path}; give it to {name!r} out of band" for name, path in files.items()]
+    show(result, as_json=as_json, text="\n".join(lines))
 
 
 @app.command()

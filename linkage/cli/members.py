@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from linkage.cli.common import HomeOption, JsonOption, PatienceOption, show
+from linkage.errors import InputError
 from linkage.files import private_directory, read_bounded
 
 PATIENCE = 30.0
@@ -56,26 +57,30 @@ def add_member_commands(app: typer.Typer, default: Path) -> None:
 
     @app.command()
     def trust(
-        name: Annotated[str, typer.Argument(metavar="NAME", help="The other party.")],
-        fingerprint: Annotated[
-            str,
+        keys: Annotated[
+            list[str],
             typer.Argument(
-                metavar="FINGERPRINT",
-                help="As the other party reads it out; see the command fingerprint.",
+                metavar="NAME FINGERPRINT",
+                help="Another party, and its fingerprint as it reads it out; pairs may repeat.",
             ),
         ],
         home: HomeOption = default,
         as_json: JsonOption = False,
     ) -> None:
-        """Trust another party's keys, after comparing fingerprints out of band.
+        """Trust other parties' keys, after comparing fingerprints out of band.
 
-        Ask over a channel that is not the hub. Keys that the hub shows later and that differ are
-        refused.
+        Ask over a channel that is not the hub; the other party reads from its command
+        fingerprint. Keys that the hub shows later and that differ are refused.
         """
         from linkage.trust.keyring import Keyring
 
-        Keyring(home / "keys").trust(name, fingerprint)
-        show({"trusted": name}, as_json=as_json, text=f"trusted {name}")
+        if len(keys) % 2:
+            raise InputError("give every name its fingerprint, without blanks in it")
+        pairs = dict(zip(keys[::2], keys[1::2], strict=True))
+        keyring = Keyring(home / "keys")
+        for name, digest in pairs.items():
+            keyring.trust(name, digest)
+        show({"trusted": list(pairs)}, as_json=as_json, text=f"trusted {', '.join(pairs)}")
 
 
 def _show_fingerprint(fingerprint: str, as_json: bool) -> None:

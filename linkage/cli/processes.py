@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +58,7 @@ class Processes:
     workers: int
     environment: dict[str, str] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
-    _servers: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
+    _servers: list[tuple[str, subprocess.Popen[bytes], _Peak]] = field(default_factory=list)
 
     def __enter__(self) -> Processes:
         return self
@@ -83,8 +83,9 @@ class Processes:
                 env=self._environment(),
             )
             assert process.stdout is not None  # noqa: S101 - narrowing for the type checker
-            out = process.stdout.read()
-            code, peak = _reap(process)
+            with _Peak(process.pid) as peak:
+                out = process.stdout.read()
+            code = process.wait()
         result = _last_object(out)
         wire = result.get("wire", {})
         self.steps.append(
@@ -94,7 +95,7 @@ class Processes:
                 round(time.perf_counter() - start, 3),
                 wire.get("sent", 0),
                 wire.get("received", 0),
-                peak,
+                peak.mib,
             )
         )
         if code != 0:
@@ -121,7 +122,7 @@ class Processes:
                 stderr=log,
                 env=self._environment(),
             )
-        self._servers.append(("hub", process))
+        self._servers.append(("hub", process, _Peak(process.pid)))
         give_up = time.monotonic() + READY_SECONDS
         while not ready.exists():
             if process.poll() is not None or time.monotonic() > give_up:
@@ -134,36 +135,50 @@ class Processes:
     def stop(self) -> None:
         """End the servers: politely first."""
         while self._servers:
-            name, process = self._servers.pop()
+            name, process, peak = self._servers.pop()
             start = time.perf_counter()
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                give_up = time.monotonic() + STOP_SECONDS
-                while not _has_ended(process) and time.monotonic() < give_up:
-                    time.sleep(POLL_SECONDS)
-                if not _has_ended(process):
+            with peak:
+                process.terminate()
+                try:
+                    process.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
                     process.kill()
-                _, peak = _reap(process)
-                seconds = round(time.perf_counter() - start, 3)
-                self.steps.append(Step("serve", name, seconds, 0, 0, peak))
+                    process.wait()
+            seconds = round(time.perf_counter() - start, 3)
+            self.steps.append(Step("serve", name, seconds, 0, 0, peak.mib))
 
     def _environment(self) -> dict[str, str]:
         # Logs go to files here, so there is no reason to be quiet.
         return {**os.environ, "LINKAGE_LOG": "info", **self.environment}
 
 
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process has ended, leaving it to be reaped."""
-    found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    return found is not None
+class _Peak:
+    """Follows a process's largest resident memory, from when it is made until the block ends.
 
+    The kernel's account at exit would include what the parent had when it forked.
+    """
 
-def _reap(process: subprocess.Popen[bytes]) -> tuple[int, float]:
-    """Exit code and peak resident memory (MiB) of a process that ends."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    return process.returncode, round(usage.ru_maxrss / unit, 1)
+    def __init__(self, pid: int) -> None:
+        self.mib = 0.0
+        self._status = Path(f"/proc/{pid}/status")
+        self._ended = threading.Event()
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def __enter__(self) -> _Peak:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def _follow(self) -> None:
+        while not self._ended.wait(POLL_SECONDS):
+            try:
+                lines = self._status.read_text().splitlines()
+            except OSError:
+                return
+            for line in lines:
+                if line.startswith("VmHWM:"):
+                    self.mib = round(int(line.split()[1]) / 1024, 1)
 
 
 def _last_object(out: bytes) -> dict[str, Any]:

@@ -113,29 +113,26 @@ class Rehearsal:
         """Keys, invitations, certificates, and everybody's fingerprints compared."""
         self._say(f"enrolling {', '.join(self._members)}")
         made = self.processes.run_all("init", {m: self._member(m, "init") for m in self._members})
-        invitations = {m: self.directory / f"{m}.invite" for m in self._members}
+        invite = ["hub", "invite", "--home", str(self._hub), "--out", str(self.directory)]
+        self.processes.run("invite", "hub", [*invite, *self._partners])
+        self.processes.run(
+            "invite", "hub", [*invite, self._manifest.assembler, "--role", "assembler"]
+        )
         self.processes.run_all(
-            "invite",
+            "enrol",
             {
-                m: [
-                    *("hub", "invite", m, "--home", str(self._hub), "--out", str(file)),
-                    *("--role", "partner" if m in self._partners else "assembler"),
-                ]
-                for m, file in invitations.items()
+                m: self._member(m, "enrol", str(self.directory / f"{m}.invite"))
+                for m in self._members
             },
         )
+        prints = {m: made[m]["fingerprint"] for m in self._members}
         self.processes.run_all(
-            "enrol", {m: self._member(m, "enrol", str(invitations[m])) for m in self._members}
+            "trust",
+            {
+                m: self._member(m, "trust", *(w for o in prints if o != m for w in (o, prints[o])))
+                for m in self._members
+            },
         )
-        for member in self._members:
-            self.processes.run_all(
-                "trust",
-                {
-                    m: self._member(m, "trust", member, made[member]["fingerprint"])
-                    for m in self._members
-                    if m != member
-                },
-            )
 
     def agree(self) -> None:
         self._say(f"all partners sign manifest {self._manifest.fingerprint[:16]}")

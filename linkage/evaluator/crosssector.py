@@ -23,18 +23,18 @@ import pandas as pd
 
 from linkage.evaluator.extract import verify_extract
 from linkage.evaluator.smallcells import HIDDEN, Cell, hidden_rows, is_small, total, wilson
-from linkage.reports import (
+from linkage.reports import charts
+from linkage.reports.html import (
     Block,
     DataTable,
     Figure,
     KeyFigures,
     Paragraph,
     Section,
-    charts,
     page,
     percent,
-    quality_page,
 )
+from linkage.reports.quality import quality_page
 
 UNKNOWN = "not known"
 MAX_COMBINATIONS = 24

@@ -36,8 +36,8 @@ from linkage.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from linkage.release import Assembled, dictionary
-from linkage.reports import DataTable, Paragraph, Section, page
+from linkage.release.assemble import Assembled, dictionary
+from linkage.reports.html import DataTable, Paragraph, Section, page
 
 CHECKSUMS = "SHA256SUMS"
 

@@ -1,17 +1,5 @@
-"""What leaves after the release: random ids, de-identified content, the joined extract."""
+"""What leaves after the release: random ids, de-identified content, parcels, the joined extract.
 
-from linkage.release.assemble import Assembled, assemble, dictionary
-from linkage.release.deidentify import attach_index_ids, check_deidentified, deidentify_table
-from linkage.release.pseudonyms import draw_ids, from_hex, to_hex
-
-__all__ = [
-    "Assembled",
-    "assemble",
-    "attach_index_ids",
-    "check_deidentified",
-    "deidentify_table",
-    "dictionary",
-    "draw_ids",
-    "from_hex",
-    "to_hex",
-]
+Import the modules themselves: some bring pandas along, and a command that needs only ids should
+not wait for it.
+"""

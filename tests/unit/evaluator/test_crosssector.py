@@ -10,7 +10,6 @@ import pytest
 
 from linkage.agreement import Manifest
 from linkage.errors import DigestMismatchError
-from linkage.evaluator import write_extract
 from linkage.evaluator.crosssector import (
     Followed,
     combinations,
@@ -18,7 +17,10 @@ from linkage.evaluator.crosssector import (
     read_extract,
     write_reports,
 )
-from linkage.release import assemble, attach_index_ids, draw_ids
+from linkage.evaluator.extract import write_extract
+from linkage.release.assemble import assemble
+from linkage.release.deidentify import attach_index_ids
+from linkage.release.pseudonyms import draw_ids
 
 CODE = {"name": "code", "values": ["a", "b", "<c>"]}
 MONTH = {"name": "month", "transform": "month"}

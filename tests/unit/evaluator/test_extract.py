@@ -18,8 +18,8 @@ from linkage.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from linkage.evaluator import verify_extract, write_extract
-from linkage.release import Assembled
+from linkage.evaluator.extract import verify_extract, write_extract
+from linkage.release.assemble import Assembled
 
 MANIFEST = Manifest.model_validate(
     {

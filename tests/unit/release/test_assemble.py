@@ -10,7 +10,9 @@ import pytest
 
 from linkage.agreement import Manifest
 from linkage.errors import InvalidRequestError, ManifestError, NotReadyError
-from linkage.release import assemble, attach_index_ids, dictionary, draw_ids
+from linkage.release.assemble import assemble, dictionary
+from linkage.release.deidentify import attach_index_ids
+from linkage.release.pseudonyms import draw_ids
 
 
 def manifest(*partners: dict[str, Any]) -> Manifest:

@@ -10,9 +10,14 @@ import pytest
 
 from linkage.agreement import ContentTable
 from linkage.errors import InvalidRequestError, ManifestError, SourceError
-from linkage.release import attach_index_ids, check_deidentified, deidentify_table, draw_ids
 from linkage.release.codes import code_fault
-from linkage.release.deidentify import age_band
+from linkage.release.deidentify import (
+    age_band,
+    attach_index_ids,
+    check_deidentified,
+    deidentify_table,
+)
+from linkage.release.pseudonyms import draw_ids
 
 
 def table(*fields: dict[str, Any], kind: str = "event") -> ContentTable:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from linkage.errors import InvalidRequestError
-from linkage.release import draw_ids, from_hex, to_hex
+from linkage.release.pseudonyms import draw_ids, from_hex, to_hex
 
 
 def test_ids_are_distinct_and_differ_from_call_to_call() -> None:

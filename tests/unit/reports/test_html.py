@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from linkage.errors import InternalError
-from linkage.reports import DataTable, Figure, KeyFigures, Paragraph, Section, charts, page
+from linkage.reports import charts
 from linkage.reports.charts import _inline
+from linkage.reports.html import DataTable, Figure, KeyFigures, Paragraph, Section, page
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 

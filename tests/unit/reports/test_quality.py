@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from linkage.errors import InvalidRequestError
-from linkage.reports import quality_page
-from linkage.reports.quality import figures_at
+from linkage.reports.quality import figures_at, quality_page
 
 
 def grid(shift: float = 0.0) -> list[dict[str, Any]]:
