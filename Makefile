@@ -1,0 +1,70 @@
+# Two commands do everything on a fresh machine with Python >= 3.11: make demo, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PEERS := .venv-peers
+
+.PHONY: help demo test lint format proto bench peers example-febrl4 lock clean
+
+help: ## Show what can be made
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+# The environment comes from the lock file alone, every file checked against its hash; it is made
+# again only when the lock or the package's own metadata changes.
+$(VENV)/.made: requirements/dev.txt requirements/bootstrap.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.made ## Link a made-up county end to end; results in build/demo
+	@$(BIN)/linkage demo --out build/demo
+
+test: $(VENV)/.made ## Run every test
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.made ## Check style, types, import rules, protos and generated code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@cd protos && ../$(BIN)/buf lint
+	@PYTHON=$(BIN)/python protos/generate.sh --check
+
+format: $(VENV)/.made ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+proto: $(VENV)/.made ## Regenerate linkage/v1 from protos
+	@PYTHON=$(BIN)/python protos/generate.sh
+
+bench: $(VENV)/.made ## Measure; figures in build/bench.json
+	@$(BIN)/python -m tests.bench --out build/bench.json
+
+$(PEERS)/.made: requirements/peers.txt requirements/bootstrap.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@$(PEERS)/bin/uv pip sync --quiet --python $(PEERS)/bin/python --require-hashes requirements/peers.txt
+	@touch $@
+
+peers: $(PEERS)/.made ## Make a second environment with the peers to compare with
+	@$(PEERS)/bin/python -c 'import anonlink, blocklib, clkhash, splink; print("peers: anonlink, blocklib, clkhash, splink")'
+
+example-febrl4: $(VENV)/.made ## Rehearse on FEBRL 4; figures in build/febrl4.json
+	@$(BIN)/python examples/febrl4/rehearse.py --out build/febrl4.json
+
+# Versions younger than a week are left alone: a bad release is mostly found by then.
+LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet --exclude-newer P7D
+lock: $(VENV)/.made ## Pin all dependencies anew, with hashes
+	@$(BIN)/uv pip compile pyproject.toml --extra hub --extra dev $(LOCK) -o requirements/dev.txt
+	@$(BIN)/uv pip compile pyproject.toml $(LOCK) -c requirements/dev.txt -o requirements/agent.txt
+	@$(BIN)/uv pip compile pyproject.toml --extra hub $(LOCK) -c requirements/dev.txt -o requirements/hub.txt
+	@$(BIN)/uv pip compile pyproject.toml --extra hub --extra cluster $(LOCK) -c requirements/dev.txt -o requirements/cluster.txt
+	@$(BIN)/uv pip compile pyproject.toml --extra analysis $(LOCK) -c requirements/dev.txt -o requirements/analysis.txt
+	@$(BIN)/uv pip compile requirements/peers.in $(LOCK) -o requirements/peers.txt
+	@grep -A 50 '^uv==' requirements/dev.txt | awk 'NR == 1 || /^    --hash/ {print; next} {exit}' > requirements/bootstrap.txt
+
+clean: ## Remove everything that was made
+	@rm -rf build $(VENV) $(PEERS)
