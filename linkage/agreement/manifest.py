@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import difflib
 import json
-from datetime import date
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -94,6 +96,28 @@ class Transform(StrEnum):
     ZIP3 = "zip3"
 
 
+RESERVED = frozenset({"index_id", "study_id"})
+_NEEDED: dict[Transform, tuple[str, ...]] = {
+    Transform.YEAR: ("year",),
+    Transform.MONTH: ("year", "month"),
+    Transform.AGE_BAND: ("year", "month", "day"),
+}
+_PROBES = (datetime(1987, 11, 23, tzinfo=UTC), datetime(2001, 2, 3, tzinfo=UTC))
+
+
+def _tells(declared: str, parts: tuple[str, ...]) -> bool:
+    """Whether dates written in a format give these parts back."""
+    try:
+        found = [datetime.strptime(probe.strftime(declared), declared) for probe in _PROBES]
+    except (ValueError, re.error):
+        return False
+    return all(
+        getattr(read, part) == getattr(probe, part)
+        for read, probe in zip(found, _PROBES, strict=True)
+        for part in parts
+    )
+
+
 class ContentField(Strict):
     """One content field a partner may send, and how it is coarsened first.
 
@@ -116,6 +140,22 @@ class ContentField(Strict):
     def _reference_given(self) -> ContentField:
         if self.transform is Transform.AGE_BAND and self.reference is None:
             raise ValueError("age_band needs a reference date")
+        return self
+
+    @model_validator(mode="after")
+    def _name_is_free(self) -> ContentField:
+        if self.name in RESERVED:
+            raise ValueError(f"{self.name!r} is a column that the release makes itself")
+        return self
+
+    @model_validator(mode="after")
+    def _format_tells_enough(self) -> ContentField:
+        parts = _NEEDED.get(self.transform, ())
+        if parts and not _tells(self.date_format, parts):
+            raise ValueError(
+                f"date_format {self.date_format!r} is not a strptime format that tells"
+                f" {', '.join(parts)}, which the transform {self.transform} needs"
+            )
         return self
 
 
@@ -250,6 +290,10 @@ class Manifest(Strict):
             _subset(f"match key {key.name!r}: weights", key.weights, set(key.fields))
         for partner in self.partners:
             self._check_partner(partner, known)
+        _distinct(
+            "tables of the extract (partner_table)",
+            [f"{p.name}_{t.name}" for p in self.partners for t in p.content],
+        )
         return self
 
     def _check_partner(self, partner: Partner, known: set[str]) -> None:
@@ -296,8 +340,14 @@ def parse_manifest(data: bytes, *, source: str = "manifest") -> Manifest:
         raise ManifestError(f"{source} is larger than {MAX_MANIFEST_BYTES} bytes")
     try:
         document = json.loads(data, object_pairs_hook=_no_duplicates)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ManifestError(f"{source} is not valid JSON: {error}") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ManifestError(f"{source} is not valid JSON: {place}: {error.msg}") from None
+    except (ValueError, RecursionError):
+        # Not UTF-8, a number of thousands of digits, or nested without end.
+        raise ManifestError(f"{source} is not valid JSON in UTF-8") from None
+    except ManifestError as error:
+        raise ManifestError(f"{source}: {error.message}", remedy=error.remedy) from None
     try:
         return Manifest.model_validate(document)
     except ValidationError as error:
@@ -308,29 +358,31 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ManifestError(f"setting {name!r} is given twice in one object")
+            raise ManifestError(
+                f"setting {name!r} is given twice in one object", remedy="Keep one of them"
+            )
         found[name] = value
     return found
 
 
-_SETTINGS = sorted(
-    {
-        name
-        for model in (
-            Manifest,
-            Partner,
-            Recipient,
-            IdentifierField,
-            MatchKey,
-            Saul,
-            Clk,
-            Matching,
-            ContentTable,
-            ContentField,
-        )
-        for name in model.model_fields
-    }
-)
+_MODELS: dict[str, type[Strict]] = {
+    "partners": Partner,
+    "content": ContentTable,
+    "recipients": Recipient,
+    "fields": IdentifierField,
+    "match_keys": MatchKey,
+    "matching": Matching,
+    "saul-v1": Saul,
+    "clk-v1": Clk,
+}
+
+
+def _settings_at(place: Sequence[str | int]) -> list[str]:
+    """The settings that an object at a place of the manifest may have."""
+    names = [part for part in place if isinstance(part, str)]
+    if "content" in names and names[-1] == "fields":
+        return list(ContentField.model_fields)
+    return list((_MODELS.get(names[-1], Manifest) if names else Manifest).model_fields)
 
 
 def _explain(source: str, error: ValidationError) -> str:
@@ -339,7 +391,7 @@ def _explain(source: str, error: ValidationError) -> str:
         place = ".".join(str(part) for part in item["loc"]) or "manifest"
         if item["type"] == "extra_forbidden":
             setting = str(item["loc"][-1])
-            close = difflib.get_close_matches(setting, _SETTINGS, n=1)
+            close = difflib.get_close_matches(setting, _settings_at(item["loc"][:-1]), n=1)
             hint = f"; did you mean {close[0]!r}?" if close else "; remove it"
             lines.append(f"{source}: {place}: unknown setting{hint}")
         else:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from linkage.agreement import Manifest
-from linkage.errors import InvalidRequestError, ManifestError, NotReadyError
+from linkage.errors import InvalidRequestError, NotReadyError
 from linkage.release.assemble import assemble, dictionary
 from linkage.release.deidentify import attach_index_ids
 from linkage.release.pseudonyms import draw_ids
@@ -157,8 +158,8 @@ def test_a_file_that_may_hold_a_person_twice() -> None:
 def test_colliding_table_names_are_refused() -> None:
     one = {"name": "a_b", "content": [{"name": "c", "kind": "person", "fields": [CODE]}]}
     two = {"name": "a", "content": [{"name": "b_c", "kind": "person", "fields": [CODE]}]}
-    with pytest.raises(ManifestError, match="'a_b_c'"):
-        assemble(manifest(one, two), {}, {})
+    with pytest.raises(ValidationError, match="'a_b_c'"):
+        manifest(one, two)
 
 
 def test_dictionary_describes_every_column_and_is_plain_json() -> None:
