@@ -20,6 +20,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,10 @@ from linkage.agreement import Manifest, parse_manifest
 from linkage.agreement.canonical import canonical, fingerprint
 from linkage.errors import (
     AgreementError,
+    AlreadyExistsError,
     FingerprintMismatchError,
+    InvalidRequestError,
+    NotAgreedError,
     NotFoundError,
     NotReadyError,
 )
@@ -48,6 +52,9 @@ from linkage.v1.run_pb2_grpc import RunServiceStub
 if TYPE_CHECKING:
     from linkage.agent.records import Checked, EncodedFile, Progress, Records
     from linkage.agent.source import SourceFile
+
+MARGIN = timedelta(hours=1)
+"""A header with less time left than this is made anew before anything is sent."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,17 @@ class Agent:
         checked = records.check(self._progress)
         secret = project_secret(connection, self.keyring, manifest, shown, self._name)
         directory = self._directory(project) / f"epoch-{shown.epoch}"
-        repeated = self._prepared(directory, source, manifest)
+        sent = self._name in shown.uploaded
+        same = self._prepared(directory, source, manifest)
+        if sent and not same:
+            # What is here says which row is which at the hub: it must not be written over.
+            raise AlreadyExistsError(
+                f"{self._name!r} has sent its encodings already, from another file",
+                remedy="One upload counts per epoch; go on with the file that was sent",
+            )
+        if sent and (receipt := self._receipt(directory)):
+            return Submitted(checked, receipt.size, receipt.digest, receipt.upload, True)
+        repeated = same and (sent or _holds(directory))
         if not repeated:
             self._encode(records, checked, source, manifest, shown.epoch, secret, directory)
         receipt = self._send(connection, directory, "submit")
@@ -176,14 +193,17 @@ class Agent:
         """
         from linkage.agent.content import pack_content
         from linkage.agent.records import handles_by_row
+        from linkage.agent.source import SourceFile
 
         manifest, shown = self._agreed(connection, project)
         found = self._find_release(connection, project, release, approved=True)
+        encoded = self._directory(project) / f"epoch-{shown.epoch}"
         directory = files.private_directory(self._directory(project) / f"parcel-{found.release}")
-        if not (directory / "header.json").exists():
-            handles, record_ids = handles_by_row(
-                self._directory(project) / f"epoch-{shown.epoch}" / "rows.parquet"
-            )
+        if self._name in found.contributed and (receipt := self._receipt(directory)):
+            return receipt
+        note = canonical({name: SourceFile(path).digest() for name, path in content.items()})
+        if not (_holds(directory) and _read(directory / "source.json") == note):
+            handles, record_ids = handles_by_row(encoded / "rows.parquet")
             parcel = pack_content(
                 connection,
                 self.keyring,
@@ -194,9 +214,12 @@ class Agent:
                 handles=handles,
                 record_ids=record_ids,
                 file=file,
+                submitted=json.loads((encoded / "source.json").read_bytes())["digest"],
                 content=content,
             )
+            (directory / "header.json").unlink(missing_ok=True)
             files.write_atomic(directory / "encodings", parcel)
+            files.write_atomic(directory / "source.json", note)
             header = ParcelHeader(
                 project=project,
                 fingerprint=manifest.fingerprint,
@@ -242,6 +265,11 @@ class Agent:
         manifest = parse_manifest(path.read_bytes())
         shown = self._shown(connection, project)
         _require_same(manifest, shown)
+        if datetime.now(UTC).date() > manifest.expires:
+            raise NotAgreedError(
+                f"the manifest of {project!r} expired on {manifest.expires}",
+                remedy="The partners must sign a new one",
+            )
         if shown.state != project_pb2.PROJECT_STATE_ACTIVE:
             signed = {s.partner for s in shown.signatures}
             waiting = [name for name in manifest.partner_names if name not in signed]
@@ -249,16 +277,16 @@ class Agent:
         return manifest, shown
 
     def _prepared(self, directory: Path, source: SourceFile, manifest: Manifest) -> bool:
-        """Whether this very file is encoded here already and its header still holds."""
+        """Whether this very file is encoded here already."""
         try:
             note = json.loads((directory / "source.json").read_bytes())
             header = parse_header((directory / "header.json").read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, InvalidRequestError):
             return False
         return bool(
             note == {"digest": source.digest()}
             and header.fingerprint == manifest.fingerprint
-            and header.expires > expiry().replace(day=1, month=1, year=1970)
+            and (directory / "encodings").exists()
             and (directory / "encodings").stat().st_size == header.size
         )
 
@@ -311,6 +339,11 @@ class Agent:
         files.write_atomic(directory / "receipt.bin", receipt.SerializeToString())
         return receipt
 
+    @staticmethod
+    def _receipt(directory: Path) -> upload_pb2.Receipt | None:
+        raw = _read(directory / "receipt.bin")
+        return None if raw is None else upload_pb2.Receipt.FromString(raw)
+
     def _find_release(
         self, connection: Connection, project: str, release: str | None, *, approved: bool
     ) -> release_pb2.Release:
@@ -347,6 +380,16 @@ class Agent:
                 for r in releases
             ],
         }
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+def _holds(directory: Path) -> bool:
+    """Whether a signed header is there that the hub still takes."""
+    raw = _read(directory / "header.json")
+    return raw is not None and parse_header(raw).expires > datetime.now(UTC) + MARGIN
 
 
 def _require_same(manifest: Manifest, shown: project_pb2.Project) -> None:

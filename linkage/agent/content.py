@@ -36,6 +36,7 @@ def pack_content(
     handles: Ids,
     record_ids: list[str | None],
     file: Path,
+    submitted: str,
     content: Mapping[str, Path],
 ) -> bytes:
     """One partner's parcel for a release.
@@ -43,6 +44,7 @@ def pack_content(
     Args:
         handles: (rows, 16) row handles in the identifier file's order.
         record_ids: record ids in the same order, for tables that join by them.
+        submitted: SHA-256 of the identifier file that was submitted, whose rows these are.
 
     Raises:
         InputError: a file is given for a table that the manifest does not have, or lacks.
@@ -55,6 +57,8 @@ def pack_content(
     for table in partner.content:
         source = SourceFile(content.get(table.name, file))
         frame = _frame(table, source)
+        if table.record_id is None:
+            _require_submitted(source, submitted)
         ids = index_ids[_records(table, source, frame, record_ids)]
         frame = frame.drop(columns=[] if table.record_id is None else [_JOIN])
         coarse = deidentify_table(table, frame, file=source.name, missing=partner.missing)
@@ -95,17 +99,21 @@ def _frame(table: ContentTable, source: SourceFile) -> pd.DataFrame:
     return frame
 
 
+def _require_submitted(source: SourceFile, digest: str) -> None:
+    """Rows are told by their place, so even the same records in another order are refused."""
+    if source.digest() != digest:
+        raise SourceError(
+            source.name,
+            [Problem(0, "", "the file is not the one that was submitted")],
+            remedy="Give the same identifier file as to submit; nothing was sent",
+        )
+
+
 def _records(
     table: ContentTable, source: SourceFile, frame: pd.DataFrame, record_ids: list[str | None]
 ) -> npt.NDArray[np.intp]:
     """For every row of content, the row of the identifier file it belongs to."""
     if table.record_id is None:
-        if len(frame) != len(record_ids):
-            raise SourceError(
-                source.name,
-                [Problem(0, "", "the file is not the one that was submitted")],
-                remedy="Give the same identifier file as to submit",
-            )
         return np.arange(len(frame))
     place = {record: row for row, record in enumerate(record_ids)}
     found = np.array([place.get(record, -1) for record in frame[_JOIN]], dtype=np.intp)

@@ -107,6 +107,7 @@ class Records:
                 raise SourceError(
                     self._source.name,
                     [Problem(0, "", f"more rows than the manifest's {self._manifest.max_rows}")],
+                    remedy="Send fewer rows, or agree on a manifest with a larger max_rows",
                 )
         if problems:
             raise SourceError(
