@@ -102,6 +102,8 @@ class Assembler:
             for name, table in self._open(shown, manifest, found, parcel).items():
                 tables[parcel.partner, name] = table
         study_ids = self._study_map(found.release)
+        # Before the extract stands: a crash after it would leave the map at the hub for good.
+        self._acknowledge(found.release, study_ids)
         assembled = assemble(manifest, tables, study_ids)
         written = write_extract(
             directory,
@@ -110,7 +112,6 @@ class Assembler:
             quality=self._quality(found.run),
             overwrite=overwrite,
         )
-        self._acknowledge(found.release, study_ids)
         return Extract(directory, written, _rows(assembled))
 
     def _agreed(self, project: str) -> tuple[project_pb2.Project, Manifest]:
