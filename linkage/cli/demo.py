@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from linkage.cli.common import JsonOption, errors, show
 from linkage.cli.manifest import load_manifest
 from linkage.cli.rehearse import summary
+from linkage.files import write_atomic
 
 
 def demo(
@@ -26,7 +28,8 @@ def demo(
 ) -> None:
     """Link a made-up county's sheriff, health department and social services, end to end.
 
-    Leaves the extract in OUT/extract and web pages in OUT/reports. What OUT held is replaced.
+    Leaves the extract in OUT/extract, web pages in OUT/reports, and every figure in
+    OUT/result.json. What OUT held is replaced.
     """
     from linkage.cli.rehearsal import Rehearsal
     from linkage.errors import AlreadyExistsError

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from linkage.matching import ScoredPairs, Source, pairs_to_compare, resolve
 
-TRIED = 60
+TRIED = 30
 PartnerPair = tuple[str, str]
 Numbers = npt.NDArray[np.int64]
 
@@ -90,7 +90,7 @@ def _summary(counts: Mapping[float, Counts], recommended: float) -> dict[str, An
 
 def _thresholds(scored: Mapping[PartnerPair, ScoredPairs]) -> list[float]:
     """A fixed grid, and quantiles of the probabilities that occur."""
-    grid = np.concatenate([np.arange(0.05, 1.0, 0.05), [0.01, 0.02, 0.98, 0.99, 0.999]])
+    grid = np.array([0.01, 0.02, 0.05, *np.arange(0.1, 1.0, 0.1), 0.95, 0.98, 0.99, 0.999])
     seen = np.concatenate([s.probability for s in scored.values()] or [np.empty(0)])
     seen = seen[seen > 0.01]
     quantiles = np.quantile(seen, np.linspace(0, 1, TRIED)) if len(seen) else np.empty(0)
@@ -109,7 +109,9 @@ def _counts(
     for left, right in names:
         one, other = clusters.of[left], clusters.of[right]
         both = _same(
-            _paired(one, people[left]), _paired(other, people[right]), within=left == right
+            _paired(one, people[left], clusters.count),
+            _paired(other, people[right], clusters.count),
+            within=left == right,
         )
         found[left, right] = Counts(
             _same(one, other, within=left == right),
@@ -133,10 +135,10 @@ def _known(people: Numbers) -> Numbers:
     return people[people >= 0]
 
 
-def _paired(clusters: Numbers, people: Numbers) -> npt.NDArray[np.complex128]:
+def _paired(cluster: Numbers, people: Numbers, clusters: int) -> Numbers:
     """One number per (cluster, person), for rows whose person is known."""
     known = people >= 0
-    return clusters[known] + 1j * people[known]
+    return people[known] * clusters + cluster[known]
 
 
 def _number(truth: Mapping[str, npt.NDArray[np.object_]]) -> dict[str, Numbers]:
