@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PublicKey, Suite
 
 from linkage.agreement.canonical import canonical
@@ -51,9 +51,11 @@ def _public_key(raw: bytes) -> MLKEM768X25519PublicKey:
     if len(raw) != PUBLIC_KEY_BYTES:
         raise UntrustedKeyError(f"a sealing key has {PUBLIC_KEY_BYTES} bytes")
     try:
+        x25519 = X25519PublicKey.from_public_bytes(raw[MLKEM_PUBLIC_BYTES:])
+        # A point of low order gives everybody the same secret; an exchange with it fails.
+        X25519PrivateKey.generate().exchange(x25519)
         return MLKEM768X25519PublicKey(
-            MLKEM768PublicKey.from_public_bytes(raw[:MLKEM_PUBLIC_BYTES]),
-            X25519PublicKey.from_public_bytes(raw[MLKEM_PUBLIC_BYTES:]),
+            MLKEM768PublicKey.from_public_bytes(raw[:MLKEM_PUBLIC_BYTES]), x25519
         )
     except ValueError:
         raise UntrustedKeyError("the sealing key is malformed") from None
