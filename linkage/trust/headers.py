@@ -11,7 +11,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, StringConstraints, TypeAdapter, ValidationError
 
 from linkage.agreement.canonical import canonical
 from linkage.agreement.fields import Name, Strict
@@ -34,7 +34,7 @@ class _Header(Strict):
     digest: Digest
     size: Size
     nonce: Identifier
-    expires: Annotated[datetime, Field(strict=False)]
+    expires: Annotated[AwareDatetime, Field(strict=False)]
 
     @property
     def canonical(self) -> bytes:
