@@ -68,6 +68,7 @@ def demo(
             shutil.move(rehearsal.directory / name, out / name)
     result["reports"] = [str(out / "reports" / Path(page).name) for page in result["reports"]]
     result["total_seconds"] = round(time.perf_counter() - start, 1)
+    write_atomic(out / "result.json", json.dumps(result, indent=1).encode(), mode=0o644)
     text = (
         summary(result)
         + f"\n\nextract  {out / 'extract'}\nreports  "
