@@ -97,8 +97,8 @@ def errors_page() -> str:
     lines += [
         "",
         (
-            "An exception that is not in this tree ends a command with reason `INTERNAL` and exit code"
-            " 70; the log names places in the code only, never the text of the exception."
+            "An exception that is not in this tree ends a command with reason `INTERNAL` and exit"
+            " code 70; the log names places in the code only, never the text of the exception."
         ),
     ]
     return "\n".join(lines) + "\n"
@@ -125,8 +125,8 @@ def manifest_page() -> str:
         "# The manifest\n",
         (
             "A JSON document of at most 1 MiB. An unknown setting is an error, and so is one given"
-            " twice. What is signed is the canonical form (RFC 8785) with every default filled in, so"
-            " two files that differ only in spaces, order or defaults left out have the same"
+            " twice. What is signed is the canonical form (RFC 8785) with every default filled in,"
+            " so two files that differ only in spaces, order or defaults left out have the same"
             " fingerprint. A worked example: [deploy/samples](../../deploy/samples/README.md)."
         ),
         "",
