@@ -22,8 +22,10 @@ _SMOOTH = 2.0
 _STIFFNESS = 1000.0
 _NEWTON_ROUNDS = 30
 _MOSTLY_UNMATCHED = 0.1
+_LEAN = 10
 _INNER_ROUNDS = 5
 _PRIOR_MATCHES = 0.5
+_CURVE_COUNTS = 5.0
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,9 @@ class Evidence:
         decoys, decoy_mass: per decoy its weight, and the probability that it is no match.
         all_pairs: pairs of rows there are.
         free_pairs: of those, in which neither row has another partner.
-        complete_below: the candidates above a weight are all pairs above it, once they are
-            fewer than this share of `all_pairs`; below, the quota has cut some off.
+        complete_below: the candidates above a weight are all pairs above it, once the
+            non-matches among them are fewer than this share of `all_pairs`; below, the quota
+            has cut some off, and more of them from rows whose partner takes a place.
     """
 
     weight: Floats
@@ -82,16 +85,18 @@ def calibrate(known: Evidence) -> Calibration:
     matches = _histogram(edges, known.weight, known.probability)
     random = _histogram(edges, known.decoys, known.decoy_mass)
 
-    complete = every[::-1].cumsum()[::-1] <= known.complete_below * known.all_pairs
+    above = (every - matches)[::-1].cumsum()[::-1]
+    complete = above <= known.complete_below * known.all_pairs
     unmatched = complete & (_smooth(matches) <= _MOSTLY_UNMATCHED * _smooth(every))
     blocked_pairs = max(known.all_pairs - known.free_pairs - matches.sum(), 0.0)
-    seen = random + np.where(complete, blocked, 0) + np.where(unmatched, every - blocked, 0)
-    among = (
-        len(known.decoys)
-        + np.where(complete, blocked_pairs, 0)
-        + np.where(unmatched, known.all_pairs - blocked_pairs, 0)
-    )
-    non_matches = _rate(seen, among) * known.free_pairs
+    lean = unmatched * (1 - blocked_pairs / known.all_pairs) ** _LEAN
+    among = len(known.decoys) + complete * blocked_pairs
+    among = among + lean * (known.all_pairs - blocked_pairs)
+    curve = _curve(random + complete * blocked + lean * (every - blocked), among)
+    # Levels give spikes: where much was seen, count as it lies; where little, as the curve runs.
+    seen = _smooth(random) + complete * _smooth(blocked) + lean * _smooth(every - blocked)
+    rate = (seen + _CURVE_COUNTS) / (among + _CURVE_COUNTS / curve)
+    non_matches = rate * known.free_pairs
 
     prior = _PRIOR_MATCHES / BINS
     candidates = _smooth(every - blocked) + prior
@@ -108,7 +113,7 @@ def _edges(weight: Floats, decoys: Floats) -> Floats:
     return np.linspace(low, max(high, low + 1.0), BINS + 1)
 
 
-def _rate(seen: Floats, among: Floats) -> Floats:
+def _curve(seen: Floats, among: Floats) -> Floats:
     """Non-matches per pair looked at, by bin: a smooth curve through what was seen, continued
     in a straight line (of the logarithm) where nothing was.
 
@@ -126,7 +131,8 @@ def _rate(seen: Floats, among: Floats) -> Floats:
         curve += step
         if np.abs(step).max() < 1e-3:
             break
-    return np.exp(curve - np.log(np.exp(curve).sum()))
+    out: Floats = np.exp(curve - np.log(np.exp(curve).sum()))
+    return out
 
 
 def _histogram(edges: Floats, values: Floats, mass: Floats) -> Floats:

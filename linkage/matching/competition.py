@@ -13,13 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from linkage.matching.sources import Floats, Rows
 
 LARGEST_ODDS = 1e9
 _ROUNDS = 60
-_CLOSE = 1e-5
+_CLOSE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,9 @@ def compete(
         if right_has_one:
             from_right = _free(right, odds * from_left)
         # Odd and even rounds bound the answer from both sides; their mean settles quickly.
-        from_left = (from_left + before[0]) / 2
-        from_right = (from_right + before[1]) / 2
-        moved = max(_largest(from_left - before[0]), _largest(from_right - before[1]))
-        if moved < _CLOSE:
+        from_left = np.sqrt(from_left * before[0])
+        from_right = np.sqrt(from_right * before[1])
+        if _close(from_left, before[0]) and _close(from_right, before[1]):
             break
     free = from_left * from_right
     neither = 1 / (1 + odds * free)
@@ -76,8 +74,8 @@ def _free(rows: Rows, claims: Floats) -> Floats:
     return 1 / (1 + np.maximum(total - claims, 0))
 
 
-def _largest(values: Floats) -> float:
-    return float(np.abs(values).max(initial=0.0))
+def _close(one: Floats, other: Floats) -> bool:
+    return bool((np.abs(one - other) <= _CLOSE * one).all())
 
 
 def free_pairs(
@@ -98,16 +96,3 @@ def free_pairs(
     other = rows_right - matches if right_has_one else rows_right
     free = max(one, 0.5) * max(other, 0.5)
     return every, max(min(free, every - matches), 0.5) if matches < every else 0.5
-
-
-def mutual_best(left: Rows, right: Rows, score: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-    """Pairs that are the first choice of both their rows; ties go to the lower row numbers."""
-    order = np.lexsort((right, left, -score))
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    chosen = np.ones(len(order), np.bool_)
-    for rows in (left, right):
-        first = np.full(int(rows.max(initial=-1)) + 1, len(order), np.int64)
-        np.minimum.at(first, rows, place)
-        chosen &= place == first[rows]
-    return chosen

@@ -4,14 +4,15 @@ A Fellegi-Sunter model: every dimension of the comparison vector adds the logari
 commoner its level is among matches (m) than among non-matches (u).
 
 - u comes from the decoys, less the few matches among them; m by expectation maximisation under
-  one-to-one competition, from a weak prior that a match looks alike, so that files without a
-  single match do not invent one.
+  one-to-one competition.
+- It starts from weights chosen beforehand (the textbook's), and where few rows have a partner
+  or matches are few in all, what it learns may not go far beyond them: files without a single
+  match do not invent one.
 - Weights never fall from a level to a more alike one; "missing" weighs nothing.
 - Dimensions of one group depend on each other, so their sum is tempered. That gives the right
   order of pairs but no scale; the scale is then set by `calibration`, so the probability can
   be believed though the sum cannot.
-- Files under 20 rows teach nothing: there, weights chosen beforehand are used, and the summary
-  says so.
+- Files under 20 rows teach nothing: the textbook's weights are used, and the summary says so.
 - Deterministic: no randomness here at all.
 """
 
@@ -26,15 +27,18 @@ import numpy.typing as npt
 from linkage.matching.calibration import Evidence, calibrate
 from linkage.matching.candidates import Candidates
 from linkage.matching.comparison import MISSING_LEVEL, ComparisonVectors
-from linkage.matching.competition import compete, free_pairs, mutual_best
+from linkage.matching.competition import compete, free_pairs
 from linkage.matching.sources import Floats, Pairs, Rows
 
 ROUNDS = 40
 _CLOSE = 1e-3
 _PRIOR_WEIGHT = 10.0
-_PRIOR_STEP = 2.0
+_PRIOR_RISE = 5.0
 _TEXTBOOK = (-4.0, 10.0)
 _ENOUGH_ROWS = 20
+_FEW_MATCHES = 20.0
+_BEYOND_TEXTBOOK = 3.0
+_LEAN = 10
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,14 @@ def score_pairs(
     left, right = pairs.left, pairs.right
     one = {"left_has_one": unique_right, "right_has_one": unique_left}
 
+    textbook = _textbook(vectors, rows_left, rows_right)
+    log_odds = textbook
+    shares = compete(left, right, np.exp2(log_odds), **one)
     if min(rows_left, rows_right) < _ENOUGH_ROWS:
-        log_odds = _textbook(vectors, rows_left, rows_right)
-        shares = compete(left, right, np.exp2(log_odds), **one)
         return _scored(pairs, log_odds, shares.probability, {"fitted": False})
 
-    probability = _first_guess(pairs.score, left, right, min(rows_left, rows_right))
-    free = np.ones(len(left))
-    log_odds, tables = np.zeros(len(left)), []
+    probability, free = shares.probability, shares.free
+    tables: list[Floats] = []
     rounds, moved = 0, 1.0
     while rounds < ROUNDS and moved > _CLOSE:
         rounds += 1
@@ -103,9 +107,11 @@ def score_pairs(
             decoy_mass=decoy_mass,
             all_pairs=every,
             free_pairs=free_count,
-            complete_below=candidates.quota / 2 / max(rows_left, rows_right),
+            complete_below=candidates.quota / 4 / max(rows_left, rows_right),
         )
-        log_odds = calibrate(known)(known.weight)
+        trust = _trust(known)
+        learnt = calibrate(known)(known.weight)
+        log_odds = trust * learnt + (1 - trust) * np.minimum(learnt, textbook + _BEYOND_TEXTBOOK)
         shares = compete(left, right, np.exp2(log_odds), **one)
         moved = float(np.abs(shares.probability - probability).sum() / max(probability.sum(), 1))
         probability, free = shares.probability, shares.free
@@ -118,6 +124,17 @@ def score_pairs(
         },
     }
     return _scored(pairs, log_odds, probability, summary)
+
+
+def _trust(known: Evidence) -> float:
+    """How far what was learnt may go beyond the textbook, from 0 to 1.
+
+    Little where few rows have a partner, since then few pairs are known non-matches, and
+    where there are few matches in all.
+    """
+    matches = float(known.probability.sum())
+    unknown = (known.free_pairs + matches) / known.all_pairs
+    return float((1 - min(unknown, 1.0) ** _LEAN) * matches**2 / (matches**2 + _FEW_MATCHES**2))
 
 
 def _scored(
@@ -164,15 +181,6 @@ def _textbook(vectors: ComparisonVectors, rows_left: int, rows_right: int) -> Fl
     return apply(tables, spoken) + float(np.log2(prior))
 
 
-def _first_guess(score: npt.NDArray[np.float32], left: Rows, right: Rows, rows: int) -> Floats:
-    """The best one-to-one pairs, as many as a fifth of the smaller file, mostly believed."""
-    best = mutual_best(left, right, score)
-    order = np.flatnonzero(best)[np.argsort(-score[best], kind="stable")]
-    guess = np.zeros(len(score))
-    guess[order[: max(rows // 5, 1)]] = 0.9
-    return guess
-
-
 def _decoy_mass(candidates: Candidates, probability: Floats) -> Floats:
     """1 for every decoy, less the probability that it is a match."""
     pairs, decoys = candidates.pairs, candidates.decoys
@@ -195,7 +203,7 @@ def _tables(
     for dimension, count in enumerate(vectors.counts):
         m = _counts(vectors.levels[:, dimension], probability, count)
         u = _counts(decoys.levels[:, dimension], decoy_mass, count)
-        prior = np.exp2(np.minimum(np.arange(count), 6) / _PRIOR_STEP)
+        prior = np.exp2(np.linspace(0, _PRIOR_RISE, count))
         m = (m + _PRIOR_WEIGHT * prior / prior.sum()) / (m.sum() + _PRIOR_WEIGHT)
         u = (u + 0.5) / (u.sum() + 0.5 * count)
         tables.append(np.maximum.accumulate(np.log2(m / u)))

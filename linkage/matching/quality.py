@@ -13,6 +13,7 @@
         z_cut, look_bits, look_loss    how candidates were found (see `candidates`)
         estimated_matches              expected matches among the candidates
         overlap                        "clear", "weak" or "none": is anyone in both files?
+                                       short of "clear", no threshold below 0.95 is recommended
         weight_histogram               {"edges", "pairs", "expected_matches"}, log2 odds
         model                          fitted, rounds, converged, log2 weight of each level
         ... and what `overall` has
@@ -96,8 +97,8 @@ def _summary(
     lowest = max(LOWEST_RECOMMENDED, floor or 0.0)
     allowed = [row for row in grid if row["threshold"] >= lowest] or grid[-1:]
     best = max(allowed, key=lambda row: (row["f1"], row["threshold"]))["threshold"]
-    if overlap == "none":
-        best = WITHOUT_OVERLAP
+    if overlap != "clear":
+        best = max(best, WITHOUT_OVERLAP)
     best = max(best, floor or 0.0)
     return {
         "candidate_pairs": candidate_pairs,

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from linkage.matching.competition import compete, mutual_best
+from linkage.matching.competition import compete
 
 
 def enumerate_all(left: list[int], right: list[int], odds: list[float]) -> tuple[list[float], ...]:
@@ -62,10 +62,3 @@ def test_no_competition_where_rows_may_have_many() -> None:
         right_has_one=True,
     )
     assert found.probability.tolist() == pytest.approx([0.9, 0.9])
-
-
-def test_mutual_best_breaks_ties_by_row() -> None:
-    left, right = np.array([0, 0, 1, 1], np.int32), np.array([0, 1, 0, 1], np.int32)
-    score = np.ones(4)
-    assert mutual_best(left, right, score).tolist() == [True, False, False, False]
-    assert mutual_best(left[:0], right[:0], score[:0]).tolist() == []
