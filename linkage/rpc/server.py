@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from linkage.errors import InputError
@@ -20,6 +21,7 @@ MAX_MESSAGE_BYTES = 4 << 20
 WORKERS = 32
 MAX_CALLS = 256
 HEALTH_SECONDS = 2.0
+log = structlog.get_logger()
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -98,4 +100,10 @@ class Server:
 
     def _report(self) -> None:
         states = health_pb2.HealthCheckResponse.ServingStatus
-        self._health.set("", states.SERVING if self._healthy() else states.NOT_SERVING)
+        try:
+            healthy = self._healthy()
+        except Exception as error:
+            # Whatever is wrong, the hub must go on being asked.
+            log.warning("health unknown", error=type(error).__name__)
+            healthy = False
+        self._health.set("", states.SERVING if healthy else states.NOT_SERVING)

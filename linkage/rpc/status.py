@@ -20,6 +20,9 @@ from linkage import errors
 from linkage.errors import LinkageError
 
 DOMAIN = "linkage"
+# A status travels in trailers, which clients take up to 8 KiB of, percent-encoded.
+MESSAGE_BYTES = 1500
+REMEDY_BYTES = 500
 log = structlog.get_logger()
 
 _CODES: dict[type[LinkageError], int] = {
@@ -55,9 +58,10 @@ def to_status(error: Exception) -> status_pb2.Status:
     detail = any_pb2.Any()
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     if error.remedy:
-        info.metadata["remedy"] = error.remedy
+        info.metadata["remedy"] = _cut(error.remedy, REMEDY_BYTES)
     detail.Pack(info)
-    return status_pb2.Status(code=code_of(error), message=error.message, details=[detail])
+    message = _cut(error.message, MESSAGE_BYTES)
+    return status_pb2.Status(code=code_of(error), message=message, details=[detail])
 
 
 def abort(context: grpc.ServicerContext, error: Exception) -> None:
@@ -101,3 +105,8 @@ def unavailable(text: str) -> LinkageError:
     return errors.HubUnavailableError(
         "the hub cannot be reached", remedy="Check its address and whether it runs, then try again"
     )
+
+
+def _cut(text: str, limit: int) -> str:
+    raw = text.encode()
+    return text if len(raw) <= limit else raw[: limit - 3].decode(errors="ignore") + "…"
