@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from obstore.exceptions import NotFoundError as ObstoreNotFoundError
 from obstore.store import LocalStore, from_url
 
 from linkage.errors import NotFoundError
-from linkage.files import private_directory, sync_directory
+from linkage.files import private_directory, sync_directory, write_atomic
 
 CHUNK_BYTES = 1 << 20
 
@@ -42,7 +43,13 @@ class Blobs:
             self._store = from_url(url, **(options or {}))  # type: ignore[call-overload]
 
     def put(self, key: str, data: bytes) -> None:
-        obstore.put(self._store, key, data)
+        """Store a blob; once this returns it survives a power cut."""
+        if self._root is None:
+            obstore.put(self._store, key, data)
+            return
+        target = self._root / key
+        private_directory(target.parent)
+        write_atomic(target, data)
 
     def adopt(self, key: str, path: Path) -> None:
         """Take over a local file: moved where blobs are local, else copied and then removed."""
@@ -113,12 +120,14 @@ class Blobs:
 
     def _fetch(self, key: str, path: Path) -> None:
         private_directory(path.parent)
-        partial = path.with_name(path.name + ".partial")
+        # A name of its own: several calls may fetch the same blob at once.
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
         try:
             with partial.open("wb") as file:
                 for chunk in obstore.get(self._store, key):
                     file.write(chunk)
+            partial.replace(path)
         except (ObstoreNotFoundError, FileNotFoundError):
-            partial.unlink(missing_ok=True)
             raise NotFoundError(f"there is no blob {key!r}") from None
-        partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
