@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from linkage.errors import AlreadyExistsError
 
@@ -36,8 +36,12 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine = sa.create_engine(url, pool_pre_ping=True)
+        # Values, such as token hashes and sealed secrets, stay out of the driver's error texts.
+        self.engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        self._file: Path | None = None
         if self.engine.dialect.name == "sqlite":
+            if self.engine.url.database:
+                self._file = Path(self.engine.url.database)
             sa.event.listen(self.engine, "connect", _configure_sqlite)
             sa.event.listen(self.engine, "begin", _begin_immediate)
 
@@ -56,10 +60,14 @@ class Database:
             yield connection
 
     def healthy(self) -> bool:
+        """Whether the database answers, and is still where it was opened."""
+        if self._file is not None and not self._file.exists():
+            # An open file goes on working after it was moved away, and loses what it is told.
+            return False
         try:
             with self.engine.connect() as connection:
                 connection.execute(sa.text("SELECT 1"))
-        except DBAPIError:
+        except SQLAlchemyError:
             return False
         return True
 
