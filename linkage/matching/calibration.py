@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solveh_banded
 
 from linkage.matching.sources import Floats
 
@@ -26,6 +27,7 @@ _LEAN = 10
 _INNER_ROUNDS = 5
 _PRIOR_MATCHES = 0.5
 _CURVE_COUNTS = 5.0
+_RIDGE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -119,20 +121,32 @@ def _curve(seen: Floats, among: Floats) -> Floats:
 
     Penalised Poisson regression: the curve's second difference is what costs.
     """
-    bins = len(seen)
-    bend = np.diff(np.eye(bins), 2, axis=0)
-    penalty = _STIFFNESS * bend.T @ bend + 1e-9 * np.eye(bins)
+    bands = _bending(len(seen))
     curve = np.log((_smooth(seen) + 1e-2) / (_smooth(among) + 1))
     for _ in range(_NEWTON_ROUNDS):
         expected = among * np.exp(np.minimum(curve, 0.0))
-        slope = seen - expected - penalty @ curve
-        step = np.linalg.solve(penalty + np.diag(expected + 1e-9), slope)
-        step = np.clip(step, -2, 2)
+        cost = _STIFFNESS * np.convolve(np.diff(curve, 2), [1.0, -2.0, 1.0]) + _RIDGE * curve
+        curvature = bands.copy()
+        curvature[-1] += expected + _RIDGE
+        step = np.clip(solveh_banded(curvature, seen - expected - cost), -2, 2)
         curve += step
         if np.abs(step).max() < 1e-3:
             break
     out: Floats = np.exp(curve - np.log(np.exp(curve).sum()))
     return out
+
+
+def _bending(bins: int) -> Floats:
+    """The upper bands of the penalty on second differences, as `solveh_banded` wants them."""
+    bands = np.zeros((3, bins))
+    for offset in range(3):
+        weights = np.array([1.0, -2.0, 1.0])
+        products = weights[: 3 - offset] * weights[offset:]
+        for place, product in enumerate(products):
+            first = place + offset
+            bands[2 - offset, first : first + bins - 2] += _STIFFNESS * product
+    bands[-1] += _RIDGE
+    return bands
 
 
 def _histogram(edges: Floats, values: Floats, mass: Floats) -> Floats:
