@@ -40,7 +40,7 @@ def draw_decoys(left: Source, right: Source, *, dice: bool, triangle: bool) -> P
     packed = (rows_left << 32) | rows_right
     if triangle:
         packed = packed[rows_left != rows_right]
-    return measure(left, right, *unpack(np.unique(packed)), dice=dice)
+    return measure(left, right, *unpack(kernel.distinct(packed)), dice=dice)
 
 
 def unpack(packed: npt.NDArray[np.int64]) -> tuple[kernel.Rows, kernel.Rows]:
