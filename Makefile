@@ -40,7 +40,7 @@ format: $(VENV)/.made ## Format the code
 proto: $(VENV)/.made ## Regenerate linkage/v1 from protos
 	@PYTHON=$(BIN)/python protos/generate.sh
 
-bench: $(VENV)/.made ## Measure; figures in build/bench.json
+bench: $(VENV)/.made $(PEERS)/.made ## Measure; figures in build/bench.json
 	@$(BIN)/python -m tests.bench --out build/bench.json
 
 $(PEERS)/.made: requirements/peers.txt requirements/bootstrap.txt

@@ -208,7 +208,8 @@ class Rehearsal:
             for name, pair in truth["pairs"].items():
                 result["pairs"][name] |= {k: pair[k] for k in ("matches", "recommended", "best")}
             result |= {k: truth[k] for k in ("matches", "recommended", "best")}
-        pages = write_reports(self.extract, self.directory / "reports", truth=truth)
+        shown = truth and {"overall": truth, "pairs": truth["pairs"]}
+        pages = write_reports(self.extract, self.directory / "reports", truth=shown)
         steps = [asdict(step) for step in self.processes.steps]
         result |= {
             "rows": {

@@ -22,8 +22,7 @@ BINS = 160
 _SMOOTH = 2.0
 _STIFFNESS = 1000.0
 _NEWTON_ROUNDS = 30
-_MOSTLY_UNMATCHED = 0.1
-_LEAN = 10
+_LEAN = 20
 _INNER_ROUNDS = 5
 _PRIOR_MATCHES = 0.5
 _CURVE_COUNTS = 5.0
@@ -89,14 +88,14 @@ def calibrate(known: Evidence) -> Calibration:
 
     above = (every - matches)[::-1].cumsum()[::-1]
     complete = above <= known.complete_below * known.all_pairs
-    unmatched = complete & (_smooth(matches) <= _MOSTLY_UNMATCHED * _smooth(every))
+    unmatched = np.maximum(every - blocked - matches, 0)
     blocked_pairs = max(known.all_pairs - known.free_pairs - matches.sum(), 0.0)
-    lean = unmatched * (1 - blocked_pairs / known.all_pairs) ** _LEAN
+    lean = complete * (1 - blocked_pairs / known.all_pairs) ** _LEAN
     among = len(known.decoys) + complete * blocked_pairs
     among = among + lean * (known.all_pairs - blocked_pairs)
-    curve = _curve(random + complete * blocked + lean * (every - blocked), among)
+    curve = _curve(random + complete * blocked + lean * unmatched, among)
     # Levels give spikes: where much was seen, count as it lies; where little, as the curve runs.
-    seen = _smooth(random) + complete * _smooth(blocked) + lean * _smooth(every - blocked)
+    seen = _smooth(random) + complete * _smooth(blocked) + lean * _smooth(unmatched)
     rate = (seen + _CURVE_COUNTS) / (among + _CURVE_COUNTS / curve)
     non_matches = rate * known.free_pairs
 

@@ -38,7 +38,7 @@ _TEXTBOOK = (-4.0, 10.0)
 _ENOUGH_ROWS = 20
 _FEW_MATCHES = 20.0
 _BEYOND_TEXTBOOK = 3.0
-_LEAN = 10
+_LEAN = 20
 
 
 @dataclass(frozen=True)

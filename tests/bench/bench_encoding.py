@@ -3,7 +3,7 @@
     python tests/bench/bench_encoding.py [--rows 100000] [--threads 1]
 
 Made-up people; eight match keys of 2,048 bits, h = 3, three fields each on average. Prints one
-JSON object per line.
+JSON object.
 """
 
 from __future__ import annotations
@@ -89,35 +89,30 @@ def people(rows: int) -> dict[str, list[str]]:
     }
 
 
+def measure(rows: int = 100_000, threads: int = 1) -> dict[str, float]:
+    """Figures of one run; see `tests.bench`."""
+    cells = people(rows)
+    columns = {}
+    start = time.perf_counter()
+    for field in agreed("saul-v1").fields:
+        columns[field.name] = normalise_column(field, cells[field.name]).values
+    figures = {"normalise_9_fields_rps": rows / (time.perf_counter() - start)}
+    for scheme, name in (("saul-v1", "encode_saul8_rps"), ("clk-v1", "encode_clk8_rps")):
+        for warm in (True, False):
+            part = {n: column[: 100 if warm else rows] for n, column in columns.items()}
+            with Encoder(agreed(scheme), bytes(32), epoch=1) as encoder:
+                start = time.perf_counter()
+                encoder.encode(part, threads=threads)
+                figures[name] = rows / (time.perf_counter() - start)
+    return figures
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    cells = people(options.rows)
-    columns = {}
-    start = time.perf_counter()
-    for field in agreed("saul-v1").fields:
-        columns[field.name] = normalise_column(field, cells[field.name]).values
-    report("normalise", options.rows, time.perf_counter() - start)
-    for scheme in SCHEMES:
-        with Encoder(agreed(scheme), bytes(32), epoch=1) as encoder:
-            start = time.perf_counter()
-            encoder.encode({name: column[:100] for name, column in columns.items()})
-            report(f"{scheme} start", 100, time.perf_counter() - start)
-        with Encoder(agreed(scheme), bytes(32), epoch=1) as encoder:
-            start = time.perf_counter()
-            encoder.encode(columns, threads=options.threads)
-            report(scheme, options.rows, time.perf_counter() - start, threads=options.threads)
-
-
-def report(what: str, rows: int, seconds: float, **more: int) -> None:
-    rate = round(rows / seconds)
-    print(
-        json.dumps(
-            {"what": what, "rows": rows, **more, "seconds": round(seconds, 3), "per_second": rate}
-        )
-    )
+    print(json.dumps(measure(options.rows, options.threads), indent=1))
 
 
 if __name__ == "__main__":

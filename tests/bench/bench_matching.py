@@ -5,17 +5,24 @@ python tests/bench/bench_matching.py [rows]
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
-from linkage.agreement.manifest import Matching, Saul
+from linkage.agreement.manifest import Saul
 from linkage.encodings import EncodingLayout, EncodingMatrix
-from linkage.matching import LocalEngine, Source, find_candidates, link
+from linkage.matching import LocalEngine, Source, find_candidates
 from linkage.matching.engine import available_cores
 from linkage.matching.kernel import Side, scan
 from linkage.matching.popcount import CUT_SCALE
+
+HERE = Path(__file__).parent
+PEERS = HERE.parents[1] / ".venv-peers/bin/python"
 
 
 def kernel(bits: int, look_bits: int, *, rows: int = 8_192, z: float = 6.0) -> float:
@@ -54,28 +61,66 @@ def files(rows: int, keys: int = 8, bits: int = 2_048) -> list[Source]:
     ]
 
 
-def main() -> None:
-    print(f"{available_cores()} cores")
-    for bits, look in ((1_024, 1_024), (2_048, 2_048), (2_048, 1_024)):
-        rate = kernel(bits, look)
-        print(f"kernel, 1 core, {bits} bits, first look {look}: {rate / 1e9:.2f} G pairs/s")
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+def measure(rows: int = 20_000) -> dict[str, float]:
+    """Figures of one run; see `tests.bench`."""
+    figures = {
+        "kernel_1024_pps": kernel(1_024, 1_024),
+        "kernel_2048_pps": kernel(2_048, 2_048),
+    }
     left, right = files(rows)
+    rates = {}
     for threads in sorted({1, available_cores()}):
         start = time.perf_counter()
         found = find_candidates(
             left, right, Saul(name="saul-v1"), quota=4, engine=LocalEngine(threads)
         )
-        seconds = time.perf_counter() - start
-        rate = found.compared / seconds / 1e9
-        print(
-            f"candidates, {threads} threads, {rows} x {rows}, 8 keys of 2048 bits:"
-            f" {seconds:.1f} s, {rate:.2f} G pairs/s, {len(found.pairs)} kept"
-        )
-    start = time.perf_counter()
-    linkage = link([left, right], Saul(name="saul-v1"), Matching())
-    print(f"whole linkage: {time.perf_counter() - start:.1f} s, {linkage.report['recommended']}")
+        rates[threads] = found.compared / (time.perf_counter() - start)
+    figures["candidates_2048_pps"] = rates[1]
+    figures["candidates_cores_efficiency"] = rates[max(rates)] / rates[1] / max(rates)
+    figures |= beside_anonlink()
+    return figures
+
+
+def beside_anonlink(rows: int = 16_384, bits: int = 1_024, dice: float = 0.8) -> dict[str, float]:
+    """The exhaustive comparison beside anonlink's on the same filters, same pairs found.
+
+    Raises:
+        AssertionError: the two find different pairs.
+    """
+    if not PEERS.exists():
+        return {}
+    random = np.random.default_rng(7)
+    left, right = (random.integers(0, 256, (rows, bits // 8), np.uint8) for _ in range(2))
+    right[: rows // 4] = left[: rows // 4] ^ (
+        random.integers(0, 256, (rows // 4, bits // 8), np.uint8)
+        & random.integers(0, 256, (rows // 4, bits // 8), np.uint8)
+        & random.integers(0, 256, (rows // 4, bits // 8), np.uint8)
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "filters.npz"
+        np.savez(path, left=left, right=right)
+        command = [PEERS, HERE / "peers.py", "anonlink", path, str(bits), str(dice)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    peer = json.loads(done.stdout)
+    sides = []
+    for filters in (left, right):
+        words = np.ascontiguousarray(filters).view("<u8")
+        size = np.bitwise_count(words).sum(axis=1).astype(np.int64)
+        cut = ((1 - dice) * size * (1 << CUT_SCALE)).astype(np.int64)
+        sides.append(Side(words, cut, cut, size, 0))
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        found = scan(*sides, look_words=bits // 64, best=8, triangle=False)
+        best = min(best, time.perf_counter() - start)
+    ours = set(zip(found.left.tolist(), found.right.tolist(), strict=True))
+    theirs = {tuple(pair) for pair in peer["found"]}
+    assert ours == theirs, f"{len(ours ^ theirs)} pairs differ"
+    return {
+        "anonlink_1024_pps": peer["pairs_per_second"],
+        "match_exhaustive_ratio": rows * rows / best / peer["pairs_per_second"],
+    }
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(measure(*map(int, sys.argv[1:2])), indent=1))
