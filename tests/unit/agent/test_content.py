@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from linkage.agent import content as module
+from linkage.agent.content import pack_content
+from linkage.agent.source import SourceFile
+from linkage.errors import AgreementError, InputError, LinkageError, SourceError, UntrustedKeyError
+from linkage.release.parcels import ParcelAddress, unpack
+from linkage.release.pseudonyms import draw_ids
+from linkage.trust.keyring import Keyring
+from linkage.v1 import enrolment_pb2, project_pb2, release_pb2
+from tests.unit.agent.conftest import MakeManifest
+
+MARKER = "Zqmarker17"
+RELEASE = "0" * 32
+TABLES = [
+    {
+        "name": "person",
+        "kind": "person",
+        "fields": [{"name": "sex", "column": "SEX", "values": ["F", "M"]}],
+    },
+    {
+        "name": "visits",
+        "kind": "event",
+        "record_id": "id",
+        "fields": [{"name": "program"}, {"name": "month", "column": "day", "transform": "month"}],
+    },
+]
+VISITS = ["R1,A,2024-05-06", "R3,B,2024-06-07", "R1,C,"]
+
+
+class Wire:
+    """Stands for a connection: gives the hub's list of index ids."""
+
+    channel: Any = None
+
+    def __init__(self, handles: Any, ids: Any) -> None:
+        self._answer = release_pb2.DownloadIndexIdsResponse(
+            handles=handles.tobytes(), index_ids=ids.tobytes()
+        )
+
+    def receive(self, method: Any, request: Any) -> Iterator[Any]:
+        del method, request
+        yield self._answer
+
+
+class Bench:
+    """Everything that packing a parcel needs, with one thing to break at a time."""
+
+    def __init__(self, tmp_path: Path, make_manifest: MakeManifest) -> None:
+        self.manifest = make_manifest({"content": TABLES})
+        self.file = tmp_path / "jail.csv"
+        self.file.write_text("id,SEX\nR1,F\nR2,M\nR3,\n")
+        self.submitted = SourceFile(self.file).digest()
+        self.visits = tmp_path / "visits.csv"
+        self.write_visits(*VISITS)
+        self.content = {"visits": self.visits}
+        self.keyring = Keyring.create(tmp_path / "keys")
+        self.bureau = Keyring.create(tmp_path / "bureau")
+        self.keyring.trust("bureau", self.bureau.fingerprint)
+        self.handles, self.ids = draw_ids(3), draw_ids(3)
+        self.shuffled = [2, 0, 1]
+
+    def write_visits(self, *rows: str, header: str = "id,program,day") -> None:
+        self.visits.write_text("\n".join([header, *rows]) + "\n")
+
+    def pack(self) -> dict[str, Any]:
+        wire: Any = Wire(self.handles[self.shuffled], self.ids[self.shuffled])
+        party = enrolment_pb2.Party(
+            name="bureau",
+            signing_key=self.bureau.signing_public,
+            sealing_key=self.bureau.sealing_key.public,
+        )
+        raw = pack_content(
+            wire,
+            self.keyring,
+            manifest=self.manifest,
+            project=project_pb2.Project(parties=[party]),
+            release=RELEASE,
+            partner=self.manifest.partners[0],
+            handles=self.handles,
+            record_ids=["R1", "R2", "R3"],
+            file=self.file,
+            submitted=self.submitted,
+            content=self.content,
+        )
+        assert MARKER.encode() not in raw
+        address = ParcelAddress("county", self.manifest.fingerprint, RELEASE, "north", "bureau")
+        return unpack(raw, address, self.bureau.sealing_key.open)
+
+    def refused(self, kind: type[LinkageError]) -> LinkageError:
+        with pytest.raises(kind) as caught:
+            self.pack()
+        assert caught.value.remedy
+        assert MARKER not in str(caught.value)
+        return caught.value
+
+
+@pytest.fixture
+def bench(tmp_path: Path, make_manifest: MakeManifest, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(module, "ReleaseServiceStub", lambda channel: _Stub())
+    return Bench(tmp_path, make_manifest)
+
+
+class _Stub:
+    DownloadIndexIds = None
+
+
+def test_rows_come_under_their_own_index_ids(bench: Bench) -> None:
+    found = bench.pack()
+    ids = [bytes(row) for row in bench.ids]
+    person = {row["index_id"]: row["sex"] for row in found["person"].to_pylist()}
+    assert person == dict(zip(ids, ["F", "M", None], strict=True))
+    visits = sorted(tuple(row.values()) for row in found["visits"].to_pylist() if row["month"])
+    assert visits == sorted([(ids[0], "A", "2024-05"), (ids[2], "B", "2024-06")])
+    assert found["visits"].num_rows == 3
+    assert found["visits"].column_names == ["index_id", "program", "month"]
+
+
+def test_an_unknown_table(bench: Bench) -> None:
+    bench.content["arrests"] = bench.visits
+    error = bench.refused(InputError)
+    assert "'arrests'" in str(error)
+    assert "visits" in str(error.remedy)
+
+
+def test_a_table_without_its_file(bench: Bench) -> None:
+    bench.content.clear()
+    assert "--content visits=FILE" in str(bench.refused(InputError))
+
+
+def test_rows_of_unknown_records(bench: Bench) -> None:
+    bench.write_visits(VISITS[0], f"{MARKER},A,2024-05-06", f"{MARKER}2,A,2024-05-06")
+    error = bench.refused(SourceError)
+    assert isinstance(error, SourceError)
+    assert [(p.row, p.field) for p in error.problems] == [(2, "id"), (3, "id")]
+    assert "visits.csv" in str(error)
+
+
+def test_an_identifier_file_other_than_the_one_submitted(bench: Bench) -> None:
+    bench.file.write_text("id,SEX\nR2,M\nR1,F\nR3,\n")
+    error = bench.refused(SourceError)
+    assert "jail.csv: the file is not the one that was submitted" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "message"),
+    [
+        (f"R1,{MARKER} was seen here again today,2024-05-06", "program", "more than 3 words"),
+        (f"R1,{MARKER}@example.org,2024-05-06", "program", "e-mail"),
+        (f"R1,A,05/{MARKER}", "day", "not a date of the form %Y-%m-%d"),
+    ],
+)
+def test_cells_that_may_not_leave(bench: Bench, row: str, field: str, message: str) -> None:
+    bench.write_visits(VISITS[0], row)
+    error = bench.refused(SourceError)
+    assert isinstance(error, SourceError)
+    assert (error.problems[0].row, error.problems[0].field) == (2, field)
+    assert message in error.problems[0].message
+
+
+def test_a_missing_content_column(bench: Bench) -> None:
+    bench.write_visits("R1,A,2024-05-06", header="id,programme,day")
+    assert "'programme'" in str(bench.refused(SourceError))
+
+
+def test_index_ids_of_other_rows_are_refused(bench: Bench) -> None:
+    bench.shuffled = [0, 1, 1]
+    with pytest.raises(AgreementError, match="not those of the rows submitted"):
+        bench.pack()
+    bench.shuffled = [0, 1]
+    with pytest.raises(AgreementError, match="not those of the rows submitted"):
+        bench.pack()
+
+
+def test_the_assemblers_keys_must_be_the_compared_ones(bench: Bench, tmp_path: Path) -> None:
+    bench.bureau = Keyring.create(tmp_path / "another")
+    assert "differ from those you trusted" in str(bench.refused(UntrustedKeyError))
+    assert np.array_equal(np.sort(bench.shuffled), [0, 1, 2])

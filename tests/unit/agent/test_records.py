@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from linkage.agent.records import Checked, Records, handles_by_row
+from linkage.agent.source import BATCH_ROWS, SourceFile
+from linkage.agreement import Manifest
+from linkage.encoding import Encoder, normalise_column
+from linkage.encodings import EncodingMatrix
+from linkage.errors import InputError, SourceError
+from tests.unit.agent.conftest import MakeManifest
+
+MARKER = "Zqmarker17"
+SECRET = bytes(range(32))
+
+
+def silent(step: str, done: int, total: int) -> None:
+    del step, done, total
+
+
+def write(path: Path, rows: list[str]) -> Path:
+    path.write_text("id,given,LAST,dob\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def check(manifest: Manifest, path: Path) -> Checked:
+    return Records(manifest, manifest.partners[0], SourceFile(path)).check(silent)
+
+
+def refused(manifest: Manifest, path: Path) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        check(manifest, path)
+    assert path.name in str(caught.value)
+    assert caught.value.remedy
+    assert MARKER not in str(caught.value)
+    return caught.value
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "jail.csv"
+
+
+def test_what_a_good_file_has(make_manifest: MakeManifest, path: Path) -> None:
+    rows = ["1,Ann,Lee,1980-01-31", "2,,Lee,1980-01-31", "3,Bo,,UNK"]
+    found = check(make_manifest({"missing": ["unk"]}), write(path, rows))
+    assert found.rows == 3
+    assert found.missing == {"given": 1, "surname": 1, "dob": 1}
+    assert found.covered == {"all": 1, "surname-dob": 2}
+
+
+def test_every_unparseable_date_is_reported_at_once(
+    make_manifest: MakeManifest, path: Path
+) -> None:
+    rows = [f"{n},Ann,{MARKER},1980-01-31" for n in range(1, 3000)]
+    for row in (2, 900, 2500):
+        rows[row - 1] = f"{row},Ann,{MARKER},31/{MARKER}"
+    error = refused(make_manifest(), write(path, rows))
+    assert [(p.row, p.field) for p in error.problems] == [(2, "dob"), (900, "dob"), (2500, "dob")]
+    assert "%Y-%m-%d" in error.problems[0].message
+
+
+def test_problems_beyond_the_first_thousand_are_counted(
+    make_manifest: MakeManifest, path: Path
+) -> None:
+    error = refused(make_manifest(), write(path, [f"{n},A,B,{MARKER}" for n in range(1500)]))
+    assert (len(error.problems), error.total) == (1000, 1500)
+    assert "1490 more problems" in str(error)
+
+
+def test_record_ids_repeated_and_empty(make_manifest: MakeManifest, path: Path) -> None:
+    rows = [f"{n},Ann,Lee,1980-01-31" for n in range(1, BATCH_ROWS + 10)]
+    rows[5] = ",Ann,Lee,1980-01-31"
+    rows[BATCH_ROWS + 3] = "7" + rows[8][1:]
+    error = refused(make_manifest(), write(path, rows))
+    assert [(p.row, p.field) for p in error.problems] == [(6, "id"), (BATCH_ROWS + 4, "id")]
+    assert "empty" in error.problems[0].message
+    assert "that of row 7" in error.problems[1].message
+
+
+def test_no_record_has_any_match_key(make_manifest: MakeManifest, path: Path) -> None:
+    error = refused(make_manifest(), write(path, [f"1,{MARKER},,", f"2,,{MARKER},"]))
+    assert "no record has all fields of any match key" in str(error)
+
+
+def test_more_rows_than_were_agreed(make_manifest: MakeManifest, path: Path) -> None:
+    rows = [f"{n},Ann,{MARKER},1980-01-31" for n in range(11)]
+    error = refused(make_manifest(max_rows=10), write(path, rows))
+    assert "more rows than the manifest's 10" in str(error)
+
+
+def encode(
+    manifest: Manifest, path: Path, directory: Path, **more: Any
+) -> tuple[EncodingMatrix, np.ndarray[Any, np.dtype[np.uint8]], list[str | None]]:
+    directory.mkdir()
+    records = Records(manifest, manifest.partners[0], SourceFile(path))
+    checked = records.check(silent)
+    with Encoder(manifest, SECRET, epoch=0) as encoder:
+        made = records.encode(checked.rows, encoder, directory, threads=2, progress=silent, **more)
+    data = np.fromfile(made.path, np.uint8)
+    matrix = EncodingMatrix.from_buffer(data, made.layout)
+    matrix.validate()
+    return matrix, *handles_by_row(directory / "rows.parquet")
+
+
+def people(count: int) -> list[str]:
+    return [
+        f"R{n},{'Ann' if n % 3 else ''},Lee{n % 97},{1930 + n % 80}-01-{1 + n % 28:02}"
+        for n in range(count)
+    ]
+
+
+def directly(manifest: Manifest, rows: list[str]) -> Any:
+    cells = [row.split(",") for row in rows]
+    columns = {
+        field.name: normalise_column(field, [row[place] for row in cells]).values
+        for place, field in enumerate(manifest.fields, 1)
+    }
+    with Encoder(manifest, SECRET, epoch=0) as encoder:
+        return encoder.encode(columns)
+
+
+@pytest.mark.parametrize("count", [1, 700, BATCH_ROWS + 4000])
+def test_encodings_are_those_of_the_encoder_whatever_the_batches(
+    make_manifest: MakeManifest, path: Path, tmp_path: Path, count: int
+) -> None:
+    manifest, rows = make_manifest(), people(count)
+    matrix, handles, ids = encode(manifest, write(path, rows), tmp_path / "out")
+    assert ids == [row.partition(",")[0] for row in rows]
+    place = {handle.tobytes(): row for row, handle in enumerate(matrix.handles)}
+    order = [place[handle.tobytes()] for handle in handles]
+    assert sorted(order) == list(range(count))
+    expected = directly(manifest, rows)
+    assert np.array_equal(matrix.words[:, order], expected.words)
+    assert np.array_equal(matrix.presence[:, order], expected.presence)
+
+
+def test_the_order_of_the_file_does_not_leave(
+    make_manifest: MakeManifest, path: Path, tmp_path: Path
+) -> None:
+    manifest = make_manifest()
+    matrix, handles, _ = encode(manifest, write(path, people(500)), tmp_path / "one")
+    sent = [handle.tobytes() for handle in matrix.handles]
+    assert sent == sorted(sent)
+    assert sent != [handle.tobytes() for handle in handles]
+    again, _, _ = encode(manifest, path, tmp_path / "two")
+    assert not set(sent) & {handle.tobytes() for handle in again.handles}
+
+
+def test_files_are_private_and_hold_no_identifier(
+    make_manifest: MakeManifest, path: Path, tmp_path: Path
+) -> None:
+    encode(make_manifest(), write(path, [f"1,{MARKER},{MARKER},1980-01-31"]), tmp_path / "out")
+    for file in (tmp_path / "out").iterdir():
+        assert file.stat().st_mode & 0o077 == 0
+        assert MARKER.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize("more", [1, 5000])
+def test_a_file_that_grew_after_the_check_is_refused(
+    make_manifest: MakeManifest, path: Path, tmp_path: Path, more: int
+) -> None:
+    manifest = make_manifest()
+    records = Records(manifest, manifest.partners[0], SourceFile(write(path, people(100))))
+    checked = records.check(silent)
+    write(path, people(100 + more))
+    with (
+        Encoder(manifest, SECRET, epoch=0) as encoder,
+        pytest.raises(SourceError, match="changed while it was read"),
+    ):
+        records.encode(checked.rows, encoder, tmp_path, threads=1, progress=silent)
+
+
+def test_handles_of_nothing_submitted(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing was submitted"):
+        handles_by_row(tmp_path / "rows.parquet")
+
+
+def test_fields_outside_every_match_key_are_not_read(
+    make_manifest: MakeManifest, path: Path
+) -> None:
+    fields = json.loads(make_manifest().canonical)["fields"] + [{"name": "sex", "type": "sex"}]
+    assert check(make_manifest(fields=fields), write(path, people(5))).rows == 5
