@@ -16,12 +16,14 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from linkage.errors import HubUnavailableError, LinkageError
-from linkage.rpc.status import from_call
+from linkage.rpc.status import certificate_refused, closed_after_handshake, from_call
 
 CALL_SECONDS = 60.0
 STREAM_SECONDS = 6 * 3600.0
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0
+# Being hung up on once may be a hub that is just stopping.
+REFUSALS = 3
 
 _RETRIED = (
     ("linkage.v1.EnrolmentService", ("Enrol", "Renew")),
@@ -167,34 +169,35 @@ def connect(
         ],
     )
     give_up = time.monotonic() + patience
-    pause = FIRST_PAUSE
+    pause, refusals = FIRST_PAUSE, 0
     while True:
         try:
             _check_health(channel)
-        except HubUnavailableError as error:
-            left = give_up - time.monotonic()
-            if left <= 0:
-                channel.close()
-                raise HubUnavailableError(
-                    f"the hub at {identity.address} cannot be reached"
-                    f" (tried for {patience:.0f} seconds)",
-                    remedy=error.remedy,
-                ) from None
-            waiting(pause)
-            time.sleep(min(pause, left))
-            pause = min(2 * pause, LONGEST_PAUSE)
-        except LinkageError:
-            channel.close()
-            raise
+        except grpc.RpcError as error:
+            refusals = refusals + 1 if closed_after_handshake(error) else 0
+            failure = from_call(error) if refusals < REFUSALS else certificate_refused()
+        except LinkageError as error:
+            failure = error
         else:
             return Connection(channel)
+        left = give_up - time.monotonic()
+        if not isinstance(failure, HubUnavailableError):
+            channel.close()
+            raise failure from None
+        if left <= 0:
+            channel.close()
+            raise HubUnavailableError(
+                f"the hub at {identity.address} cannot be reached"
+                f" (tried for {patience:.0f} seconds)",
+                remedy=failure.remedy,
+            ) from None
+        waiting(min(pause, left))
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def _check_health(channel: grpc.Channel) -> None:
     stub = health_pb2_grpc.HealthStub(channel)
-    try:
-        answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
-    except grpc.RpcError as error:
-        raise from_call(error) from None
+    answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise HubUnavailableError("the hub is not ready", remedy="Try again in a minute")

@@ -97,13 +97,26 @@ def unavailable(text: str) -> LinkageError:
             "the server does not hold a certificate of the hub you enrolled with",
             remedy="Check the address; do not go on if it should be right",
         )
-    if "handshak" in lowered or "alert" in lowered or "certificate" in lowered:
-        return errors.UnauthenticatedError(
-            "the hub refuses this party's certificate",
-            remedy="It is expired, revoked, or of another hub: ask the steward for an invitation",
-        )
+    if "alert" in lowered:
+        return certificate_refused()
     return errors.HubUnavailableError(
         "the hub cannot be reached", remedy="Check its address and whether it runs, then try again"
+    )
+
+
+def closed_after_handshake(error: grpc.RpcError) -> bool:
+    """Whether the server hung up as soon as it had seen our certificate.
+
+    Under TLS 1.3 the client's handshake is over by then; gRPC keeps the server's alert to itself.
+    """
+    text = error.details() or ""
+    return "failed to connect" in text and text.endswith(": Socket closed")
+
+
+def certificate_refused() -> errors.UnauthenticatedError:
+    return errors.UnauthenticatedError(
+        "the hub refuses this party's certificate",
+        remedy="It is expired, revoked, or of another hub: ask the steward for an invitation",
     )
 
 
