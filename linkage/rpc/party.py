@@ -16,18 +16,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from pydantic import ValidationError
+from pydantic import StringConstraints, ValidationError
 
 from linkage.agreement.canonical import canonical
 from linkage.agreement.fields import Name, Strict
-from linkage.errors import AlreadyExistsError, InputError, LinkageError, NotFoundError
+from linkage.errors import (
+    AlreadyExistsError,
+    InputError,
+    LinkageError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 from linkage.files import private_directory, read_private, write_atomic
 from linkage.rpc.channel import ClientIdentity, Connection, connect
-from linkage.trust.identity import Role, make_request, new_private_key, private_key_pem
+from linkage.trust.identity import Role, expires, make_request, new_private_key, private_key_pem
 from linkage.trust.statements import enrolment_statement
 from linkage.v1 import enrolment_pb2 as pb
 from linkage.v1.enrolment_pb2_grpc import EnrolmentServiceStub
@@ -57,7 +64,7 @@ class Invitation(Strict):
     authority: str
     key: str
     certificate: str
-    token: str
+    token: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True)
@@ -113,11 +120,24 @@ class Party:
         patience: float = PATIENCE,
         waiting: Callable[[float], None] = lambda seconds: None,
     ) -> Connection:
-        """Open a connection, renewing the certificate first when half of its life is over."""
+        """Open a connection, renewing the certificate first when half of its life is over.
+
+        Raises:
+            UnauthenticatedError: the certificate has expired, or is refused.
+            HubUnavailableError: the hub does not answer within `patience`.
+        """
+        _require_valid(self.identity.certificate)
         connection = connect(self.identity, patience=patience, waiting=waiting)
-        if _half_over(self.identity.certificate):
+        if self.needs_renewal:
             self._renew(connection)
         return connection
+
+    @property
+    def needs_renewal(self) -> bool:
+        """Whether half of the certificate's life is over."""
+        leaf = x509.load_pem_x509_certificate(self.identity.certificate)
+        life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+        return datetime.now(UTC) > leaf.not_valid_before_utc + life / 2
 
     def _renew(self, connection: Connection) -> None:
         key = tls_key(self.home)
@@ -160,6 +180,8 @@ def enrol(
 ) -> Party:
     """Exchange an invitation for a certificate; safe to repeat after a crash.
 
+    A home whose certificate has expired enrols again, with the keys it has.
+
     Args:
         signing_key, sealing_key: the party's public keys.
         sign: makes an Ed25519 signature with the private signing key.
@@ -168,7 +190,9 @@ def enrol(
         AlreadyExistsError: this home is enrolled.
         EnrolmentError: the hub refuses the invitation.
     """
-    if (home / "party.json").exists():
+    if (home / "party.json").exists() and datetime.now(UTC) <= expires(
+        (home / "tls.pem").read_bytes()
+    ):
         raise AlreadyExistsError(f"{home} is enrolled already")
     request = make_request(tls_key(home), invitation.name)
     token = bytes.fromhex(invitation.token)
@@ -199,7 +223,10 @@ def enrol(
     )
 
 
-def _half_over(certificate_pem: bytes) -> bool:
-    leaf = x509.load_pem_x509_certificate(certificate_pem)
-    half = leaf.not_valid_before_utc + (leaf.not_valid_after_utc - leaf.not_valid_before_utc) / 2
-    return datetime.now(UTC) > half
+def _require_valid(certificate_pem: bytes) -> None:
+    end = expires(certificate_pem)
+    if datetime.now(UTC) > end:
+        raise UnauthenticatedError(
+            f"this party's certificate expired on {end.date()}",
+            remedy="Ask the steward for a new invitation and enrol with it again; keys stay",
+        )
