@@ -42,7 +42,12 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")
 def _connect(home: Path, patience: float) -> Any:
     from linkage.rpc.party import Party
 
-    return Party.load(home / "steward").connect(patience=patience, waiting=say_waiting)
+    steward = Party.load(home / "steward")
+    if steward.needs_renewal and (home / "authority.key").exists():
+        from linkage.hub.home import HubHome
+
+        steward = HubHome.load(home).certify_steward()
+    return steward.connect(patience=patience, waiting=say_waiting)
 
 
 @app.command()
@@ -107,9 +112,10 @@ def invite(
     home: HomeOption = HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a one-time invitation file for each new party; hand it over out of band.
+    """Write a one-time invitation file for each party; hand it over out of band.
 
-    Runs on the hub's machine; a file works once, for seven days.
+    Runs on the hub's machine; a file works once, for seven days. A party whose certificate has
+    expired is invited again; it keeps its keys.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -165,8 +171,8 @@ def propose(
 def status(
     home: HomeOption = HOME, patience: PatienceOption = PATIENCE, as_json: JsonOption = False
 ) -> None:
-    """Show every project: who has signed, uploaded, approved and contributed."""
-    from linkage.hub.steward import Steward
+    """Show every project: who has signed and uploaded, its runs and releases."""
+    from linkage.hub.steward import Steward, state_name
 
     projects: list[dict[str, Any]] = []
     with _connect(home, patience) as connection:
@@ -174,6 +180,7 @@ def status(
         for name in steward.project_names():
             found = steward.project(name)
             releases = steward.releases(name)
+            runs = steward.runs(name)
             projects.append(
                 {
                     "project": name,
@@ -181,6 +188,7 @@ def status(
                     "enrolled": [p.name for p in found.parties],
                     "signed": [s.partner for s in found.signatures],
                     "uploaded": list(found.uploaded),
+                    "runs": [{"run": r.run, "state": state_name(r)} for r in runs],
                     "releases": [
                         {
                             "release": r.release,
@@ -199,6 +207,7 @@ def status(
             f"  {what:<9} {', '.join(p[what]) or 'nobody'}"
             for what in ("enrolled", "signed", "uploaded")
         ]
+        lines += [f"  run {r['run']}: {r['state']}" for r in p["runs"]]
         for r in p["releases"]:
             approved, sent = ", ".join(r["approved_by"]), ", ".join(r["contributed"])
             lines.append(f"  release {r['release']} from probability {r['threshold']:g}:")
@@ -247,12 +256,10 @@ def cancel(
     as_json: JsonOption = False,
 ) -> None:
     """Cancel a run."""
-    from linkage.hub.steward import Steward
-    from linkage.v1 import run_pb2
+    from linkage.hub.steward import Steward, state_name
 
     with _connect(home, patience) as connection:
-        found = Steward(connection).cancel(run)
-    state = run_pb2.RunState.Name(found.state).removeprefix("RUN_STATE_").lower()
+        state = state_name(Steward(connection).cancel(run))
     show({"run": run, "state": state}, as_json=as_json, text=f"run {run}: {state}")
 
 
@@ -283,7 +290,12 @@ def report(
 def links(
     run: RunArgument,
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
-    min_probability: Annotated[float, typer.Option("--min-probability", min=0, max=1)] = 0.0,
+    min_probability: Annotated[
+        float,
+        typer.Option(
+            "--min-probability", min=0, max=1, help="Leave out pairs below this match probability."
+        ),
+    ] = 0.0,
     home: HomeOption = HOME,
     patience: PatienceOption = PATIENCE,
     as_json: JsonOption = False,

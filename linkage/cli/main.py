@@ -9,7 +9,7 @@ import typer
 from linkage import __version__
 from linkage.cli import agent, demo, evaluator, hub, manifest, rehearse
 from linkage.cli.common import configure_logging, errors, fail
-from linkage.errors import InternalError, LinkageError
+from linkage.errors import InputError, InternalError, LinkageError
 
 app = typer.Typer(
     name="linkage",
@@ -57,6 +57,12 @@ def main() -> None:
         app(standalone_mode=True)
     except LinkageError as error:
         fail(error, as_json=as_json)
+    except ModuleNotFoundError as error:
+        missing = InputError(
+            f"this command needs {error.name}, which is not installed",
+            remedy="Install everything a hub needs: requirements/hub.txt, or linkage[hub]",
+        )
+        fail(missing, as_json=as_json)
     except KeyboardInterrupt:
         errors.print("interrupted; what was finished is kept, run the same command to go on")
         sys.exit(130)

@@ -75,7 +75,7 @@ def add_member_commands(app: typer.Typer, default: Path) -> None:
         from linkage.trust.keyring import Keyring
 
         if len(keys) % 2:
-            raise InputError("give every name its fingerprint, without blanks in it")
+            raise InputError("give every name its fingerprint, as one word")
         pairs = dict(zip(keys[::2], keys[1::2], strict=True))
         keyring = Keyring(home / "keys")
         for name, digest in pairs.items():

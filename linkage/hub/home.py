@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +21,7 @@ from pydantic import Field, ValidationError
 from linkage.agreement.canonical import canonical
 from linkage.agreement.fields import Name, Strict
 from linkage.errors import AlreadyExistsError, InputError, NotFoundError
-from linkage.files import private_directory, read_private, write_atomic
+from linkage.files import PRIVATE, private_directory, read_private, write_atomic
 from linkage.hub.keys import CERTIFICATE_LIFETIME, certificate_chain, register
 from linkage.rpc.party import Party, tls_key
 from linkage.store.blobs import Blobs
@@ -45,8 +44,8 @@ class Settings(Strict):
         address: `host:port` to listen on, and what invitations name.
         hosts: names and addresses the hub's certificate is valid for.
         database, jobs, blobs: URLs; empty for SQLite and local disk below the home.
-            `LINKAGE_DATABASE_URL` and `LINKAGE_BLOBS_URL` in the environment take precedence,
-            so that a password need not stand in a file.
+            `LINKAGE_DATABASE_URL`, `LINKAGE_JOBS_URL` and `LINKAGE_BLOBS_URL` in the environment
+            take precedence, so that a password need not stand in a file.
     """
 
     name: Name
@@ -84,11 +83,35 @@ class HubHome:
 
     @property
     def jobs_url(self) -> str:
-        return self.settings.jobs or f"sqlite:///{self.path / 'jobs.db'}"
+        url = os.environ.get("LINKAGE_JOBS_URL") or self.settings.jobs
+        return url or f"sqlite:///{self.path / 'jobs.db'}"
+
+    @property
+    def steward(self) -> PartyId:
+        """The first steward, who works on the hub's own machine."""
+        return PartyId(self.settings.name, Role.STEWARD, "steward")
+
+    def certify_steward(self) -> Party:
+        """Give the first steward a fresh certificate; who holds the authority's key may."""
+        home = self.path / "steward"
+        request = make_request(tls_key(home), self.steward.name)
+        leaf = issue_party(self.authority, request, self.steward, lifetime=CERTIFICATE_LIFETIME)
+        return Party.save(
+            home,
+            name=self.steward.name,
+            role=Role.STEWARD,
+            address=self.settings.address,
+            authority=self.authority.certificate_pem,
+            chain=certificate_chain(leaf),
+        )
 
     def database(self) -> Database:
         url = os.environ.get("LINKAGE_DATABASE_URL") or self.settings.database
-        return Database(url or f"sqlite:///{self.path / 'hub.db'}")
+        if not url:
+            path = self.path / "hub.db"
+            path.touch(mode=PRIVATE)
+            url = f"sqlite:///{path}"
+        return Database(url)
 
     def blobs(self) -> Blobs:
         url = os.environ.get("LINKAGE_BLOBS_URL") or self.settings.blobs
@@ -116,31 +139,13 @@ def initialise(path: Path, *, name: str, address: str, hosts: Sequence[str]) -> 
     authority = make_authority(name)
     write_atomic(path / "authority.key", authority.key_pem)
     write_atomic(path / "authority.pem", authority.certificate_pem)
-    database = Database(f"sqlite:///{path / 'hub.db'}")
+    made = HubHome(path, settings, authority)
+    database = made.database()
     database.migrate()
-    _make_steward(path / "steward", settings, authority, database)
-    database.close()
-    (path / "hub.db").chmod(0o600)
-    fields = json.loads(settings.model_dump_json())
-    write_atomic(path / "hub.json", canonical(fields))
-    return HubHome.load(path)
-
-
-def _make_steward(home: Path, settings: Settings, authority: Authority, database: Database) -> None:
-    steward = PartyId(settings.name, Role.STEWARD, "steward")
-    leaf = issue_party(
-        authority,
-        make_request(tls_key(home), steward.name),
-        steward,
-        lifetime=timedelta(seconds=CERTIFICATE_LIFETIME.total_seconds()),
-    )
     with database.transaction() as connection:
-        register(connection, steward, signing_key=b"", sealing_key=b"")
-    Party.save(
-        home,
-        name=steward.name,
-        role=Role.STEWARD,
-        address=settings.address,
-        authority=authority.certificate_pem,
-        chain=certificate_chain(leaf),
-    )
+        register(connection, made.steward, signing_key=b"", sealing_key=b"")
+    database.close()
+    made.certify_steward()
+    # Last: a home without it is no hub, and may be initialised again.
+    write_atomic(path / "hub.json", canonical(json.loads(settings.model_dump_json())))
+    return HubHome.load(path)

@@ -68,8 +68,11 @@ class Enrolment:
     def invite(self, name: str, role: Role, address: str) -> Invitation:
         """A one-time invitation, to be handed over out of band.
 
+        A party that has enrolled is invited again to replace an expired certificate; it must
+        still hold the keys it enrolled with.
+
         Raises:
-            AlreadyExistsError: a party of that name has enrolled.
+            AlreadyExistsError: a party of that name has enrolled in another role.
         """
         token = secrets.token_bytes(32)
         key = new_private_key()
@@ -80,8 +83,9 @@ class Enrolment:
             lifetime=INVITATION_LIFETIME,
         )
         with self._database.transaction() as connection:
-            if find(connection, tables.party, name=name) is not None:
-                raise AlreadyExistsError(f"a party {name!r} has enrolled already")
+            known = find(connection, tables.party, name=name)
+            if known is not None and known["role"] != role:
+                raise AlreadyExistsError(f"{name!r} has enrolled already, as {known['role']}")
             insert(
                 connection,
                 tables.invitation,
@@ -140,7 +144,7 @@ class Enrolment:
                     used_by=used_by,
                 ):
                     raise _refused()
-                register(connection, party, signing_key=signing_key, sealing_key=sealing_key)
+                _register_or_same(connection, party, signing_key, sealing_key)
             elif invitation["used_by"] != used_by:
                 raise _refused()
         return certified
@@ -252,6 +256,19 @@ def register(
         sealing_key=sealing_key,
         enrolled_at=now(),
     )
+
+
+def _register_or_same(
+    connection: sa.Connection, party: PartyId, signing_key: bytes, sealing_key: bytes
+) -> None:
+    """Record a new party; one that enrols again must come with the keys that others trust."""
+    known = find(connection, tables.party, name=party.name)
+    if known is None:
+        register(connection, party, signing_key=signing_key, sealing_key=sealing_key)
+    elif (known["signing_key"], known["sealing_key"]) != (signing_key, sealing_key):
+        raise EnrolmentError(
+            f"{party.name!r} enrolled with other keys", remedy="Restore its home from the backup"
+        )
 
 
 def certificate_chain(leaf: x509.Certificate) -> bytes:

@@ -96,6 +96,11 @@ class Steward:
         request = run_pb2.CancelRunRequest(run=run)
         return self._connection.call(self._runs.CancelRun, request).run
 
+    def runs(self, project: str) -> list[run_pb2.Run]:
+        request = run_pb2.ListRunsRequest(project=project)
+        found = self._connection.call(self._runs.ListRuns, request).runs
+        return sorted(found, key=lambda run: run.created_at.ToNanoseconds())
+
     def report(self, run: str) -> dict[str, Any]:
         """The run's quality report."""
         request = run_pb2.GetQualityReportRequest(run=run)
@@ -128,3 +133,8 @@ class Steward:
     def releases(self, project: str) -> list[release_pb2.Release]:
         request = release_pb2.ListReleasesRequest(project=project)
         return list(self._connection.call(self._releases.ListReleases, request).releases)
+
+
+def state_name(run: run_pb2.Run) -> str:
+    """A run's state as a word."""
+    return run_pb2.RunState.Name(run.state).removeprefix("RUN_STATE_").lower()

@@ -123,7 +123,7 @@ def hub_name(authority_pem: bytes) -> str:
 
 
 def issue_server(
-    authority: Authority, hosts: Sequence[str], *, lifetime: timedelta = timedelta(days=90)
+    authority: Authority, hosts: Sequence[str], *, lifetime: timedelta = timedelta(days=397)
 ) -> tuple[bytes, bytes]:
     """A server key and certificate for the given host names and addresses, as PEM."""
     key = new_private_key()

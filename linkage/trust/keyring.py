@@ -21,7 +21,7 @@ from linkage.agreement.canonical import canonical
 from linkage.errors import AlreadyExistsError, TrustError, UntrustedKeyError
 from linkage.files import private_directory, read_private, write_atomic
 from linkage.trust.opening import PRIVATE_KEY_BYTES, SealingKey
-from linkage.trust.signing import grouped, key_fingerprint
+from linkage.trust.signing import key_fingerprint
 
 SECRET_BYTES = 32
 
@@ -95,7 +95,7 @@ class Keyring:
         Raises:
             TrustError: the fingerprint is malformed.
         """
-        digest = "".join(fingerprint.split()).lower()
+        digest = "".join(fingerprint.replace("-", " ").split()).lower()
         if len(digest) != 64 or any(c not in "0123456789abcdef" for c in digest):
             raise TrustError("a fingerprint has 64 hexadecimal digits")
         write_atomic(self._directory / "trusted.json", canonical({**self.trusted, name: digest}))
@@ -117,10 +117,8 @@ class Keyring:
         if pinned is None:
             raise UntrustedKeyError(
                 f"the keys of {name!r} are not trusted yet",
-                remedy=(
-                    f"Ask {name!r} by telephone for its fingerprint, compare it with "
-                    f"{grouped(shown)}, then run: linkage agent trust {name} FINGERPRINT"
-                ),
+                remedy=f"Have {name!r} read out its fingerprint over the telephone, and enter"
+                " what you hear with the command trust",
             )
         if pinned != shown:
             raise UntrustedKeyError(

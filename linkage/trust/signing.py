@@ -63,5 +63,5 @@ def key_fingerprint(signing_key: bytes, sealing_key: bytes) -> str:
 
 
 def grouped(digest: str) -> str:
-    """A fingerprint in groups of four digits, for reading aloud."""
-    return " ".join(digest[i : i + 4] for i in range(0, len(digest), 4))
+    """A fingerprint in groups of four digits, for reading aloud; still one word."""
+    return "-".join(digest[i : i + 4] for i in range(0, len(digest), 4))

@@ -29,7 +29,7 @@ def anonlink(path: str, bits: int, threshold: float) -> dict:
             rows.append(row[:bits])
         sides.append(rows)
     start = time.perf_counter()
-    scores, (left, right) = dice_coefficient_accelerated(sides, threshold, k=None)
+    _, (left, right) = dice_coefficient_accelerated(sides, threshold, k=None)
     seconds = time.perf_counter() - start
     pairs = sorted(zip(left, right, strict=True))
     return {"pairs_per_second": len(sides[0]) * len(sides[1]) / seconds, "found": pairs}
