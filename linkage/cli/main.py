@@ -63,6 +63,10 @@ def main() -> None:
             remedy="Install everything a hub needs: requirements/hub.txt, or linkage[hub]",
         )
         fail(missing, as_json=as_json)
+    except OSError as error:
+        # What the system says of a file that was named, or that lies in the home.
+        what = f"{error.filename or 'input or output'}: {error.strerror or 'failed'}"
+        fail(InputError(what, remedy="Check the path and its permissions"), as_json=as_json)
     except KeyboardInterrupt:
         errors.print("interrupted; what was finished is kept, run the same command to go on")
         sys.exit(130)
