@@ -53,6 +53,16 @@ class Evidence:
     free_pairs: float
     complete_below: float
 
+    @property
+    def blocked_pairs(self) -> float:
+        """Pairs of rows, not matches, of which either has another partner."""
+        return max(self.all_pairs - self.free_pairs - float(self.probability.sum()), 0.0)
+
+    @property
+    def ignorance(self) -> float:
+        """Near 1 where hardly any pair is known to be a non-match, near 0 where many are."""
+        return (1 - self.blocked_pairs / self.all_pairs) ** _LEAN
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -76,9 +86,9 @@ class Calibration:
 def calibrate(known: Evidence) -> Calibration:
     """The odds by weight, from the present probabilities.
 
-    Non-matches are counted among decoys, among blocked candidates, and where hardly any
-    candidate is believed, among all of them: each over the number of pairs it was drawn from.
-    What free candidates there are beyond those expected non-matches are matches.
+    Non-matches are counted among decoys and among blocked candidates, and where there are few
+    of those, among the candidates not believed: each over the number of pairs it was drawn
+    from. What free candidates there are beyond the expected non-matches are matches.
     """
     edges = _edges(known.weight, known.decoys)
     every = _histogram(edges, known.weight, np.ones(len(known.weight)))
@@ -89,10 +99,9 @@ def calibrate(known: Evidence) -> Calibration:
     above = (every - matches)[::-1].cumsum()[::-1]
     complete = above <= known.complete_below * known.all_pairs
     unmatched = np.maximum(every - blocked - matches, 0)
-    blocked_pairs = max(known.all_pairs - known.free_pairs - matches.sum(), 0.0)
-    lean = complete * (1 - blocked_pairs / known.all_pairs) ** _LEAN
-    among = len(known.decoys) + complete * blocked_pairs
-    among = among + lean * (known.all_pairs - blocked_pairs)
+    lean = complete * known.ignorance
+    unblocked = known.all_pairs - known.blocked_pairs
+    among: Floats = len(known.decoys) + complete * known.blocked_pairs + lean * unblocked
     curve = _curve(random + complete * blocked + lean * unmatched, among)
     # Levels give spikes: where much was seen, count as it lies; where little, as the curve runs.
     seen = _smooth(random) + complete * _smooth(blocked) + lean * _smooth(unmatched)

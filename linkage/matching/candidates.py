@@ -166,7 +166,7 @@ def find_candidates(
             kernel.merge(found, row_best, column_best)
             totals += (found.compared, found.looked, found.survived)
             progress((key + done / len(tiles)) / keys)
-        packed = np.union1d(packed, kernel.pairs_of(row_best, column_best))
+        packed = kernel.distinct(np.concatenate([packed, kernel.pairs_of(row_best, column_best)]))
 
     rows_left, rows_right = unpack(packed)
     pairs = measure(left, right, rows_left, rows_right, dice=dice, null=null)

@@ -38,7 +38,6 @@ _TEXTBOOK = (-4.0, 10.0)
 _ENOUGH_ROWS = 20
 _FEW_MATCHES = 20.0
 _BEYOND_TEXTBOOK = 3.0
-_LEAN = 20
 
 
 @dataclass(frozen=True)
@@ -133,8 +132,7 @@ def _trust(known: Evidence) -> float:
     where there are few matches in all.
     """
     matches = float(known.probability.sum())
-    unknown = (known.free_pairs + matches) / known.all_pairs
-    return float((1 - min(unknown, 1.0) ** _LEAN) * matches**2 / (matches**2 + _FEW_MATCHES**2))
+    return (1 - known.ignorance) * matches**2 / (matches**2 + _FEW_MATCHES**2)
 
 
 def _scored(
