@@ -61,7 +61,7 @@ class HubServer:
         projects, results = Projects(self._database), Results(blobs)
         enrolment = Enrolment(name, home.authority, self._database)
         self._jobs = Jobs(home.jobs_url, Worker(self._database, results))
-        runs = Runs(self._database, projects, results, self._jobs.start)
+        self._runs = runs = Runs(self._database, projects, results, self._jobs.start)
         releases = Releases(self._database, blobs, projects, runs, results)
         uploads = Uploads(self._database, blobs, home.path / "staging", projects)
 
@@ -92,6 +92,7 @@ class HubServer:
     def start(self) -> None:
         """Resume what was under way, then take calls."""
         self._jobs.launch()
+        self._runs.resume()
         self._server.start()
         log.info("serving", port=self.port)
 

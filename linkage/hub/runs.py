@@ -90,6 +90,17 @@ class Runs:
         self._start(known["id"])
         return known
 
+    def resume(self) -> None:
+        """Hand over again what has not ended: a crash may have come between row and queue."""
+        with self._database.transaction() as connection:
+            waiting = [
+                row["id"]
+                for state in (PENDING, RUNNING)
+                for row in find_all(connection, tables.run, order="created_at", state=state)
+            ]
+        for run in waiting:
+            self._start(run)
+
     def get(self, caller: PartyId, run: str) -> Row:
         """Raises NotFoundError unless it exists and the caller belongs to its project."""
         with self._database.transaction() as connection:

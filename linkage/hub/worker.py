@@ -61,9 +61,9 @@ class Worker(DBOSConfiguredInstance):
     @DBOS.workflow()
     def link(self, run: str) -> None:
         """Candidates, model, report: the protocol's matching, one durable step after another."""
-        if self._run(run)["state"] in ENDED:
-            return
         try:
+            if self._run(run)["state"] in ENDED:
+                return
             pairs = self.begin(run)
             for number in range(pairs):
                 self.candidates(run, number, pairs)
@@ -143,20 +143,25 @@ class Worker(DBOSConfiguredInstance):
         return row
 
     def _set(self, run: str, **values: Any) -> None:
-        """Change a run's row, unless it has ended."""
-        self._run(run)
+        """Change a run's row, unless it was cancelled, also just now."""
+        known = {"id": run, "state": self._run(run)["state"]}
         with self._database.transaction() as connection:
-            update(connection, tables.run, {"id": run}, **values)
+            changed = update(connection, tables.run, known, **values)
+        if not changed:
+            raise CancelledError("the run was cancelled")
 
     def _fail(self, run: str, error: Exception) -> None:
         if not isinstance(error, LinkageError):
             error = InternalError(to_status(error).message)
         log.error("run failed", run=run, reason=error.reason)
         with self._database.transaction() as connection:
+            row = find(connection, tables.run, id=run)
+            if row is None or row["state"] in ENDED:
+                return
             update(
                 connection,
                 tables.run,
-                {"id": run},
+                {"id": run, "state": row["state"]},
                 state=FAILED,
                 reason=error.reason,
                 message=str(error)[:2000],
