@@ -228,7 +228,9 @@ class RunServicer(Callers, RunServiceServicer):
     def GetRun(
         self, request: run.GetRunRequest, context: grpc.ServicerContext
     ) -> run.GetRunResponse:
-        return run.GetRunResponse(run=_run(self._use.get(self._caller(context), request.run)))
+        return run.GetRunResponse(
+            run=_run(self._use.get(self._caller(context), _name(request.run)))
+        )
 
     def ListRuns(
         self, request: run.ListRunsRequest, context: grpc.ServicerContext
@@ -248,26 +250,28 @@ class RunServicer(Callers, RunServiceServicer):
     def WatchRun(
         self, request: run.WatchRunRequest, context: grpc.ServicerContext
     ) -> Iterator[run.WatchRunResponse]:
-        rows = self._use.watch(self._caller(context), request.run, active=context.is_active)
+        rows = self._use.watch(self._caller(context), _name(request.run), active=context.is_active)
         for row in rows:
             yield run.WatchRunResponse(run=_run(row))
 
     def CancelRun(
         self, request: run.CancelRunRequest, context: grpc.ServicerContext
     ) -> run.CancelRunResponse:
-        row = self._use.cancel(self._caller(context), request.run)
+        row = self._use.cancel(self._caller(context), _name(request.run))
         return run.CancelRunResponse(run=_run(row))
 
     def GetQualityReport(
         self, request: run.GetQualityReportRequest, context: grpc.ServicerContext
     ) -> run.GetQualityReportResponse:
-        report = self._use.report(self._caller(context), request.run)
+        report = self._use.report(self._caller(context), _name(request.run))
         return run.GetQualityReportResponse(report=report)
 
     def ListLinks(
         self, request: run.ListLinksRequest, context: grpc.ServicerContext
     ) -> Iterator[run.ListLinksResponse]:
-        batches = self._use.links(self._caller(context), request.run, request.min_probability)
+        batches = self._use.links(
+            self._caller(context), _name(request.run), request.min_probability
+        )
         for batch in batches:
             yield run.ListLinksResponse(
                 left_partner=batch.left_partner,
@@ -289,7 +293,7 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     ) -> release.CreateReleaseResponse:
         found = self._use.create(
             self._caller(context),
-            request.run,
+            _name(request.run),
             request.threshold if request.HasField("threshold") else None,
             _request_id(request.request_id),
         )
@@ -298,7 +302,7 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     def GetRelease(
         self, request: release.GetReleaseRequest, context: grpc.ServicerContext
     ) -> release.GetReleaseResponse:
-        found = self._use.get(self._caller(context), request.release)
+        found = self._use.get(self._caller(context), _name(request.release))
         return release.GetReleaseResponse(release=_release(found))
 
     def ListReleases(
@@ -319,19 +323,19 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     def ApproveRelease(
         self, request: release.ApproveReleaseRequest, context: grpc.ServicerContext
     ) -> release.ApproveReleaseResponse:
-        found = self._use.approve(self._caller(context), request.release, request.signature)
+        found = self._use.approve(self._caller(context), _name(request.release), request.signature)
         return release.ApproveReleaseResponse(release=_release(found))
 
     def DownloadIndexIds(
         self, request: release.DownloadIndexIdsRequest, context: grpc.ServicerContext
     ) -> Iterator[release.DownloadIndexIdsResponse]:
-        for handles, ids in self._use.index_ids(self._caller(context), request.release):
+        for handles, ids in self._use.index_ids(self._caller(context), _name(request.release)):
             yield release.DownloadIndexIdsResponse(handles=handles, index_ids=ids)
 
     def ListParcels(
         self, request: release.ListParcelsRequest, context: grpc.ServicerContext
     ) -> release.ListParcelsResponse:
-        rows = self._use.parcels(self._caller(context), request.release)
+        rows = self._use.parcels(self._caller(context), _name(request.release))
         return release.ListParcelsResponse(
             parcels=[
                 release.Parcel(
@@ -348,14 +352,14 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     def DownloadParcel(
         self, request: release.DownloadParcelRequest, context: grpc.ServicerContext
     ) -> Iterator[release.DownloadParcelResponse]:
-        chunks = self._use.parcel(self._caller(context), request.upload, request.read_offset)
+        chunks = self._use.parcel(self._caller(context), _name(request.upload), request.read_offset)
         for chunk in chunks:
             yield release.DownloadParcelResponse(data=chunk)
 
     def DownloadStudyMap(
         self, request: release.DownloadStudyMapRequest, context: grpc.ServicerContext
     ) -> Iterator[release.DownloadStudyMapResponse]:
-        batches = self._use.study_map(self._caller(context), request.release)
+        batches = self._use.study_map(self._caller(context), _name(request.release))
         for partner, (index_ids, study_ids) in batches:
             yield release.DownloadStudyMapResponse(
                 partner=partner, index_ids=index_ids, study_ids=study_ids
@@ -364,13 +368,13 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     def AcknowledgeStudyMap(
         self, request: release.AcknowledgeStudyMapRequest, context: grpc.ServicerContext
     ) -> release.AcknowledgeStudyMapResponse:
-        self._use.acknowledge(self._caller(context), request.release, request.rows)
+        self._use.acknowledge(self._caller(context), _name(request.release), request.rows)
         return release.AcknowledgeStudyMapResponse()
 
 
 def _name(text: str) -> str:
-    if len(text) > MAX_NAME:
-        raise InvalidRequestError(f"a name or token has at most {MAX_NAME} characters")
+    if len(text) > MAX_NAME or not text.isprintable():
+        raise InvalidRequestError(f"a name or token has at most {MAX_NAME} printable characters")
     return text
 
 
