@@ -207,6 +207,7 @@ class Envelopes:
             raise InvalidRequestError(f"an envelope has 1 to {MAX_ENVELOPE_BYTES} bytes")
         with self._database.transaction() as connection:
             project = self._projects.require(connection, address.project, caller)
+            project.require_partner(caller)
             require_epoch(project, address.fingerprint, address.epoch)
             names = set(project.manifest.partner_names)
             if address.sender != caller.name or address.recipient not in names - {caller.name}:

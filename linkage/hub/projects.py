@@ -1,6 +1,7 @@
 """Projects: a manifest, who has signed it, and who belongs to it.
 
 - Whoever does not belong to a project gets the answer for one that does not exist.
+- What a party is in a project is what its manifest says, whatever else it may be to the hub.
 - A project is active once every partner has signed exactly its fingerprint, and until it expires.
 """
 
@@ -19,6 +20,7 @@ from linkage.errors import (
     InvalidRequestError,
     ManifestError,
     NotAgreedError,
+    NotAuthorisedError,
     NotFoundError,
 )
 from linkage.store import tables
@@ -79,6 +81,16 @@ class Project:
                 f"the manifest of {self.name!r} is not signed by {', '.join(self.unsigned)}",
                 remedy="Each of them must run: linkage agent sign",
             )
+
+    def require_partner(self, caller: PartyId) -> None:
+        """Raises NotAuthorisedError unless the manifest makes the caller a partner."""
+        if caller.name not in self.manifest.partner_names:
+            raise NotAuthorisedError(f"{caller.name!r} is no partner of project {self.name!r}")
+
+    def require_assembler(self, caller: PartyId) -> None:
+        """Raises NotAuthorisedError unless the manifest makes the caller the assembler."""
+        if caller.name != self.manifest.assembler:
+            raise NotAuthorisedError(f"{caller.name!r} is not the assembler of {self.name!r}")
 
 
 class Projects:
@@ -144,6 +156,7 @@ class Projects:
         """
         with self._database.transaction() as connection:
             project = self.require(connection, name, caller)
+            project.require_partner(caller)
             if fingerprint != project.fingerprint:
                 raise FingerprintMismatchError(
                     f"the manifest you signed is not the one of project {name!r}",

@@ -85,6 +85,8 @@ class Releases:
             known = find(connection, tables.release, request_id=request_id)
             project = self._projects.require(connection, row["project"], caller)
             if known is not None:
+                if known["run"] != run:
+                    raise StateError("this request id was used for another run")
                 return _view(connection, known, project)
             project.require_active()
             uploads = encodings_of(connection, project)
@@ -143,6 +145,7 @@ class Releases:
         """
         with self._database.transaction() as connection:
             found = self._require(connection, caller, release)
+            self._projects.require(connection, found.row["project"], caller).require_partner(caller)
             verify(
                 self._projects.signing_key(connection, caller.name),
                 signature,
@@ -157,13 +160,15 @@ class Releases:
 
     def index_ids(self, caller: PartyId, release: str) -> Iterator[tuple[bytes, bytes]]:
         """Row handles and index ids of the calling partner, in batches."""
-        self._approved(caller, release)
+        project = self._project(caller, self._approved(caller, release))
+        project.require_partner(caller)
         arrays = self._results.load(f"releases/{release}/index/{caller.name}.npz")
         yield from _batches(arrays["handles"], arrays["index_ids"])
 
     def parcels(self, caller: PartyId, release: str) -> Sequence[Row]:
         """The parcels that have arrived, as upload rows."""
         found = self._approved(caller, release)
+        self._project(caller, found).require_assembler(caller)
         with self._database.transaction() as connection:
             rows = find_all(
                 connection,
@@ -176,12 +181,22 @@ class Releases:
         return [row for row in rows if row["finished_at"] is not None]
 
     def parcel(self, caller: PartyId, upload: str, offset: int) -> Iterator[bytes]:
-        """A parcel's sealed bytes from an offset on."""
+        """A parcel's sealed bytes from an offset on.
+
+        Raises:
+            InvalidRequestError: the offset is behind its end.
+        """
         with self._database.transaction() as connection:
             row = find(connection, tables.upload, id=upload, kind="parcel")
-        if row is None or row["finished_at"] is None:
-            raise NotFoundError("there is no such parcel for you")
-        self._approved(caller, row["release"])
+        try:
+            if row is None or row["finished_at"] is None:
+                raise NotFoundError("the parcel has not arrived")
+            found = self._approved(caller, row["release"])
+        except NotFoundError:
+            raise NotFoundError("there is no such parcel for you") from None
+        self._project(caller, found).require_assembler(caller)
+        if offset > row["size"]:
+            raise InvalidRequestError(f"the parcel has {row['size']} bytes")
         return self._blobs.stream(blob_key(upload), offset)
 
     def study_map(self, caller: PartyId, release: str) -> Iterator[tuple[str, tuple[bytes, bytes]]]:
@@ -191,6 +206,7 @@ class Releases:
             StateError: the map was handed over and deleted.
         """
         found = self._approved(caller, release)
+        self._project(caller, found).require_assembler(caller)
         if found.row["map_acknowledged_at"] is not None:
             raise StateError(
                 "the study map was handed over already and is deleted",
@@ -208,6 +224,7 @@ class Releases:
             InvalidRequestError: the number of rows is not the map's.
         """
         found = self._approved(caller, release)
+        self._project(caller, found).require_assembler(caller)
         if found.row["map_acknowledged_at"] is not None:
             return
         keys = [
@@ -256,7 +273,10 @@ class Releases:
             )
 
     def _partners(self, caller: PartyId, release: Release) -> Sequence[str]:
-        return self._projects.get(caller, release.row["project"]).manifest.partner_names
+        return self._project(caller, release).manifest.partner_names
+
+    def _project(self, caller: PartyId, release: Release) -> Project:
+        return self._projects.get(caller, release.row["project"])
 
     def _approved(self, caller: PartyId, release: str) -> Release:
         found = self.get(caller, release)

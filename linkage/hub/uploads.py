@@ -160,6 +160,7 @@ class Uploads:
             raise InvalidRequestError("the upload's header names another partner")
         if header.expires.timestamp() < now():
             raise InvalidRequestError("the upload's header has expired", remedy="Submit again")
+        project.require_partner(caller)
         project.require_active()
         require_epoch(project, header.fingerprint, header.epoch)
         if isinstance(header, EncodingsHeader):
@@ -174,7 +175,7 @@ class Uploads:
         if release is None:
             raise NotFoundError(f"there is no release {header.release!r} in this project")
         approvals = find_all(connection, tables.approval, release=header.release)
-        if len(approvals) < len(project.manifest.partners):
+        if not set(project.manifest.partner_names) <= {row["partner"] for row in approvals}:
             raise NotReadyError("the release is not approved by every partner yet")
         if header.recipient != project.manifest.assembler:
             raise InvalidRequestError("a parcel goes to the project's assembler")
