@@ -29,6 +29,9 @@ _OPTIONS = [
     ("grpc.max_concurrent_streams", MAX_CALLS),
     ("grpc.max_metadata_size", 16_384),
     ("grpc.max_connection_idle_ms", 600_000),
+    # A peer that vanished without a word must not keep its upload busy for hours.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.so_reuseport", 0),
 ]
