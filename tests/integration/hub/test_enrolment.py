@@ -135,9 +135,17 @@ def test_a_malformed_request_does_not_use_the_invitation_up(hub, tmp_path: Path)
     assert _enrol(invitation, keyring, tmp_path).party.name == "clumsy"
 
 
-def test_a_name_that_has_enrolled_is_not_invited_again(hub, members) -> None:
+def test_a_party_is_invited_again_in_its_role_and_with_its_keys(hub, tmp_path: Path) -> None:
+    """For an expired certificate; whoever finds the file cannot become that party with it."""
+    home = _home(tmp_path / "home")
+    enrol_member(home, hub.invite("returning"), patience=10)
     with pytest.raises(AlreadyExistsError):
-        hub.invite("sheriff")
+        hub.invite("returning", Role.ASSEMBLER)
+    invitation = hub.invite("returning")
+    with pytest.raises(EnrolmentError, match="other keys"):
+        enrol_member(_home(tmp_path / "thief"), invitation, patience=10)
+    (home / "party.json").unlink()
+    assert enrol_member(home, invitation, patience=10).name == "returning"
 
 
 def test_the_hub_keeps_no_token(hub) -> None:
