@@ -4,11 +4,15 @@ translate errors.
 - The line in the log is written for denied calls too, and holds shapes only: method, party,
   outcome, duration, message counts; never a value.
 - A method without a row in the policy table is refused.
+- One party has a bounded number of calls at once: every open stream holds a thread, and nobody
+  may hold them all.
 """
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +21,12 @@ import grpc
 import structlog
 from prometheus_client import Counter, Histogram
 
-from linkage.errors import LinkageError, NotAuthorisedError, UnauthenticatedError
+from linkage.errors import LimitError, LinkageError, NotAuthorisedError, UnauthenticatedError
 from linkage.rpc.policy import POLICY
 from linkage.rpc.status import abort
 from linkage.trust.identity import PartyId, party_of
 
+MAX_CALLS_PER_PARTY = 16
 log = structlog.get_logger()
 
 CALLS = Counter("linkage_rpc_calls", "Calls by method and outcome", ["method", "outcome"])
@@ -49,6 +54,8 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
     def __init__(self, hub: str, admit: Admit) -> None:
         self._hub = hub
         self._admit = admit
+        self._calls: Tally[str] = Tally()
+        self._lock = threading.Lock()
 
     def intercept_service(
         self,
@@ -93,7 +100,8 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
             party = caller.uri
             authorise(method, caller)
             self._admit(caller)
-            yield
+            with self._counted(party):
+                yield
         except grpc.RpcError:
             outcome = "DISCONNECTED"
             raise
@@ -108,6 +116,20 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
             CALLS.labels(method, outcome).inc()
             SECONDS.labels(method).observe(seconds)
             log.info("call", method=method, party=party, outcome=outcome, ms=round(seconds * 1e3))
+
+    @contextmanager
+    def _counted(self, party: str) -> Iterator[None]:
+        """Raises LimitError when the party has too many calls under way."""
+        with self._lock:
+            if self._calls[party] >= MAX_CALLS_PER_PARTY:
+                raise LimitError(f"this party has {MAX_CALLS_PER_PARTY} calls under way already")
+            self._calls[party] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls[party] -= 1
+                self._calls += Tally()
 
 
 def authorise(method: str, caller: PartyId) -> None:

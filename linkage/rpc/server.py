@@ -18,7 +18,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from linkage.errors import InputError
 
 MAX_MESSAGE_BYTES = 4 << 20
-WORKERS = 32
+# Every open stream holds a thread; one party may hold `interceptors.MAX_CALLS_PER_PARTY`.
+WORKERS = 128
 MAX_CALLS = 256
 HEALTH_SECONDS = 2.0
 log = structlog.get_logger()
