@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -21,8 +22,8 @@ from linkage import errors
 from linkage.cli.common import configure_logging
 from linkage.errors import LinkageError, Problem, SourceError
 from linkage.rpc.channel import ClientIdentity, Connection, connect
-from linkage.rpc.interceptors import Guard
-from linkage.rpc.server import Server
+from linkage.rpc.interceptors import MAX_CALLS_PER_PARTY, Guard
+from linkage.rpc.server import WORKERS, Server
 from linkage.rpc.status import code_of, unavailable
 from linkage.trust.identity import (
     Authority,
@@ -254,6 +255,30 @@ def test_every_call_leaves_one_line_denied_ones_too(rim: Rim, log: io.StringIO) 
     assert {frozenset(line) for line in lines} == {
         frozenset({"event", "method", "party", "outcome", "ms", "level", "timestamp"})
     }
+
+
+def test_one_party_cannot_hold_every_thread(rim: Rim) -> None:
+    """Every open stream holds a thread of the server: one party's are bounded."""
+    request = health_pb2.HealthCheckRequest()
+    with rim.connect(Role.INVITEE, "greedy") as greedy, rim.connect(name="modest") as modest:
+        watch = health_pb2_grpc.HealthStub(greedy.channel).Watch
+        streams = [watch(request, timeout=60) for _ in range(MAX_CALLS_PER_PARTY)]
+        for stream in streams:
+            next(stream)
+        for _ in range(2 * WORKERS):
+            with pytest.raises(errors.LimitError, match="calls under way"):
+                next(greedy.receive(watch, request))
+        check = health_pb2_grpc.HealthStub(modest.channel).Check
+        assert modest.call(check, request, seconds=5).status
+        for stream in streams:
+            stream.cancel()
+        give_up = time.monotonic() + 10
+        while True:
+            try:
+                next(greedy.receive(watch, request))
+                break
+            except errors.LimitError:
+                assert time.monotonic() < give_up
 
 
 def test_health_says_what_it_is_told(rim: Rim) -> None:

@@ -87,4 +87,4 @@ def test_a_fingerprint_covers_both_keys() -> None:
 
 
 def test_a_fingerprint_is_read_aloud_in_groups_of_four() -> None:
-    assert grouped("0123456789ab") == "0123 4567 89ab"
+    assert grouped("0123456789ab") == "0123-4567-89ab"
