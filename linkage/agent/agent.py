@@ -15,32 +15,29 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linkage import files
 from linkage.agent.exchange import project_secret
-from linkage.agent.upload import send
+from linkage.agent.outbox import Outbox
 from linkage.agreement import Manifest, parse_manifest
-from linkage.agreement.canonical import canonical, fingerprint
+from linkage.agreement.canonical import fingerprint
 from linkage.errors import (
     AgreementError,
     AlreadyExistsError,
     FingerprintMismatchError,
-    InvalidRequestError,
     NotAgreedError,
     NotFoundError,
     NotReadyError,
 )
 from linkage.rpc.channel import Connection
 from linkage.rpc.party import Party
-from linkage.trust.headers import EncodingsHeader, ParcelHeader, expiry, new_nonce, parse_header
+from linkage.trust.headers import EncodingsHeader, ParcelHeader, expiry, new_nonce
 from linkage.trust.keyring import Keyring, key_check
 from linkage.trust.signing import sign
 from linkage.trust.statements import ReleaseStatement, manifest_statement
@@ -51,10 +48,6 @@ from linkage.v1.run_pb2_grpc import RunServiceStub
 
 if TYPE_CHECKING:
     from linkage.agent.records import Checked, EncodedFile, Progress, Records
-    from linkage.agent.source import SourceFile
-
-MARGIN = timedelta(hours=1)
-"""A header with less time left than this is made anew before anything is sent."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +104,19 @@ class Agent:
         files.write_atomic(directory / "manifest.json", manifest.canonical)
         return connection.call(ProjectServiceStub(connection.channel).SignManifest, request).project
 
-    def submit(self, connection: Connection, project: str, file: Path) -> Submitted:
+    def submit(
+        self, connection: Connection, project: str, file: Path, *, replace: bool = False
+    ) -> Submitted:
         """Check, encode and upload this partner's file.
+
+        Args:
+            replace: send anew what was sent before, which the hub takes until a run has used
+                it; the project secret is fetched anew too.
 
         Raises:
             SourceError: the file has errors; nothing was sent.
             NotReadyError: not all have signed, or the project secret has not arrived.
+            AlreadyExistsError: another file was sent before, and `replace` is not given.
         """
         from linkage.agent.records import Records
         from linkage.agent.source import SourceFile
@@ -125,22 +125,32 @@ class Agent:
         source = SourceFile(file)
         records = Records(manifest, manifest.partner(self._name), source)
         checked = records.check(self._progress)
-        secret = project_secret(connection, self.keyring, manifest, shown, self._name)
-        directory = self._directory(project) / f"epoch-{shown.epoch}"
-        sent = self._name in shown.uploaded
-        same = self._prepared(directory, source, manifest)
-        if sent and not same:
+        secret = project_secret(
+            connection, self.keyring, manifest, shown, self._name, renew=replace
+        )
+        check = key_check(secret, project, manifest.fingerprint, shown.epoch)
+        made_from = {"digest": source.digest(), "key_check": check}
+        sent = self._outbox(project, shown.epoch)
+        known = self._name in shown.uploaded
+        if known and sent.made_from == made_from and (receipt := sent.receipt):
+            return Submitted(checked, receipt.size, receipt.digest, receipt.upload, True)
+        if known and sent.made_from != made_from and not replace:
             # What is here says which row is which at the hub: it must not be written over.
             raise AlreadyExistsError(
                 f"{self._name!r} has sent its encodings already, from another file",
-                remedy="One upload counts per epoch; go on with the file that was sent",
+                remedy="Go on with the file that was sent, or send this one with --replace",
             )
-        if sent and (receipt := self._receipt(directory)):
-            return Submitted(checked, receipt.size, receipt.digest, receipt.upload, True)
-        repeated = same and (sent or _holds(directory))
+        outbox = Outbox(sent.directory.with_suffix(".replacing")) if known and replace else sent
+        repeated = outbox.made_from == made_from and (known or outbox.live)
         if not repeated:
-            self._encode(records, checked, source, manifest, shown.epoch, secret, directory)
-        receipt = self._send(connection, directory, "submit")
+            outbox.clear()
+            encoded = self._encode(records, checked, manifest, shown.epoch, secret, outbox)
+            outbox.announce(
+                self._encodings_header(manifest, shown.epoch, encoded, check), made_from
+            )
+        receipt = self._send(connection, outbox, "submit")
+        if outbox is not sent:
+            outbox.take_the_place_of(sent)
         return Submitted(checked, receipt.size, receipt.digest, receipt.upload, repeated)
 
     def approve(
@@ -197,13 +207,13 @@ class Agent:
 
         manifest, shown = self._agreed(connection, project)
         found = self._find_release(connection, project, release, approved=True)
-        encoded = self._directory(project) / f"epoch-{shown.epoch}"
-        directory = files.private_directory(self._directory(project) / f"parcel-{found.release}")
-        if self._name in found.contributed and (receipt := self._receipt(directory)):
+        sent = self._outbox(project, shown.epoch)
+        outbox = Outbox(self._directory(project) / f"parcel-{found.release}")
+        if self._name in found.contributed and (receipt := outbox.receipt):
             return receipt
-        note = canonical({name: SourceFile(path).digest() for name, path in content.items()})
-        if not (_holds(directory) and _read(directory / "source.json") == note):
-            handles, record_ids = handles_by_row(encoded / "rows.parquet")
+        made_from = {name: SourceFile(path).digest() for name, path in content.items()}
+        if not (outbox.made_from == made_from and outbox.live):
+            handles, record_ids = handles_by_row(sent.directory / "rows.parquet")
             parcel = pack_content(
                 connection,
                 self.keyring,
@@ -214,12 +224,11 @@ class Agent:
                 handles=handles,
                 record_ids=record_ids,
                 file=file,
-                submitted=json.loads((encoded / "source.json").read_bytes())["digest"],
+                submitted=(sent.made_from or {}).get("digest", ""),
                 content=content,
             )
-            (directory / "header.json").unlink(missing_ok=True)
-            files.write_atomic(directory / "encodings", parcel)
-            files.write_atomic(directory / "source.json", note)
+            outbox.clear()
+            files.write_atomic(outbox.payload, parcel)
             header = ParcelHeader(
                 project=project,
                 fingerprint=manifest.fingerprint,
@@ -232,8 +241,8 @@ class Agent:
                 release=found.release,
                 recipient=manifest.assembler,
             )
-            files.write_atomic(directory / "header.json", header.canonical)
-        return self._send(connection, directory, "contribute")
+            outbox.announce(header, made_from)
+        return self._send(connection, outbox, "contribute")
 
     def status(self, connection: Connection) -> list[dict[str, Any]]:
         """What this partner's projects wait for, as plain values."""
@@ -276,73 +285,55 @@ class Agent:
             raise NotReadyError(f"the manifest is not signed by {', '.join(waiting) or 'all'}")
         return manifest, shown
 
-    def _prepared(self, directory: Path, source: SourceFile, manifest: Manifest) -> bool:
-        """Whether this very file is encoded here already."""
-        try:
-            note = json.loads((directory / "source.json").read_bytes())
-            header = parse_header((directory / "header.json").read_bytes())
-        except (FileNotFoundError, ValueError, InvalidRequestError):
-            return False
-        return bool(
-            note == {"digest": source.digest()}
-            and header.fingerprint == manifest.fingerprint
-            and (directory / "encodings").exists()
-            and (directory / "encodings").stat().st_size == header.size
-        )
+    def _outbox(self, project: str, epoch: int) -> Outbox:
+        return Outbox(self._directory(project) / f"epoch-{epoch}")
 
     def _encode(
         self,
         records: Records,
         checked: Checked,
-        source: SourceFile,
         manifest: Manifest,
         epoch: int,
         secret: bytes,
-        directory: Path,
+        outbox: Outbox,
     ) -> EncodedFile:
         from linkage.encoding import Encoder
 
-        shutil.rmtree(directory, ignore_errors=True)
-        files.private_directory(directory)
         with Encoder(manifest, secret, epoch=epoch) as encoder:
-            encoded = records.encode(
-                checked.rows, encoder, directory, threads=self._threads, progress=self._progress
+            return records.encode(
+                checked.rows,
+                encoder,
+                outbox.payload,
+                threads=self._threads,
+                progress=self._progress,
             )
-        header = EncodingsHeader(
+
+    def _encodings_header(
+        self, manifest: Manifest, epoch: int, encoded: EncodedFile, check: str
+    ) -> EncodingsHeader:
+        layout = encoded.layout
+        return EncodingsHeader(
             project=manifest.project,
             fingerprint=manifest.fingerprint,
             epoch=epoch,
             partner=self._name,
             digest=encoded.digest,
-            size=encoded.layout.size,
+            size=layout.size,
             nonce=new_nonce(),
             expires=expiry(),
-            scheme=encoded.layout.scheme,
-            bits=encoded.layout.bits,
-            match_keys=encoded.layout.match_keys,
-            rows=encoded.layout.rows,
-            key_check=key_check(secret, manifest.project, manifest.fingerprint, epoch),
+            scheme=layout.scheme,
+            bits=layout.bits,
+            match_keys=layout.match_keys,
+            rows=layout.rows,
+            key_check=check,
         )
-        files.write_atomic(directory / "header.json", header.canonical)
-        files.write_atomic(directory / "source.json", canonical({"digest": source.digest()}))
-        return encoded
 
-    def _send(self, connection: Connection, directory: Path, step: str) -> upload_pb2.Receipt:
-        header = (directory / "header.json").read_bytes()
-        receipt = send(
+    def _send(self, connection: Connection, outbox: Outbox, step: str) -> upload_pb2.Receipt:
+        return outbox.send(
             connection,
-            directory / "encodings",
-            header=header,
-            signature=sign(self.keyring.signing_key, header),
-            progress=lambda sent, size: self._progress(step, sent, size),
+            self.keyring.signing_key,
+            lambda sent, size: self._progress(step, sent, size),
         )
-        files.write_atomic(directory / "receipt.bin", receipt.SerializeToString())
-        return receipt
-
-    @staticmethod
-    def _receipt(directory: Path) -> upload_pb2.Receipt | None:
-        raw = _read(directory / "receipt.bin")
-        return None if raw is None else upload_pb2.Receipt.FromString(raw)
 
     def _find_release(
         self, connection: Connection, project: str, release: str | None, *, approved: bool
@@ -380,16 +371,6 @@ class Agent:
                 for r in releases
             ],
         }
-
-
-def _read(path: Path) -> bytes | None:
-    return path.read_bytes() if path.exists() else None
-
-
-def _holds(directory: Path) -> bool:
-    """Whether a signed header is there that the hub still takes."""
-    raw = _read(directory / "header.json")
-    return raw is not None and parse_header(raw).expires > datetime.now(UTC) + MARGIN
 
 
 def _require_same(manifest: Manifest, shown: project_pb2.Project) -> None:

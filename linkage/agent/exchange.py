@@ -25,8 +25,13 @@ def project_secret(
     manifest: Manifest,
     project: project_pb2.Project,
     name: str,
+    *,
+    renew: bool = False,
 ) -> bytes:
     """The project secret, made and shared, or fetched, or already held.
+
+    Args:
+        renew: believe the originator's envelope rather than what is held.
 
     Raises:
         NotReadyError: the originator has not shared it yet.
@@ -46,9 +51,9 @@ def project_secret(
         keyring.save_secret(*key, secret)
         for party in parties.values():
             _share(connection, keyring, manifest, project.epoch, name, party, secret)
-    elif secret is None:
+    elif secret is None or renew:
         secret = _fetch(connection, keyring, manifest, project, name)
-        keyring.save_secret(*key, secret)
+        keyring.save_secret(*key, secret, replace=renew)
     return secret
 
 

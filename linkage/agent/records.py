@@ -126,9 +126,9 @@ class Records:
         return Checked(rows, missing, covered)
 
     def encode(
-        self, rows: int, encoder: Encoder, directory: Path, *, threads: int, progress: Progress
+        self, rows: int, encoder: Encoder, path: Path, *, threads: int, progress: Progress
     ) -> EncodedFile:
-        """Write `encodings` and `rows.parquet` (which row is which handle) into `directory`.
+        """Write the matrix to `path`, and `rows.parquet` (which row is which handle) beside it.
 
         Raises:
             SourceError: the file changed since it was checked.
@@ -139,7 +139,6 @@ class Records:
         order = np.lexsort(handles.T[::-1])
         place = np.empty(rows, dtype=np.int64)
         place[order] = np.arange(rows)
-        path = directory / "encodings"
         words = self._create(path, layout)
         presence = np.zeros((len(layout.match_keys), rows), dtype=np.bool_)
         ids: list[str | None] = []
@@ -158,7 +157,7 @@ class Records:
         words.flush()
         del words
         self._write_rest(path, layout, handles[order], presence)
-        self._write_rows(directory / "rows.parquet", handles, ids)
+        self._write_rows(path.with_name("rows.parquet"), handles, ids)
         with path.open("rb") as file:
             return EncodedFile(path, layout, hashlib.file_digest(file, "sha256").hexdigest())
 

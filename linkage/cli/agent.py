@@ -111,6 +111,10 @@ def check(
 def submit(
     file: SourceArgument,
     project: ProjectOption,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Send anew what was sent before; until a run has used it."),
+    ] = False,
     home: HomeOption = HOME,
     wait: WaitOption = 0,
     patience: PatienceOption = PATIENCE,
@@ -126,7 +130,7 @@ def submit(
 
     with _connect(home, patience) as connection, Bar() as bar:
         agent = Agent(home, progress=bar, threads=threads)
-        done = patiently(lambda: agent.submit(connection, project, file), wait)
+        done = patiently(lambda: agent.submit(connection, project, file, replace=replace), wait)
         result = {
             "project": project,
             "upload": done.upload,

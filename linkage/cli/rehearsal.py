@@ -261,7 +261,7 @@ class Rehearsal:
     def _source(self, partner: str) -> Source:
         header = parse_header((self._epoch(partner) / "header.json").read_bytes())
         assert isinstance(header, EncodingsHeader)  # noqa: S101 - narrowing for the type checker
-        data = np.memmap(self._epoch(partner) / "encodings", np.uint8, "r")
+        data = np.memmap(self._epoch(partner) / "payload", np.uint8, "r")
         matrix = EncodingMatrix.from_buffer(data, header.layout)
         return Source(partner, matrix, self._manifest.partner(partner).unique)
 

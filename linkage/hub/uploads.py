@@ -80,7 +80,9 @@ class Uploads:
     def create(self, caller: PartyId, raw: bytes, signature: bytes) -> UploadStatus:
         """Announce an upload; the same header again finds the one begun.
 
-        An unfinished upload of the same partner and purpose is given up in its favour.
+        An unfinished upload of the same partner and purpose is given up in its favour. Finished
+        encodings may be replaced until a run has used them; the old ones stay until the new ones
+        are whole.
 
         Raises:
             InvalidRequestError: the header is malformed, another's, or expired.
@@ -195,10 +197,8 @@ class Uploads:
         }
         for row in find_all(connection, tables.upload, **same):
             if row["finished_at"] is not None:
-                raise AlreadyExistsError(
-                    f"{header.partner!r} has sent its {header.kind} already",
-                    remedy="One upload counts per epoch and release",
-                )
+                _require_replaceable(connection, header)
+                continue
             connection.execute(sa.delete(tables.upload).where(tables.upload.c.id == row["id"]))
             self._path(row["id"]).unlink(missing_ok=True)
         values = {
@@ -233,8 +233,19 @@ class Uploads:
             del data
         if path == self._path(row["id"]):
             self._blobs.adopt(blob, path)
+        replaced = []
         with self._database.transaction() as connection:
+            same = {k: row[k] for k in ("kind", "project", "partner", "epoch", "release")}
+            for other in find_all(connection, tables.upload, **same):
+                if other["finished_at"] is not None and other["id"] != row["id"]:
+                    _require_replaceable(connection, header)
+                    connection.execute(
+                        sa.delete(tables.upload).where(tables.upload.c.id == other["id"])
+                    )
+                    replaced.append(blob_key(other["id"]))
             update(connection, tables.upload, {"id": row["id"]}, finished_at=now())
+        for key in replaced:
+            self._blobs.delete(key)
 
     def _own(self, caller: PartyId, upload: str) -> Row:
         with self._database.transaction() as connection:
@@ -266,6 +277,17 @@ class Uploads:
         finally:
             with self._guard:
                 self._busy.discard(upload)
+
+
+def _require_replaceable(connection: sa.Connection, header: Header) -> None:
+    """Raises AlreadyExistsError unless what this header is to replace was used by no run."""
+    runs = find_all(connection, tables.run, project=header.project, epoch=header.epoch)
+    used = any(run["state"] not in {"failed", "cancelled"} for run in runs)
+    if not isinstance(header, EncodingsHeader) or used:
+        raise AlreadyExistsError(
+            f"{header.partner!r} has sent its {header.kind} already",
+            remedy="What a run or a release has used cannot be replaced",
+        )
 
 
 def blob_key(upload: str) -> str:

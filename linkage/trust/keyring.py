@@ -75,8 +75,16 @@ class Keyring:
         name = _secret_name(project, fingerprint, epoch)
         return self._read(name, SECRET_BYTES) if (self._directory / name).exists() else None
 
-    def save_secret(self, project: str, fingerprint: str, epoch: int, secret: bytes) -> None:
-        """Keep a secret; one that is there already must be the same.
+    def save_secret(
+        self,
+        project: str,
+        fingerprint: str,
+        epoch: int,
+        secret: bytes,
+        *,
+        replace: bool = False,
+    ) -> None:
+        """Keep a secret; one that is there already must be the same, unless it is replaced.
 
         Raises:
             TrustError: another secret is filed under the same project, manifest and epoch.
@@ -84,7 +92,7 @@ class Keyring:
         if len(secret) != SECRET_BYTES:
             raise TrustError(f"a project secret has {SECRET_BYTES} bytes")
         known = self.secret(project, fingerprint, epoch)
-        if known is None:
+        if known is None or replace:
             write_atomic(self._directory / _secret_name(project, fingerprint, epoch), secret)
         elif not secrets.compare_digest(known, secret):
             raise TrustError("another project secret is already kept for this manifest and epoch")

@@ -28,7 +28,7 @@ def test_agents_and_assembler_killed_on_the_way(house: House) -> None:
     epoch = north / "projects" / PROJECT / "epoch-0"
 
     # While it encodes.
-    _kill_when((epoch / "encodings").exists, house, *submit, home=north)
+    _kill_when((epoch / "payload").exists, house, *submit, home=north)
     assert not (epoch / "header.json").exists()
 
     # While it uploads: the hub is held still so that the upload cannot end first.

@@ -101,7 +101,9 @@ def encode(
     records = Records(manifest, manifest.partners[0], SourceFile(path))
     checked = records.check(silent)
     with Encoder(manifest, SECRET, epoch=0) as encoder:
-        made = records.encode(checked.rows, encoder, directory, threads=2, progress=silent, **more)
+        made = records.encode(
+            checked.rows, encoder, directory / "payload", threads=2, progress=silent, **more
+        )
     data = np.fromfile(made.path, np.uint8)
     matrix = EncodingMatrix.from_buffer(data, made.layout)
     matrix.validate()
@@ -173,7 +175,7 @@ def test_a_file_that_grew_after_the_check_is_refused(
         Encoder(manifest, SECRET, epoch=0) as encoder,
         pytest.raises(SourceError, match="changed while it was read"),
     ):
-        records.encode(checked.rows, encoder, tmp_path, threads=1, progress=silent)
+        records.encode(checked.rows, encoder, tmp_path / "payload", threads=1, progress=silent)
 
 
 def test_handles_of_nothing_submitted(tmp_path: Path) -> None:
