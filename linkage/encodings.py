@@ -120,7 +120,7 @@ class EncodingMatrix:
         """View `data` (1-d uint8, for example a memory map) as a matrix without copying words.
 
         Raises:
-            InvalidRequestError: size or header are not those of `layout`.
+            InvalidRequestError: size or header are not those of `layout`, or padding is not zero.
         """
         if data.shape != (layout.size,):
             raise InvalidRequestError(
@@ -129,6 +129,7 @@ class EncodingMatrix:
         if data[: layout.handles_offset].tobytes() != layout.header:
             raise InvalidRequestError("the upload's header is not the one that was signed")
         keys, rows = len(layout.match_keys), layout.rows
+        _require_zero_padding(data, layout)
         start = layout.handles_offset
         handles = data[start : start + rows * HANDLE_BYTES].reshape(rows, HANDLE_BYTES)
         start = layout.presence_offset
@@ -152,7 +153,7 @@ class EncodingMatrix:
         """Refuse what no encoder of ours writes.
 
         Checks that handles are distinct, that a row present for a match key is neither all
-        zeros nor all ones, that an absent one is all zeros, and that padding is zero.
+        zeros nor all ones, and that an absent one is all zeros.
         Memory is O(rows + chunk_rows x words).
 
         Raises:
@@ -175,6 +176,19 @@ class EncodingMatrix:
                     )
                 if bool((block == ones).all(axis=1).any()):
                     raise InvalidRequestError(f"match key {name!r}: an encoding is all ones")
+
+
+def _require_zero_padding(data: Bytes, layout: EncodingLayout) -> None:
+    """Padding could carry whatever a sender likes: it must be zero."""
+    keys, used = len(layout.match_keys), layout.handles_offset + layout.rows * HANDLE_BYTES
+    gaps = [data[used : layout.presence_offset]]
+    used = layout.presence_offset + keys * layout.presence_bytes
+    gaps.append(data[used : layout.words_offset])
+    if layout.rows % 8:
+        last = data[layout.presence_offset : used].reshape(keys, layout.presence_bytes)[:, -1]
+        gaps.append(last >> np.uint8(layout.rows % 8))
+    if any(bool(gap.any()) for gap in gaps):
+        raise InvalidRequestError("the upload's padding is not zero")
 
 
 def _padded(raw: bytes) -> bytes:

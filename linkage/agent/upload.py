@@ -37,21 +37,26 @@ def send(
     stub = UploadServiceStub(connection.channel)
     request = pb.CreateUploadRequest(header=header, signature=signature)
     status = connection.call(stub.CreateUpload, request).upload
-    failures = 0
+    failures, furthest = 0, status.committed_size
     while status.state == pb.UPLOAD_STATE_OPEN and status.committed_size < status.size:
         before = status.committed_size
         try:
-            messages = _messages(path, status.upload, before, partial(_told, progress, status.size))
-            connection.send(stub.WriteUpload, messages)
+            if failures:
+                # Ask first: what the broken stream left at the hub is not known here.
+                asked = pb.GetUploadRequest(upload=status.upload)
+                status = connection.call(stub.GetUpload, asked).upload
+                before = status.committed_size
+            told = partial(_told, progress, status.size)
+            connection.send(stub.WriteUpload, _messages(path, status.upload, before, told))
+            status = connection.call(
+                stub.GetUpload, pb.GetUploadRequest(upload=status.upload)
+            ).upload
         except (HubUnavailableError, StateError) as error:
-            failures += 1
+            failures = 1 if before > furthest else failures + 1
+            furthest = max(furthest, before)
             if failures >= ATTEMPTS:
                 raise error from None
             time.sleep(min(0.2 * 2**failures, LONGEST_PAUSE))
-        request_status = pb.GetUploadRequest(upload=status.upload)
-        status = connection.call(stub.GetUpload, request_status).upload
-        if status.committed_size > before:
-            failures = 0
     progress(status.size, status.size)
     answer = connection.call(
         stub.FinishUpload, pb.FinishUploadRequest(upload=status.upload), seconds=1800

@@ -22,7 +22,7 @@ from linkage.agreement.canonical import canonical
 from linkage.agreement.fields import Name, Strict
 from linkage.errors import AlreadyExistsError, InputError, NotFoundError
 from linkage.files import PRIVATE, private_directory, read_private, write_atomic
-from linkage.hub.keys import CERTIFICATE_LIFETIME, certificate_chain, register
+from linkage.hub.keys import CERTIFICATE_LIFETIME, certificate_chain, register_or_same
 from linkage.rpc.party import Party, tls_key
 from linkage.store.blobs import Blobs
 from linkage.store.sql import Database
@@ -84,7 +84,7 @@ class HubHome:
     @property
     def jobs_url(self) -> str:
         url = os.environ.get("LINKAGE_JOBS_URL") or self.settings.jobs
-        return url or f"sqlite:///{self.path / 'jobs.db'}"
+        return url or _sqlite(self.path / "jobs.db")
 
     @property
     def steward(self) -> PartyId:
@@ -107,11 +107,7 @@ class HubHome:
 
     def database(self) -> Database:
         url = os.environ.get("LINKAGE_DATABASE_URL") or self.settings.database
-        if not url:
-            path = self.path / "hub.db"
-            path.touch(mode=PRIVATE)
-            url = f"sqlite:///{path}"
-        return Database(url)
+        return Database(url or _sqlite(self.path / "hub.db"))
 
     def blobs(self) -> Blobs:
         url = os.environ.get("LINKAGE_BLOBS_URL") or self.settings.blobs
@@ -143,9 +139,15 @@ def initialise(path: Path, *, name: str, address: str, hosts: Sequence[str]) -> 
     database = made.database()
     database.migrate()
     with database.transaction() as connection:
-        register(connection, made.steward, signing_key=b"", sealing_key=b"")
+        register_or_same(connection, made.steward, signing_key=b"", sealing_key=b"")
     database.close()
     made.certify_steward()
     # Last: a home without it is no hub, and may be initialised again.
     write_atomic(path / "hub.json", canonical(json.loads(settings.model_dump_json())))
     return HubHome.load(path)
+
+
+def _sqlite(path: Path) -> str:
+    """URL of a database file that only its owner may read."""
+    path.touch(mode=PRIVATE)
+    return f"sqlite:///{path}"

@@ -144,7 +144,9 @@ class Enrolment:
                     used_by=used_by,
                 ):
                     raise _refused()
-                _register_or_same(connection, party, signing_key, sealing_key)
+                register_or_same(
+                    connection, party, signing_key=signing_key, sealing_key=sealing_key
+                )
             elif invitation["used_by"] != used_by:
                 raise _refused()
         return certified
@@ -259,8 +261,8 @@ def register(
     )
 
 
-def _register_or_same(
-    connection: sa.Connection, party: PartyId, signing_key: bytes, sealing_key: bytes
+def register_or_same(
+    connection: sa.Connection, party: PartyId, *, signing_key: bytes, sealing_key: bytes
 ) -> None:
     """Record a new party; one that enrols again must come with the keys that others trust."""
     known = find(connection, tables.party, name=party.name)

@@ -37,7 +37,13 @@ from linkage.hub.projects import Project, Projects, require_epoch
 from linkage.store import tables
 from linkage.store.blobs import Blobs
 from linkage.store.sql import Database, Row, find, find_all, insert, now, update
-from linkage.trust.headers import EncodingsHeader, Header, ParcelHeader, parse_header
+from linkage.trust.headers import (
+    LIFETIME,
+    EncodingsHeader,
+    Header,
+    ParcelHeader,
+    parse_header,
+)
 from linkage.trust.identity import PartyId
 from linkage.trust.signing import verify
 
@@ -92,11 +98,14 @@ class Uploads:
         header = parse_header(raw)
         with self._database.transaction() as connection:
             project = self._projects.require(connection, header.project, caller)
-            self._check(connection, caller, project, header)
+            project.require_partner(caller)
+            if header.partner != caller.name:
+                raise InvalidRequestError("the upload's header names another partner")
             key = self._projects.signing_key(connection, caller.name)
             verify(key, signature, raw, what="the upload's header", by=caller.name)
             known = find(connection, tables.upload, header_fingerprint=fingerprint(raw))
             if known is None:
+                self._check(connection, project, header)
                 known = self._begin(connection, header, raw, signature)
         return self._status(known)
 
@@ -155,14 +164,13 @@ class Uploads:
             row["finished_at"],
         )
 
-    def _check(
-        self, connection: sa.Connection, caller: PartyId, project: Project, header: Header
-    ) -> None:
-        if header.partner != caller.name:
-            raise InvalidRequestError("the upload's header names another partner")
-        if header.expires.timestamp() < now():
-            raise InvalidRequestError("the upload's header has expired", remedy="Submit again")
-        project.require_partner(caller)
+    def _check(self, connection: sa.Connection, project: Project, header: Header) -> None:
+        left = header.expires.timestamp() - now()
+        if not 0 <= left <= 2 * LIFETIME.total_seconds():
+            raise InvalidRequestError(
+                "the upload's header has expired, or lasts too long",
+                remedy="Check this machine's clock, and submit again",
+            )
         project.require_active()
         require_epoch(project, header.fingerprint, header.epoch)
         if isinstance(header, EncodingsHeader):

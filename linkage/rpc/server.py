@@ -30,6 +30,9 @@ _OPTIONS = [
     ("grpc.max_concurrent_streams", MAX_CALLS),
     ("grpc.max_metadata_size", 16_384),
     ("grpc.max_connection_idle_ms", 600_000),
+    # A connection must not outlive the certificate it was opened with by long; calls under way
+    # are let finish.
+    ("grpc.max_connection_age_ms", 3_600_000),
     # A peer that vanished without a word must not keep its upload busy for hours.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),

@@ -71,7 +71,10 @@ def abort(context: grpc.ServicerContext, error: Exception) -> None:
 
 def from_call(error: grpc.RpcError) -> LinkageError:
     """What a failed call means on the client's side."""
-    status = rpc_status.from_call(cast(grpc.Call, error))
+    try:
+        status = rpc_status.from_call(cast(grpc.Call, error))
+    except ValueError:
+        status = None  # The details contradict the status: believe neither.
     for detail in status.details if status else ():
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info) and info.domain == DOMAIN:
@@ -82,6 +85,8 @@ def from_call(error: grpc.RpcError) -> LinkageError:
     code, text = error.code(), error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:
         return unavailable(text)
+    if code is grpc.StatusCode.CANCELLED:
+        return errors.HubUnavailableError("the hub ended the call", remedy="Try again")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return errors.HubUnavailableError("the hub did not answer in time", remedy="Try again")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:

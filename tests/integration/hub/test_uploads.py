@@ -27,7 +27,7 @@ from linkage.errors import (
 from linkage.v1 import upload_pb2
 from linkage.v1.upload_pb2_grpc import UploadServiceStub
 
-from .conftest import make_manifest, raw, small_matrix
+from .conftest import make_manifest, raw, small_matrix, wait_for_end
 
 
 @pytest.fixture
@@ -75,11 +75,33 @@ def test_a_new_header_gives_up_what_was_not_finished(active, sheriff) -> None:
         sheriff.status(first.upload)
 
 
-def test_a_second_upload_after_the_first_is_refused(active, sheriff) -> None:
-    sheriff.upload(active, raw(small_matrix(active)))
+def test_what_was_sent_may_be_replaced_and_stays_until_the_new_is_whole(
+    hub, active, sheriff
+) -> None:
+    first = sheriff.upload(active, raw(small_matrix(active)))
     other = raw(small_matrix(active, seed=1))
-    with pytest.raises(AlreadyExistsError):
-        sheriff.create(sheriff.header(active, other))
+    second = sheriff.create(sheriff.header(active, other)).upload
+    sheriff.write(second, 0, [other[:500]])
+    assert sheriff.status(first.upload).state == upload_pb2.UPLOAD_STATE_FINISHED
+    sheriff.write(second, 500, [other[500:]])
+    sheriff.finish(second)
+    with pytest.raises(NotFoundError):
+        sheriff.status(first.upload)
+    assert not (hub.home.path / "blobs" / "uploads" / first.upload).exists()
+    assert (hub.home.path / "blobs" / "uploads" / second).read_bytes() == other
+
+
+def test_what_a_run_has_used_cannot_be_replaced(steward, active, members) -> None:
+    for name in active.partner_names:
+        members[name].upload(active, raw(small_matrix(active, seed=len(name))))
+    late = raw(small_matrix(active, seed=9))
+    begun = members["sheriff"].create(members["sheriff"].header(active, late)).upload
+    members["sheriff"].write(begun, 0, [late])
+    wait_for_end(steward, steward.start_run(active.project).run)
+    with pytest.raises(AlreadyExistsError, match="sent its encodings already"):
+        members["sheriff"].finish(begun)
+    with pytest.raises(AlreadyExistsError, match="sent its encodings already"):
+        members["sheriff"].create(members["sheriff"].header(active, late))
 
 
 @pytest.mark.parametrize("offset", [1, 99, 101, 1 << 40, (1 << 64) - 1])

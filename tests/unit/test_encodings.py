@@ -1,0 +1,97 @@
+"""The encoding matrix: one run of bytes, and nothing in it that no encoder of ours writes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from linkage.encodings import ALIGNMENT, EncodingLayout, EncodingMatrix
+from linkage.errors import InvalidRequestError
+
+ROWS = 13
+LAYOUT = EncodingLayout("saul-v1", 1024, ("name_dob", "dob_phone"), ROWS, "ab" * 32)
+
+
+@pytest.fixture
+def matrix() -> EncodingMatrix:
+    random = np.random.default_rng(5)
+    presence = random.random((2, ROWS)) < 0.7
+    words = random.integers(1, 2**63, (2, ROWS, LAYOUT.words_per_row), np.uint64)
+    words[~presence] = 0
+    return EncodingMatrix(LAYOUT, random.integers(0, 256, (ROWS, 16), np.uint8), presence, words)
+
+
+@pytest.fixture
+def data(matrix: EncodingMatrix) -> np.ndarray:
+    return np.frombuffer(b"".join(matrix.sections()), np.uint8).copy()
+
+
+def test_the_layout_alone_fixes_the_size(data: np.ndarray) -> None:
+    assert LAYOUT.size == len(data)
+    for offset in (LAYOUT.handles_offset, LAYOUT.presence_offset, LAYOUT.words_offset):
+        assert offset % ALIGNMENT == 0
+
+
+def test_what_is_written_is_read(matrix: EncodingMatrix, data: np.ndarray) -> None:
+    again = EncodingMatrix.from_buffer(data, LAYOUT)
+    again.validate(chunk_rows=3)
+    np.testing.assert_array_equal(again.handles, matrix.handles)
+    np.testing.assert_array_equal(again.presence, matrix.presence)
+    np.testing.assert_array_equal(again.words, matrix.words)
+
+
+def test_words_are_a_view_not_a_copy(data: np.ndarray) -> None:
+    assert np.shares_memory(EncodingMatrix.from_buffer(data, LAYOUT).words, data)
+
+
+@pytest.mark.parametrize("size", [0, 1, LAYOUT.size - 1, LAYOUT.size + 1])
+def test_another_size_is_refused(size: int) -> None:
+    with pytest.raises(InvalidRequestError, match="bytes"):
+        EncodingMatrix.from_buffer(np.zeros(size, np.uint8), LAYOUT)
+
+
+def test_another_header_is_refused(data: np.ndarray) -> None:
+    other = EncodingLayout("saul-v1", 1024, LAYOUT.match_keys, ROWS, "cd" * 32)
+    with pytest.raises(InvalidRequestError, match="header"):
+        EncodingMatrix.from_buffer(data, other)
+
+
+def test_padding_carries_nothing(data: np.ndarray) -> None:
+    ends = (
+        LAYOUT.presence_offset - 1,
+        LAYOUT.words_offset - 1,
+        LAYOUT.handles_offset + ROWS * 16,
+    )
+    for place in ends:
+        altered = data.copy()
+        altered[place] |= 0x40
+        with pytest.raises(InvalidRequestError, match="padding"):
+            EncodingMatrix.from_buffer(altered, LAYOUT)
+    for key in range(2):
+        altered = data.copy()
+        altered[LAYOUT.presence_offset + (key + 1) * LAYOUT.presence_bytes - 1] |= 0x80
+        with pytest.raises(InvalidRequestError, match="padding"):
+            EncodingMatrix.from_buffer(altered, LAYOUT)
+
+
+@pytest.mark.parametrize("fill", [0, 0xFFFF_FFFF_FFFF_FFFF])
+def test_a_present_encoding_is_neither_all_zeros_nor_all_ones(
+    matrix: EncodingMatrix, fill: int
+) -> None:
+    row = int(np.flatnonzero(matrix.presence[1])[-1])
+    matrix.words[1, row] = np.uint64(fill)
+    with pytest.raises(InvalidRequestError, match="'dob_phone'"):
+        matrix.validate(chunk_rows=4)
+
+
+def test_an_absent_encoding_is_all_zeros(matrix: EncodingMatrix) -> None:
+    row = int(np.flatnonzero(~matrix.presence[0])[0])
+    matrix.words[0, row, 3] = 1
+    with pytest.raises(InvalidRequestError, match="'name_dob'"):
+        matrix.validate()
+
+
+def test_handles_are_distinct(matrix: EncodingMatrix) -> None:
+    matrix.handles[4] = matrix.handles[9]
+    with pytest.raises(InvalidRequestError, match="distinct"):
+        matrix.validate()
