@@ -1,0 +1,19 @@
+"""gRPC in, use case, gRPC out: one servicer per service, and nothing else.
+
+Who calls is read from the verified certificate; what a message body says about it is never used.
+"""
+
+from linkage.hub.servicers.parties import EnrolmentServicer, SecretServicer
+from linkage.hub.servicers.projects import ProjectServicer
+from linkage.hub.servicers.releases import ReleaseServicer
+from linkage.hub.servicers.runs import RunServicer
+from linkage.hub.servicers.uploads import UploadServicer
+
+__all__ = [
+    "EnrolmentServicer",
+    "ProjectServicer",
+    "ReleaseServicer",
+    "RunServicer",
+    "SecretServicer",
+    "UploadServicer",
+]

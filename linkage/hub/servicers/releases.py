@@ -1,0 +1,133 @@
+"""Releases and parcels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+
+from linkage.hub.releases import Release, Releases
+from linkage.hub.servicers.common import (
+    Callers,
+    name_of,
+    page_size_of,
+    request_id_of,
+    stamp,
+)
+from linkage.v1 import release_pb2 as release
+from linkage.v1.release_pb2_grpc import ReleaseServiceServicer
+
+
+class ReleaseServicer(Callers, ReleaseServiceServicer):
+    def __init__(self, hub: str, use_cases: Releases) -> None:
+        super().__init__(hub)
+        self._use = use_cases
+
+    def CreateRelease(
+        self, request: release.CreateReleaseRequest, context: grpc.ServicerContext
+    ) -> release.CreateReleaseResponse:
+        found = self._use.create(
+            self._caller(context),
+            name_of(request.run),
+            request.threshold if request.HasField("threshold") else None,
+            request_id_of(request.request_id),
+        )
+        return release.CreateReleaseResponse(release=_release(found))
+
+    def GetRelease(
+        self, request: release.GetReleaseRequest, context: grpc.ServicerContext
+    ) -> release.GetReleaseResponse:
+        found = self._use.get(self._caller(context), name_of(request.release))
+        return release.GetReleaseResponse(release=_release(found))
+
+    def ListReleases(
+        self, request: release.ListReleasesRequest, context: grpc.ServicerContext
+    ) -> release.ListReleasesResponse:
+        size = page_size_of(request.page_size)
+        found = self._use.list(
+            self._caller(context),
+            name_of(request.project),
+            after=name_of(request.page_token),
+            size=size,
+        )
+        return release.ListReleasesResponse(
+            releases=[_release(one) for one in found],
+            next_page_token=found[-1].row["id"] if len(found) == size else "",
+        )
+
+    def ApproveRelease(
+        self, request: release.ApproveReleaseRequest, context: grpc.ServicerContext
+    ) -> release.ApproveReleaseResponse:
+        found = self._use.approve(
+            self._caller(context), name_of(request.release), request.signature
+        )
+        return release.ApproveReleaseResponse(release=_release(found))
+
+    def DownloadIndexIds(
+        self, request: release.DownloadIndexIdsRequest, context: grpc.ServicerContext
+    ) -> Iterator[release.DownloadIndexIdsResponse]:
+        for handles, ids in self._use.index_ids(self._caller(context), name_of(request.release)):
+            yield release.DownloadIndexIdsResponse(handles=handles, index_ids=ids)
+
+    def ListParcels(
+        self, request: release.ListParcelsRequest, context: grpc.ServicerContext
+    ) -> release.ListParcelsResponse:
+        rows = self._use.parcels(self._caller(context), name_of(request.release))
+        return release.ListParcelsResponse(
+            parcels=[
+                release.Parcel(
+                    upload=row["id"],
+                    partner=row["partner"],
+                    header=row["header"],
+                    signature=row["signature"],
+                    size=row["size"],
+                )
+                for row in rows
+            ]
+        )
+
+    def DownloadParcel(
+        self, request: release.DownloadParcelRequest, context: grpc.ServicerContext
+    ) -> Iterator[release.DownloadParcelResponse]:
+        chunks = self._use.parcel(
+            self._caller(context), name_of(request.upload), request.read_offset
+        )
+        for chunk in chunks:
+            yield release.DownloadParcelResponse(data=chunk)
+
+    def DownloadStudyMap(
+        self, request: release.DownloadStudyMapRequest, context: grpc.ServicerContext
+    ) -> Iterator[release.DownloadStudyMapResponse]:
+        batches = self._use.study_map(self._caller(context), name_of(request.release))
+        for partner, (index_ids, study_ids) in batches:
+            yield release.DownloadStudyMapResponse(
+                partner=partner, index_ids=index_ids, study_ids=study_ids
+            )
+
+    def AcknowledgeStudyMap(
+        self, request: release.AcknowledgeStudyMapRequest, context: grpc.ServicerContext
+    ) -> release.AcknowledgeStudyMapResponse:
+        self._use.acknowledge(self._caller(context), name_of(request.release), request.rows)
+        return release.AcknowledgeStudyMapResponse()
+
+
+def _release(found: Release) -> release.Release:
+    row = found.row
+    return release.Release(
+        release=row["id"],
+        project=row["project"],
+        run=row["run"],
+        threshold=row["threshold"],
+        state=release.RELEASE_STATE_APPROVED if found.approved else release.RELEASE_STATE_PROPOSED,
+        statement=row["statement"],
+        approvals=[
+            release.Approval(
+                partner=a["partner"],
+                signature=a["signature"],
+                approved_at=stamp(a["approved_at"]),
+            )
+            for a in found.approvals
+        ],
+        created_at=stamp(row["created_at"]),
+        contributed=found.contributed,
+    )
