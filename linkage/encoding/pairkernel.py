@@ -1,0 +1,257 @@
+"""Kernels of `pairwise-v1`: ChaCha20 blocks side by side, and the signs of sums of tokens.
+
+- `chacha20_blocks` is the block function of RFC 8439; many inputs under one key are worked on in
+  step, one to a vector lane.
+- Compiled once and cached on disk; they release the interpreter lock and keep nothing.
+- Scratch memory comes from the caller, who overwrites it: it holds pair keys and token weights.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, uint32
+
+FIELD_BITS = 256
+FIELD_WORDS = FIELD_BITS // 64
+
+_LANES = 16  # inputs are filled up to this many, so that no lane is worked on alone
+_STREAM_WORDS = 32  # of key stream per token: 256 weights of four bits
+_RUN = 4096  # tokens whose weights add up in 16 bits
+_Words = npt.NDArray[np.uint32]
+_State = tuple[uint32, ...]
+
+
+class Lists(NamedTuple):
+    """The tokens of prepared records.
+
+    Attributes:
+        codes: (rows, fields) int32, the number of the value; negative where missing.
+        offsets: (values + 1,) int64; value v has numbers[offsets[v] : offsets[v + 1]].
+        numbers: int32 token numbers.
+        nonces: (tokens, 3) uint32, in ascending order, see `docs/reference/pairwise-v1.md`.
+    """
+
+    codes: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int32]
+    nonces: _Words
+
+
+class Scratch(NamedTuple):
+    """Working memory of `encode_pairs`; it holds secrets."""
+
+    inputs: _Words
+    stream: _Words
+    keys: _Words
+    sums: _Words
+
+    @classmethod
+    def of(cls, pairs: int, tokens: int) -> Scratch:
+        """Enough for so many pairs at once and records of so many tokens."""
+        tiles = tiles_of(max(pairs, 2 * tokens))
+        return cls(
+            np.zeros(tiles * 4 * _LANES, np.uint32),
+            np.zeros(tiles * 16 * _LANES, np.uint32),
+            np.zeros((pairs, 8), np.uint32),
+            np.zeros(448, np.uint32),
+        )
+
+    def wipe(self) -> None:
+        for part in self:
+            part.fill(0)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def tiles_of(count: int) -> int:
+    return -(-count // _LANES)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _input(lane: int, word: int) -> np.uint64:
+    """Where a word of a lane's input stands."""
+    i = np.uint64(lane)
+    return (i >> np.uint64(4) << np.uint64(6)) + (i & np.uint64(15)) + np.uint64(_LANES * word)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _output(lane: int, word: int) -> np.uint64:
+    """Where a word of a lane's block stands."""
+    i = np.uint64(lane)
+    return (i >> np.uint64(4) << np.uint64(8)) + (i & np.uint64(15)) + np.uint64(_LANES * word)
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _quarter(a: uint32, b: uint32, c: uint32, d: uint32) -> _State:
+    a = uint32(a + b)
+    d = uint32(d ^ a)
+    d = uint32((d << uint32(16)) | (d >> uint32(16)))
+    c = uint32(c + d)
+    b = uint32(b ^ c)
+    b = uint32((b << uint32(12)) | (b >> uint32(20)))
+    a = uint32(a + b)
+    d = uint32(d ^ a)
+    d = uint32((d << uint32(8)) | (d >> uint32(24)))
+    c = uint32(c + d)
+    b = uint32(b ^ c)
+    b = uint32((b << uint32(7)) | (b >> uint32(25)))
+    return a, b, c, d
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _double_round(s: _State) -> _State:
+    a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3 = s
+    a0, b0, c0, d0 = _quarter(a0, b0, c0, d0)
+    a1, b1, c1, d1 = _quarter(a1, b1, c1, d1)
+    a2, b2, c2, d2 = _quarter(a2, b2, c2, d2)
+    a3, b3, c3, d3 = _quarter(a3, b3, c3, d3)
+    a0, b1, c2, d3 = _quarter(a0, b1, c2, d3)
+    a1, b2, c3, d0 = _quarter(a1, b2, c3, d0)
+    a2, b3, c0, d1 = _quarter(a2, b3, c0, d1)
+    a3, b0, c1, d2 = _quarter(a3, b0, c1, d2)
+    return a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def chacha20_blocks(key: _Words, inputs: _Words, tiles: int, out: _Words) -> None:
+    """The ChaCha20 block function of many inputs under one key.
+
+    Rounds are written out, and words of one lane lie a constant 16 apart: only then does LLVM
+    vectorise.
+
+    Args:
+        key: (8,) uint32.
+        inputs: (at least tiles x 4 x 16,) uint32: of each tile the 16 block counters, then the
+            first, second and third words of the 16 nonces.
+        out: (at least tiles x 16 x 16,) uint32: of each tile the first words of its 16 blocks,
+            then the second ones, and so on.
+    """
+    k0, k1, k2, k3 = key[0], key[1], key[2], key[3]
+    k4, k5, k6, k7 = key[4], key[5], key[6], key[7]
+    c0, c1, c2, c3 = uint32(0x61707865), uint32(0x3320646E), uint32(0x79622D32), uint32(0x6B206574)
+    for tile in range(tiles):
+        here = inputs[64 * tile : 64 * tile + 64]
+        to = out[256 * tile : 256 * tile + 256]
+        for i in range(_LANES):
+            i0, i1, i2, i3 = here[i], here[i + 16], here[i + 32], here[i + 48]
+            s = (c0, c1, c2, c3, k0, k1, k2, k3, k4, k5, k6, k7, i0, i1, i2, i3)
+            s = _double_round(_double_round(_double_round(_double_round(_double_round(s)))))
+            s = _double_round(_double_round(_double_round(_double_round(_double_round(s)))))
+            to[i], to[i + 16], to[i + 32], to[i + 48] = s[0] + c0, s[1] + c1, s[2] + c2, s[3] + c3
+            to[i + 64], to[i + 80] = s[4] + k0, s[5] + k1
+            to[i + 96], to[i + 112] = s[6] + k2, s[7] + k3
+            to[i + 128], to[i + 144] = s[8] + k4, s[9] + k5
+            to[i + 160], to[i + 176] = s[10] + k6, s[11] + k7
+            to[i + 192], to[i + 208] = s[12] + i0, s[13] + i1
+            to[i + 224], to[i + 240] = s[14] + i2, s[15] + i3
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def encode_pairs(
+    root: _Words,
+    pair_ids: _Words,
+    rows: npt.NDArray[np.int64],
+    lists: Lists,
+    scratch: Scratch,
+    out: npt.NDArray[np.uint64],
+) -> None:
+    """Encode one record for each pair, field by field, under the key of that pair.
+
+    Args:
+        root: (8,) uint32, the key from which pair keys are drawn.
+        pair_ids: (pairs, 4) uint32.
+        rows: (pairs,) int64, the record of each pair.
+        scratch: made for as many pairs, and for the longest record.
+        out: (pairs, fields, 4) uint64; untouched where a field is missing.
+    """
+    inputs, stream, keys = scratch.inputs, scratch.stream, scratch.keys
+    pairs, fields = len(rows), lists.codes.shape[1]
+    for i in range(pairs):
+        for w in range(4):
+            inputs[_input(i, w)] = pair_ids[i, w]
+    chacha20_blocks(root, inputs, tiles_of(pairs), stream)
+    for i in range(pairs):
+        for w in range(8):
+            keys[i, w] = stream[_output(i, w)]
+    for i in range(pairs):
+        lane = 0
+        for f in range(fields):
+            value = lists.codes[rows[i], f]
+            if value >= 0:
+                for t in range(lists.offsets[value], lists.offsets[value + 1]):
+                    for half in range(2):
+                        inputs[_input(lane, 0)] = half
+                        for w in range(3):
+                            inputs[_input(lane, w + 1)] = lists.nonces[lists.numbers[t], w]
+                        lane += 1
+        chacha20_blocks(keys[i], inputs, tiles_of(lane), stream)
+        lane = 0
+        for f in range(fields):
+            value = lists.codes[rows[i], f]
+            if value >= 0:
+                numbers = lists.numbers[lists.offsets[value] : lists.offsets[value + 1]]
+                _signs(numbers, stream, lane, scratch, out[i, f])
+                lane += 2 * len(numbers)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _signs(  # noqa: PLR0912 (loops over constant distances, written for the compiler)
+    numbers: npt.NDArray[np.int32],
+    stream: _Words,
+    lane: int,
+    scratch: Scratch,
+    out: npt.NDArray[np.uint64],
+) -> None:
+    """The 256 signs of the sums of the tokens' weights.
+
+    Args:
+        numbers: of the tokens, whose key stream begins at lane `lane`, two lanes each.
+        out: (4,) uint64.
+    """
+    # One array with constant distances inside: only then does LLVM vectorise without checks.
+    work = scratch.sums
+    first, halves, sums, more = np.uint64(32), np.uint64(64), np.uint64(192), np.uint64(320)
+    width, zero, low = np.uint64(_STREAM_WORDS), uint32(0), uint32(0x000F000F)
+    least = np.argmin(numbers)
+    count = len(numbers)
+    for i in range(np.uint64(256)):
+        work[sums + i] = zero
+    for start in range(0, count, _RUN):
+        for i in range(np.uint64(128)):
+            work[halves + i] = zero
+        for t in range(start, min(start + _RUN, count)):
+            one, two = _output(lane + 2 * t, 0), _output(lane + 2 * t + 1, 0)
+            for w in range(np.uint64(16)):
+                work[w] = stream[one + np.uint64(_LANES) * w]
+                work[w + np.uint64(16)] = stream[two + np.uint64(_LANES) * w]
+            if t == least:
+                for w in range(width):
+                    work[first + w] = work[w]
+            for w in range(width):
+                x, to = work[w], halves + w
+                work[to] += x & low
+                work[to + width] += (x >> uint32(4)) & low
+                work[to + width * np.uint64(2)] += (x >> uint32(8)) & low
+                work[to + width * np.uint64(3)] += (x >> uint32(12)) & low
+        for i in range(np.uint64(128)):
+            x = work[halves + i]
+            work[sums + i] += x & uint32(0xFFFF)
+            work[more + i] += x >> uint32(16)
+    # A weight 2u - 15 is odd: the sum of n of them is zero only where n is even, and then the
+    # least token decides.
+    threshold = uint32(15 * count // 2)
+    tie = uint32(1 - count % 2)
+    for w in range(width):
+        work[w] = zero
+    for k in range(8):
+        shift, place = uint32(k), sums + width * np.uint64(k)
+        for w in range(width):
+            high = (work[first + w] >> (uint32(4) * shift + uint32(3))) & tie
+            work[w] |= uint32(work[place + w] + high > threshold) << shift
+    for w in range(FIELD_WORDS):
+        packed = np.uint64(0)
+        for b in range(8):
+            packed |= np.uint64(work[np.uint64(8 * w + b)]) << np.uint64(8 * b)
+        out[w] = packed

@@ -1,0 +1,314 @@
+"""`pairwise-v1`: encode the fields of one record for one pair, so that only this pair compares.
+
+Byte by byte in `docs/reference/pairwise-v1.md`.
+
+- A field's encoding depends on its own value, the project, secret and epoch, the context and the
+  pair id alone: not on other fields, rows, chunks or the number of threads.
+- Encodings of one pair compare: the share of differing bits is the angle between the two lists
+  of tokens, over pi. Encodings of two pairs, even of one record, are independent.
+- A missing field is present False and has zero words.
+- The secret is used on construction only; `close` overwrites keys and tokens, as far as Python
+  allows.
+
+    with PairwiseEncoder(manifest, secret, epoch=1) as encoder:
+        encoder.prepare({"surname": surnames.values, "dob": dates.values})
+        answers = encoder.encode(pair_ids, rows, context="run 7f3a: corrections, housing")
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from linkage.agreement import IdentifierField, Manifest
+from linkage.encoding.pairkernel import FIELD_BITS, FIELD_WORDS, Lists, Scratch, encode_pairs
+from linkage.encoding.prf import SECRET_BYTES, derive_key, expand_tokens, forget, namespace_of
+from linkage.encoding.tokens import Vocabulary, tokenise
+from linkage.errors import InputError, InvalidRequestError, StateError
+
+SCHEME = "pairwise-v1"
+PAIR_ID_BYTES = 16
+DOMAIN = b"linkage/pairwise-v1/token\0"
+MAX_TOKENS = 1 << 21
+BLOCK_PAIRS = 4096
+BLOCK_VALUES = 16_384
+
+_INITIALS_BELOW = 0x590  # Latin, Greek, Cyrillic, Armenian: beyond, one letter may be a name
+
+Objects = npt.NDArray[np.object_]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class PairAnswers:
+    """One side of some pairs, field by field in the manifest's order.
+
+    Attributes:
+        words: (pairs, fields, 4) uint64; bit j of a field is bit j % 64 of word j // 64.
+        present: (pairs, fields) bool.
+        initial: (pairs, fields) bool; the value is a name of a single letter, which says too
+            little to be held against another name field.
+    """
+
+    words: npt.NDArray[np.uint64]
+    present: Bools
+    initial: Bools
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Records cut into tokens. `lengths` counts them per row; `initial` is per value."""
+
+    lists: Lists
+    lengths: npt.NDArray[np.int64]
+    initial: Bools
+
+    def wipe(self) -> None:
+        for part in (*self.lists, self.lengths, self.initial):
+            part.fill(0)
+
+
+class PairwiseEncoder:
+    """Encodes records for single pairs. Not for use by two threads at once.
+
+    Args:
+        secret: the project secret, 32 bytes.
+        epoch: which secret of the project it is; 0 or more.
+
+    Raises:
+        InputError: the secret has another length or the epoch is negative.
+    """
+
+    def __init__(self, manifest: Manifest, secret: bytes, *, epoch: int) -> None:
+        if len(secret) != SECRET_BYTES:
+            raise InputError(f"the project secret is not {SECRET_BYTES} bytes long")
+        if epoch < 0:
+            raise InputError("the epoch is negative")
+
+        def derived(purpose: str, namespace: str) -> bytearray:
+            return derive_key(
+                secret,
+                scheme=SCHEME,
+                parameters=f"bits={FIELD_BITS}",
+                project=manifest.project,
+                epoch=epoch,
+                match_key=purpose,
+                namespace=namespace,
+            )
+
+        self._fields = manifest.fields
+        self._token_keys = {
+            namespace: derived("token", namespace)
+            for namespace in sorted({namespace_of(field) for field in manifest.fields})
+        }
+        self._pair_key = derived("pair", "")
+        self._prepared: _Prepared | None = None
+        self._closed = False
+
+    def __enter__(self) -> PairwiseEncoder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Overwrite keys and tokens; the encoder can't be used afterwards."""
+        for key in (self._pair_key, *self._token_keys.values()):
+            forget(key)
+        self._drop()
+        self._closed = True
+
+    def _drop(self) -> None:
+        if self._prepared is not None:
+            self._prepared.wipe()
+        self._prepared = None
+
+    def prepare(self, columns: Mapping[str, Objects]) -> None:
+        """Cut records into tokens, instead of any prepared before.
+
+        Args:
+            columns: per field of the manifest a (rows,) object array of normalised values,
+                None where missing.
+
+        Raises:
+            InputError: a column is absent, unknown, of another length, or holds what the
+                normaliser does not give.
+            StateError: the encoder is closed.
+        """
+        if self._closed:
+            raise StateError("the encoder is closed")
+        self._drop()
+        rows = self._checked_rows(columns)
+        vocabularies = {namespace: Vocabulary() for namespace in self._token_keys}
+        codes = np.full((rows, len(self._fields)), -1, dtype=np.int32)
+        initial: list[bool] = []
+        numbers: list[tuple[str, npt.NDArray[np.int32]]] = []
+        counts: list[npt.NDArray[np.int64]] = []
+        for f, field in enumerate(self._fields):
+            found, values = _distinct(field, columns[field.name])
+            codes[:, f] = np.where(found >= 0, found + len(initial), -1)
+            initial += [field.type.is_name and _is_initial(value) for value in values]
+            namespace = namespace_of(field)
+            for start in range(0, len(values), BLOCK_VALUES):
+                block = values[start : start + BLOCK_VALUES]
+                cut, each = _cut(field, block, vocabularies[namespace])
+                numbers.append((namespace, cut))
+                counts.append(each)
+        count = np.concatenate([np.zeros(1, dtype=np.int64), *counts])
+        lengths = np.zeros(rows, dtype=np.int64)
+        for f in range(len(self._fields)):
+            lengths += count[codes[:, f] + 1]
+        if int(lengths.max(initial=0)) > MAX_TOKENS:
+            raise InputError("a record is too long to encode")
+        ranks, nonces = self._nonces(vocabularies)
+        ranked = [ranks[namespace][cut] for namespace, cut in numbers]
+        lists = Lists(
+            codes=codes,
+            offsets=np.cumsum(count),
+            numbers=np.concatenate([np.empty(0, dtype=np.int32), *ranked]),
+            nonces=nonces,
+        )
+        self._prepared = _Prepared(lists, lengths, np.array(initial, dtype=np.bool_))
+
+    def _checked_rows(self, columns: Mapping[str, Objects]) -> int:
+        known = [field.name for field in self._fields]
+        for name in columns:
+            if name not in known:
+                raise InputError(f"column {name!r} is not a field of the manifest")
+        for name in known:
+            if name not in columns:
+                raise InputError(f"field {name!r} has no column")
+        lengths = {len(column) for column in columns.values()}
+        if len(lengths) > 1:
+            raise InputError("the columns do not have the same number of rows")
+        return lengths.pop()
+
+    def _nonces(
+        self, vocabularies: Mapping[str, Vocabulary]
+    ) -> tuple[dict[str, npt.NDArray[np.int32]], npt.NDArray[np.uint32]]:
+        """Per namespace its tokens' ranks, and all nonces in ascending order."""
+        drawn = [
+            expand_tokens(DOMAIN, self._token_keys[name], vocabulary.texts(), 128)
+            for name, vocabulary in vocabularies.items()
+        ]
+        raw = np.concatenate(drawn).astype("<u8").view("<u4")[:, :3].astype(np.uint32)
+        order = np.lexsort((raw[:, 2], raw[:, 1], raw[:, 0]))
+        rank = np.empty(len(raw), dtype=np.int32)
+        rank[order] = np.arange(len(raw), dtype=np.int32)
+        bounds = np.cumsum([len(vocabulary) for vocabulary in vocabularies.values()])[:-1]
+        return dict(zip(vocabularies, np.split(rank, bounds), strict=True)), raw[order]
+
+    def encode(
+        self,
+        pair_ids: npt.NDArray[np.uint8],
+        rows: npt.NDArray[np.int64],
+        *,
+        context: str,
+        threads: int = 1,
+    ) -> PairAnswers:
+        """Encode one record for each pair.
+
+        A caller that answers a list in pieces must see itself that no pair id stands in two.
+
+        Args:
+            pair_ids: (pairs, 16) uint8, all different.
+            rows: (pairs,) int64, which of the prepared records stands in each pair.
+            context: what the pair ids belong to, agreed by both sides: the run and the two
+                partners. The same ids in another context give independent bits.
+            threads: how many threads work; the result is the same.
+
+        Raises:
+            InputError: there is no context.
+            InvalidRequestError: pair ids or rows of another shape, repeated or unknown.
+            StateError: the encoder is closed or has no records.
+        """
+        if self._closed:
+            raise StateError("the encoder is closed")
+        prepared = self._prepared
+        if prepared is None:
+            raise StateError("no records are prepared")
+        if not context:
+            raise InputError("pair ids need a context")
+        _check(pair_ids, rows, len(prepared.lengths))
+        ids = np.ascontiguousarray(pair_ids).view("<u4").astype(np.uint32)
+        raw = hmac.digest(self._pair_key, context.encode(), "sha256")
+        root = np.frombuffer(raw, dtype="<u4").astype(np.uint32)
+        words = np.zeros((len(rows), len(self._fields), FIELD_WORDS), dtype=np.uint64)
+
+        def work(start: int) -> None:
+            block = slice(start, start + BLOCK_PAIRS)
+            longest = int(prepared.lengths[rows[block]].max())
+            scratch = Scratch.of(len(rows[block]), longest)
+            try:
+                encode_pairs(root, ids[block], rows[block], prepared.lists, scratch, words[block])
+            finally:
+                scratch.wipe()
+
+        try:
+            starts = range(0, len(rows), BLOCK_PAIRS)
+            if threads > 1:
+                with ThreadPoolExecutor(threads) as pool:
+                    list(pool.map(work, starts))
+            else:
+                for start in starts:
+                    work(start)
+        finally:
+            root.fill(0)
+        codes = prepared.lists.codes[rows]
+        present = codes >= 0
+        initial = np.zeros_like(present)
+        initial[present] = prepared.initial[codes[present]]
+        return PairAnswers(words, present, initial)
+
+
+def _distinct(field: IdentifierField, column: Objects) -> tuple[npt.NDArray[np.int32], list[str]]:
+    """Each row's value number, negative where missing, and the values."""
+    index: dict[object, int] = {None: 0, "": 1}
+    codes = [index.setdefault(value, len(index)) for value in column.tolist()]
+    values = list(index)[2:]
+    if not all(issubclass(kind, str) for kind in set(map(type, values))):
+        raise InputError(f"field {field.name!r}: a value is not text")
+    return np.array(codes, dtype=np.int32) - 2, cast(list[str], values)
+
+
+def _cut(
+    field: IdentifierField, values: list[str], vocabulary: Vocabulary
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """The tokens of values, and how many each has."""
+    try:
+        tokens = tokenise(field.type, values, vocabulary)
+    except InputError as error:
+        raise InputError(f"field {field.name!r}: {error.message}") from None
+    counts = np.diff(tokens.offsets)
+    if not counts.all():
+        raise InputError(f"field {field.name!r}: a value has nothing to encode")
+    return tokens.numbers, counts
+
+
+def _is_initial(value: str) -> bool:
+    return len(value) == 1 and ord(value) < _INITIALS_BELOW
+
+
+def _check(pair_ids: npt.NDArray[Any], rows: npt.NDArray[Any], known: int) -> None:
+    """Refuse pairs that are not well formed, repeated, or of rows that are not there."""
+    if pair_ids.dtype != np.uint8 or pair_ids.shape[1:] != (PAIR_ID_BYTES,):
+        raise InvalidRequestError(f"pair ids are not {PAIR_ID_BYTES} bytes each")
+    if rows.dtype != np.int64 or rows.shape != pair_ids.shape[:1]:
+        raise InvalidRequestError("pair ids and rows are not equally many")
+    if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < known:
+        raise InvalidRequestError("a pair names a row that is not there")
+    halves = np.ascontiguousarray(pair_ids).view(np.uint64)
+    if len(np.unique(halves[:, 0])) < len(rows) and len(np.unique(halves, axis=0)) < len(rows):
+        raise InvalidRequestError("a pair id is repeated")
