@@ -130,10 +130,6 @@ class TextFormat(_Closed):
             raise ValueError("pattern is not text")
         if self.model_fields_set & {"case", "min_length", "max_length"}:
             raise ValueError("case, minLength and maxLength cannot stand beside pattern")
-        try:
-            re.compile(self.pattern)
-        except (re.error, RecursionError, OverflowError):
-            raise ValueError("pattern is not a regular expression that Python knows") from None
         return self
 
 
@@ -180,7 +176,8 @@ class Numeric(_Open):
     """Neighbourhoods of numbers.
 
     Attributes:
-        interval: distance of two neighbours, times 2 x resolution x 10^fractional_precision.
+        interval: distance of two neighbours, times 2 x resolution x 10^fractional_precision; 0
+            where that is no number, or too small.
     """
 
     type: Literal["numeric"]
@@ -191,17 +188,10 @@ class Numeric(_Open):
     @cached_property
     def interval(self) -> int:
         scale: int = 10**self.fractional_precision
-        return round(self.distance * scale)
-
-    @model_validator(mode="after")
-    def _precise_enough(self) -> Numeric:
         try:
-            fits = self.interval > 0
+            return round(self.distance * scale)
         except OverflowError:
-            fits = False
-        if not fits:
-            raise ValueError("thresholdDistance and fractional_precision do not fit each other")
-        return self
+            return 0
 
 
 class Strategy(_Closed):
@@ -219,12 +209,6 @@ class Strategy(_Closed):
 
 class BlakeHash(_Open):
     type: Literal["blakeHash"] = "blakeHash"
-
-    @model_validator(mode="after")
-    def _no_singularity(self) -> BlakeHash:
-        if "prevent_singularity" in (self.model_extra or {}):
-            raise ValueError("prevent_singularity is for doubleHash")
-        return self
 
 
 class DoubleHash(_Open):
@@ -360,15 +344,33 @@ class LinkageSchema(_Open):
                 f" HKDF with {kdf.hash} can give"
             )
         for column, feature in self.encoded.items():
-            where, how = f"features.{column}.hashing.hash", feature.hashing.hash
-            if isinstance(how, DoubleHash):
-                if how.prevent_singularity and bits == 1:
-                    raise ValueError(f"{where}: prevent_singularity has no end with 1 bit")
-            elif bits & (bits - 1):
-                raise ValueError(f"{where}: blakeHash needs filters of a power of two bits")
-            elif kdf.key_size > _BLAKE2B_KEY_BYTES:
-                raise ValueError(f"{where}: blakeHash takes keys of at most 64 bytes")
+            for problem in _unfit(feature, kdf, bits):
+                raise ValueError(f"features.{column}.{problem}")
         return self
+
+
+def _unfit(feature: Feature, kdf: Kdf, bits: int) -> Iterator[str]:
+    """What clkhash accepts in a feature, and fails on when it is not ignored."""
+    form, comparison, how = feature.format, feature.hashing.comparison, feature.hashing.hash
+    if isinstance(form, TextFormat) and form.pattern is not None:
+        try:
+            re.compile(form.pattern)
+        except (re.error, RecursionError, OverflowError):
+            yield "format.pattern: is not a regular expression that Python knows"
+    if isinstance(comparison, Numeric) and not comparison.interval:
+        yield (
+            "hashing.comparison: thresholdDistance and fractional_precision do not fit each other"
+        )
+    if isinstance(how, DoubleHash):
+        if how.prevent_singularity and bits == 1:
+            yield "hashing.hash: prevent_singularity has no end with 1 bit"
+        return
+    if "prevent_singularity" in (how.model_extra or {}):
+        yield "hashing.hash: prevent_singularity is for doubleHash"
+    if bits & (bits - 1):
+        yield "hashing.hash: blakeHash needs filters of a power of two bits"
+    if kdf.key_size > _BLAKE2B_KEY_BYTES:
+        yield "hashing.hash: blakeHash takes keys of at most 64 bytes"
 
 
 def _unread(value: Any, place: tuple[str | int, ...]) -> Iterator[str]:
