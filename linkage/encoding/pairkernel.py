@@ -166,56 +166,70 @@ def encode_pairs(
         scratch: made for as many pairs, and for the longest record.
         out: (pairs, fields, 4) uint64; untouched where a field is missing.
     """
-    inputs, stream, keys = scratch.inputs, scratch.stream, scratch.keys
-    pairs, fields = len(rows), lists.codes.shape[1]
-    for i in range(pairs):
-        for w in range(4):
-            inputs[_input(i, w)] = pair_ids[i, w]
-    chacha20_blocks(root, inputs, tiles_of(pairs), stream)
-    for i in range(pairs):
-        for w in range(8):
-            keys[i, w] = stream[_output(i, w)]
+    codes, offsets, numbers, nonces = lists
+    inputs, stream, keys, sums = scratch
+    pairs, fields = len(rows), codes.shape[1]
+    _draw_keys(root, pair_ids, inputs, stream, keys)
     for i in range(pairs):
         lane = 0
         for f in range(fields):
-            value = lists.codes[rows[i], f]
+            value = codes[rows[i], f]
             if value >= 0:
-                for t in range(lists.offsets[value], lists.offsets[value + 1]):
+                for t in range(offsets[value], offsets[value + 1]):
                     for half in range(2):
                         inputs[_input(lane, 0)] = half
                         for w in range(3):
-                            inputs[_input(lane, w + 1)] = lists.nonces[lists.numbers[t], w]
+                            inputs[_input(lane, w + 1)] = nonces[numbers[t], w]
                         lane += 1
         chacha20_blocks(keys[i], inputs, tiles_of(lane), stream)
         lane = 0
         for f in range(fields):
-            value = lists.codes[rows[i], f]
+            value = codes[rows[i], f]
             if value >= 0:
-                numbers = lists.numbers[lists.offsets[value] : lists.offsets[value + 1]]
-                _signs(numbers, stream, lane, scratch, out[i, f])
-                lane += 2 * len(numbers)
+                start, end = offsets[value], offsets[value + 1]
+                _signs(numbers, start, end - start, stream, lane, sums)
+                for w in range(FIELD_WORDS):
+                    out[i, f, w] = _packed(sums, w)
+                lane += 2 * (end - start)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _draw_keys(
+    root: _Words, pair_ids: _Words, inputs: _Words, stream: _Words, keys: _Words
+) -> None:
+    """The first half of the block of each pair id is its key."""
+    for i in range(len(pair_ids)):
+        for w in range(4):
+            inputs[_input(i, w)] = pair_ids[i, w]
+    chacha20_blocks(root, inputs, tiles_of(len(pair_ids)), stream)
+    for i in range(len(pair_ids)):
+        for w in range(8):
+            keys[i, w] = stream[_output(i, w)]
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _signs(  # noqa: PLR0912 (loops over constant distances, written for the compiler)
     numbers: npt.NDArray[np.int32],
+    first: int,
+    count: int,
     stream: _Words,
     lane: int,
-    scratch: Scratch,
-    out: npt.NDArray[np.uint64],
+    work: _Words,
 ) -> None:
-    """The 256 signs of the sums of the tokens' weights.
+    """The 256 signs of the sums of the tokens' weights, eight to a word of `work`.
 
     Args:
-        numbers: of the tokens, whose key stream begins at lane `lane`, two lanes each.
-        out: (4,) uint64.
+        numbers: of tokens; those of the value are numbers[first : first + count].
+        stream: their key stream begins at lane `lane`, two lanes each.
+        work: scratch.
     """
     # One array with constant distances inside: only then does LLVM vectorise without checks.
-    work = scratch.sums
-    first, halves, sums, more = np.uint64(32), np.uint64(64), np.uint64(192), np.uint64(320)
+    least_one, halves, sums, more = np.uint64(32), np.uint64(64), np.uint64(192), np.uint64(320)
     width, zero, low = np.uint64(_STREAM_WORDS), uint32(0), uint32(0x000F000F)
-    least = np.argmin(numbers)
-    count = len(numbers)
+    least = 0
+    for t in range(1, count):
+        if numbers[first + t] < numbers[first + least]:
+            least = t
     for i in range(np.uint64(256)):
         work[sums + i] = zero
     for start in range(0, count, _RUN):
@@ -228,7 +242,7 @@ def _signs(  # noqa: PLR0912 (loops over constant distances, written for the com
                 work[w + np.uint64(16)] = stream[two + np.uint64(_LANES) * w]
             if t == least:
                 for w in range(width):
-                    work[first + w] = work[w]
+                    work[least_one + w] = work[w]
             for w in range(width):
                 x, to = work[w], halves + w
                 work[to] += x & low
@@ -248,10 +262,14 @@ def _signs(  # noqa: PLR0912 (loops over constant distances, written for the com
     for k in range(8):
         shift, place = uint32(k), sums + width * np.uint64(k)
         for w in range(width):
-            high = (work[first + w] >> (uint32(4) * shift + uint32(3))) & tie
+            high = (work[least_one + w] >> (uint32(4) * shift + uint32(3))) & tie
             work[w] |= uint32(work[place + w] + high > threshold) << shift
-    for w in range(FIELD_WORDS):
-        packed = np.uint64(0)
-        for b in range(8):
-            packed |= np.uint64(work[np.uint64(8 * w + b)]) << np.uint64(8 * b)
-        out[w] = packed
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _packed(work: _Words, w: int) -> np.uint64:
+    """A word of what `_signs` left."""
+    packed = np.uint64(0)
+    for b in range(8):
+        packed |= np.uint64(work[np.uint64(8 * w + b)]) << np.uint64(8 * b)
+    return packed
