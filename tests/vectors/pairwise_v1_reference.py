@@ -11,7 +11,7 @@ import hmac
 import importlib.util
 from pathlib import Path
 
-NAME_TYPES = {"given_name", "middle_name", "surname"}
+NAME_TYPES = {"given_name", "middle_name", "surname", "full_name"}
 
 _spec = importlib.util.spec_from_file_location(
     "saul_v1_reference", Path(__file__).with_name("saul_v1_reference.py")
