@@ -19,7 +19,7 @@ FIELD_WORDS = FIELD_BITS // 64
 
 _LANES = 16  # inputs are filled up to this many, so that no lane is worked on alone
 _STREAM_WORDS = 32  # of key stream per token: 256 weights of four bits
-_RUN = 4096  # tokens whose weights add up in 16 bits
+_RUN = 17  # tokens whose nibbles add up in a byte
 _Words = npt.NDArray[np.uint32]
 _State = tuple[uint32, ...]
 
@@ -56,7 +56,7 @@ class Scratch(NamedTuple):
             np.zeros(tiles * 4 * _LANES, np.uint32),
             np.zeros(tiles * 16 * _LANES, np.uint32),
             np.zeros((pairs, 8), np.uint32),
-            np.zeros(448, np.uint32),
+            np.zeros(384, np.uint32),
         )
 
     def wipe(self) -> None:
@@ -224,17 +224,18 @@ def _signs(  # noqa: PLR0912 (loops over constant distances, written for the com
         work: scratch.
     """
     # One array with constant distances inside: only then does LLVM vectorise without checks.
-    least_one, halves, sums, more = np.uint64(32), np.uint64(64), np.uint64(192), np.uint64(320)
-    width, zero, low = np.uint64(_STREAM_WORDS), uint32(0), uint32(0x000F000F)
+    width, zero, low = np.uint64(_STREAM_WORDS), uint32(0), uint32(0x0F0F0F0F)
+    least_one, even, odd, sums = width, np.uint64(64), np.uint64(96), np.uint64(128)
     least = 0
     for t in range(1, count):
         if numbers[first + t] < numbers[first + least]:
             least = t
-    for i in range(np.uint64(256)):
+    for i in range(np.uint64(FIELD_BITS)):
         work[sums + i] = zero
     for start in range(0, count, _RUN):
-        for i in range(np.uint64(128)):
-            work[halves + i] = zero
+        for w in range(width):
+            work[even + w] = zero
+            work[odd + w] = zero
         for t in range(start, min(start + _RUN, count)):
             one, two = _output(lane + 2 * t, 0), _output(lane + 2 * t + 1, 0)
             for w in range(np.uint64(16)):
@@ -244,15 +245,13 @@ def _signs(  # noqa: PLR0912 (loops over constant distances, written for the com
                 for w in range(width):
                     work[least_one + w] = work[w]
             for w in range(width):
-                x, to = work[w], halves + w
-                work[to] += x & low
-                work[to + width] += (x >> uint32(4)) & low
-                work[to + width * np.uint64(2)] += (x >> uint32(8)) & low
-                work[to + width * np.uint64(3)] += (x >> uint32(12)) & low
-        for i in range(np.uint64(128)):
-            x = work[halves + i]
-            work[sums + i] += x & uint32(0xFFFF)
-            work[more + i] += x >> uint32(16)
+                work[even + w] += work[w] & low
+                work[odd + w] += (work[w] >> uint32(4)) & low
+        for b in range(4):
+            place = sums + np.uint64(2 * _STREAM_WORDS * b)
+            for w in range(width):
+                work[place + w] += (work[even + w] >> uint32(8 * b)) & uint32(255)
+                work[place + width + w] += (work[odd + w] >> uint32(8 * b)) & uint32(255)
     # A weight 2u - 15 is odd: the sum of n of them is zero only where n is even, and then the
     # least token decides.
     threshold = uint32(15 * count // 2)

@@ -22,25 +22,20 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from linkage.agreement import IdentifierField, Manifest
-from linkage.encoding.pairkernel import FIELD_BITS, FIELD_WORDS, Lists, Scratch, encode_pairs
-from linkage.encoding.prf import SECRET_BYTES, derive_key, expand_tokens, forget, namespace_of
-from linkage.encoding.tokens import Vocabulary, tokenise
+from linkage.agreement import Manifest
+from linkage.encoding.pairkernel import FIELD_BITS, FIELD_WORDS, Scratch, encode_pairs
+from linkage.encoding.pairlists import Prepared, prepare
+from linkage.encoding.prf import SECRET_BYTES, derive_key, forget, namespace_of
 from linkage.errors import InputError, InvalidRequestError, StateError
 
 SCHEME = "pairwise-v1"
 PAIR_ID_BYTES = 16
-DOMAIN = b"linkage/pairwise-v1/token\0"
-MAX_TOKENS = 1 << 21
 BLOCK_PAIRS = 4096
-BLOCK_VALUES = 16_384
-
-_INITIALS_BELOW = 0x590  # Latin, Greek, Cyrillic, Armenian: beyond, one letter may be a name
 
 Objects = npt.NDArray[np.object_]
 Bools = npt.NDArray[np.bool_]
@@ -60,19 +55,6 @@ class PairAnswers:
     words: npt.NDArray[np.uint64]
     present: Bools
     initial: Bools
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """Records cut into tokens. `lengths` counts them per row; `initial` is per value."""
-
-    lists: Lists
-    lengths: npt.NDArray[np.int64]
-    initial: Bools
-
-    def wipe(self) -> None:
-        for part in (*self.lists, self.lengths, self.initial):
-            part.fill(0)
 
 
 class PairwiseEncoder:
@@ -109,7 +91,7 @@ class PairwiseEncoder:
             for namespace in sorted({namespace_of(field) for field in manifest.fields})
         }
         self._pair_key = derived("pair", "")
-        self._prepared: _Prepared | None = None
+        self._prepared: Prepared | None = None
         self._closed = False
 
     def __enter__(self) -> PairwiseEncoder:
@@ -150,65 +132,7 @@ class PairwiseEncoder:
         if self._closed:
             raise StateError("the encoder is closed")
         self._drop()
-        rows = self._checked_rows(columns)
-        vocabularies = {namespace: Vocabulary() for namespace in self._token_keys}
-        codes = np.full((rows, len(self._fields)), -1, dtype=np.int32)
-        initial: list[bool] = []
-        numbers: list[tuple[str, npt.NDArray[np.int32]]] = []
-        counts: list[npt.NDArray[np.int64]] = []
-        for f, field in enumerate(self._fields):
-            found, values = _distinct(field, columns[field.name])
-            codes[:, f] = np.where(found >= 0, found + len(initial), -1)
-            initial += [field.type.is_name and _is_initial(value) for value in values]
-            namespace = namespace_of(field)
-            for start in range(0, len(values), BLOCK_VALUES):
-                block = values[start : start + BLOCK_VALUES]
-                cut, each = _cut(field, block, vocabularies[namespace])
-                numbers.append((namespace, cut))
-                counts.append(each)
-        count = np.concatenate([np.zeros(1, dtype=np.int64), *counts])
-        lengths = np.zeros(rows, dtype=np.int64)
-        for f in range(len(self._fields)):
-            lengths += count[codes[:, f] + 1]
-        if int(lengths.max(initial=0)) > MAX_TOKENS:
-            raise InputError("a record is too long to encode")
-        ranks, nonces = self._nonces(vocabularies)
-        ranked = [ranks[namespace][cut] for namespace, cut in numbers]
-        lists = Lists(
-            codes=codes,
-            offsets=np.cumsum(count),
-            numbers=np.concatenate([np.empty(0, dtype=np.int32), *ranked]),
-            nonces=nonces,
-        )
-        self._prepared = _Prepared(lists, lengths, np.array(initial, dtype=np.bool_))
-
-    def _checked_rows(self, columns: Mapping[str, Objects]) -> int:
-        known = [field.name for field in self._fields]
-        for name in columns:
-            if name not in known:
-                raise InputError(f"column {name!r} is not a field of the manifest")
-        for name in known:
-            if name not in columns:
-                raise InputError(f"field {name!r} has no column")
-        lengths = {len(column) for column in columns.values()}
-        if len(lengths) > 1:
-            raise InputError("the columns do not have the same number of rows")
-        return lengths.pop()
-
-    def _nonces(
-        self, vocabularies: Mapping[str, Vocabulary]
-    ) -> tuple[dict[str, npt.NDArray[np.int32]], npt.NDArray[np.uint32]]:
-        """Per namespace its tokens' ranks, and all nonces in ascending order."""
-        drawn = [
-            expand_tokens(DOMAIN, self._token_keys[name], vocabulary.texts(), 128)
-            for name, vocabulary in vocabularies.items()
-        ]
-        raw = np.concatenate(drawn).astype("<u8").view("<u4")[:, :3].astype(np.uint32)
-        order = np.lexsort((raw[:, 2], raw[:, 1], raw[:, 0]))
-        rank = np.empty(len(raw), dtype=np.int32)
-        rank[order] = np.arange(len(raw), dtype=np.int32)
-        bounds = np.cumsum([len(vocabulary) for vocabulary in vocabularies.values()])[:-1]
-        return dict(zip(vocabularies, np.split(rank, bounds), strict=True)), raw[order]
+        self._prepared = prepare(self._fields, self._token_keys, columns)
 
     def encode(
         self,
@@ -271,34 +195,6 @@ class PairwiseEncoder:
         initial = np.zeros_like(present)
         initial[present] = prepared.initial[codes[present]]
         return PairAnswers(words, present, initial)
-
-
-def _distinct(field: IdentifierField, column: Objects) -> tuple[npt.NDArray[np.int32], list[str]]:
-    """Each row's value number, negative where missing, and the values."""
-    index: dict[object, int] = {None: 0, "": 1}
-    codes = [index.setdefault(value, len(index)) for value in column.tolist()]
-    values = list(index)[2:]
-    if not all(issubclass(kind, str) for kind in set(map(type, values))):
-        raise InputError(f"field {field.name!r}: a value is not text")
-    return np.array(codes, dtype=np.int32) - 2, cast(list[str], values)
-
-
-def _cut(
-    field: IdentifierField, values: list[str], vocabulary: Vocabulary
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """The tokens of values, and how many each has."""
-    try:
-        tokens = tokenise(field.type, values, vocabulary)
-    except InputError as error:
-        raise InputError(f"field {field.name!r}: {error.message}") from None
-    counts = np.diff(tokens.offsets)
-    if not counts.all():
-        raise InputError(f"field {field.name!r}: a value has nothing to encode")
-    return tokens.numbers, counts
-
-
-def _is_initial(value: str) -> bool:
-    return len(value) == 1 and ord(value) < _INITIALS_BELOW
 
 
 def _check(pair_ids: npt.NDArray[Any], rows: npt.NDArray[Any], known: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import linkage.encoding.pairlists as lists
 import linkage.encoding.pairwise as module
 from linkage.agreement import FieldType, IdentifierField, Manifest, parse_manifest
 from linkage.encoding import normalise_column
@@ -82,7 +83,7 @@ def test_partners_with_the_same_people_give_the_same_bits(records, data) -> None
     listed = np.array(data.draw(st.permutations(range(len(rows)))))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BLOCK_PAIRS", 3)
-        patch.setattr(module, "BLOCK_VALUES", 2)
+        patch.setattr(lists, "BLOCK_VALUES", 2)
         moved = [records[i] for i in order]
         theirs = encode(moved, where[rows][listed], pairs[listed], threads=2)
     for name in ("words", "present", "initial"):

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+import linkage.encoding.pairlists as lists
 import linkage.encoding.pairwise as module
 from linkage.encoding.pairwise import PairAnswers, PairwiseEncoder
 from linkage.errors import InputError, InvalidRequestError, StateError
@@ -137,7 +138,7 @@ def test_chunks_threads_and_order_change_nothing(answer, monkeypatch) -> None:
     for name in ("words", "present", "initial"):
         assert (getattr(moved, name) == getattr(whole, name)[order]).all()
     monkeypatch.setattr(module, "BLOCK_PAIRS", 7)
-    monkeypatch.setattr(module, "BLOCK_VALUES", 2)
+    monkeypatch.setattr(lists, "BLOCK_VALUES", 2)
     for threads in (1, 3):
         assert (answer(pair_ids=pairs, threads=threads).words == whole.words).all()
 
@@ -153,7 +154,7 @@ def test_other_rows_change_nothing(make_manifest, columns) -> None:
 
 
 def test_long_values_are_summed_in_runs(answer) -> None:
-    """Beyond 4,096 tokens sums are carried over; the same letters once more stay near."""
+    """Sums are carried over every seventeen tokens; one word more of 2,000 changes little."""
     pairs = ids(1)
     long = np.array(["lane " * 1999 + "ln"] * 40, dtype=object)
     longer = np.array(["lane " * 2000 + "ln"] * 40, dtype=object)
@@ -165,7 +166,7 @@ def test_long_values_are_summed_in_runs(answer) -> None:
 
 
 def test_too_long_a_record_is_refused(answer, monkeypatch) -> None:
-    monkeypatch.setattr(module, "MAX_TOKENS", 50)
+    monkeypatch.setattr(lists, "MAX_TOKENS", 50)
     with pytest.raises(InputError, match="too long"):
         answer()
 
