@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
@@ -27,6 +27,7 @@ class FieldType(StrEnum):
     GIVEN_NAME = "given_name"
     MIDDLE_NAME = "middle_name"
     SURNAME = "surname"
+    FULL_NAME = "full_name"
     DATE_OF_BIRTH = "date_of_birth"
     SEX = "sex"
     PHONE = "phone"
@@ -45,7 +46,12 @@ class FieldType(StrEnum):
         Names share one token namespace inside a match key, so that a given name found as a
         surname still meets.
         """
-        return self in (FieldType.GIVEN_NAME, FieldType.MIDDLE_NAME, FieldType.SURNAME)
+        return self in (
+            FieldType.GIVEN_NAME,
+            FieldType.MIDDLE_NAME,
+            FieldType.SURNAME,
+            FieldType.FULL_NAME,
+        )
 
 
 class IdentifierField(Strict):
@@ -54,12 +60,30 @@ class IdentifierField(Strict):
     Attributes:
         name: used in match keys and, unless a partner maps it, as the column's name.
         type: normaliser and tokeniser.
-        region: ISO 3166 two-letter country of phone numbers and postcodes without a prefix.
+        region: ISO 3166 two-letter country of phone numbers without a prefix, postcodes and
+            national ids.
+        transliterate: write Latin letters such as ø, ł and æ as o, l and ae in names, addresses
+            and cities; other scripts are left alone.
+        nicknames: add the tokens of the names that a nickname stands for; given, middle and
+            full names only.
+        latest_short_year: the last year that two digits can mean in a date of birth; by default
+            the year in which the file is encoded.
     """
 
     name: Name
     type: Annotated[FieldType, Field(strict=False)]
     region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = "US"
+    transliterate: bool = True
+    nicknames: bool = False
+    latest_short_year: Annotated[int, Field(ge=1950, le=2099)] | None = None
+
+    @model_validator(mode="after")
+    def _settings_fit_the_type(self) -> IdentifierField:
+        if self.nicknames and (not self.type.is_name or self.type is FieldType.SURNAME):
+            raise ValueError("nicknames: only a given, middle or full name has them")
+        if self.latest_short_year is not None and self.type is not FieldType.DATE_OF_BIRTH:
+            raise ValueError("latest_short_year: only a date of birth has it")
+        return self
 
 
 class MatchKey(Strict):

@@ -183,6 +183,7 @@ class Partner(Strict):
         columns: the file's column for a field, where it has another name.
         date_formats: strptime formats tried in order for a date field.
         missing: cells that mean "not known", beside empty ones; compared without case.
+        missing_values: the same for one field only, so that a word may be a name elsewhere.
         content: what it contributes after the release.
     """
 
@@ -195,11 +196,18 @@ class Partner(Strict):
         Name, Annotated[tuple[str, ...], Field(min_length=1, max_length=10, strict=False)]
     ] = Field(default_factory=dict)
     missing: Annotated[tuple[str, ...], Field(max_length=50, strict=False)] = ()
+    missing_values: dict[
+        Name, Annotated[tuple[str, ...], Field(min_length=1, max_length=50, strict=False)]
+    ] = Field(default_factory=dict)
     content: Annotated[tuple[ContentTable, ...], Field(max_length=20, strict=False)] = ()
 
     def column_of(self, field: str) -> str:
         """The file's column that holds a field."""
         return self.columns.get(field, field)
+
+    def missing_of(self, field: str) -> tuple[str, ...]:
+        """The cells of a field that mean "not known"."""
+        return self.missing + self.missing_values.get(field, ())
 
 
 class Recipient(Strict):
@@ -301,6 +309,7 @@ class Manifest(Strict):
         _subset(f"{where}: columns", partner.columns, known)
         dates = {f.name for f in self.fields if f.type is FieldType.DATE_OF_BIRTH}
         _subset(f"{where}: date_formats", partner.date_formats, dates)
+        _subset(f"{where}: missing_values", partner.missing_values, known)
         _distinct(f"{where}: content tables", [t.name for t in partner.content])
         for table in partner.content:
             _distinct(f"{where}: table {table.name!r}", [f.name for f in table.fields])

@@ -12,10 +12,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from linkage.encoding.wordlists import FOREIGN_LETTERS
+from linkage.encoding.wordlists import TRANSLITERATION
 
 _APOSTROPHES = str.maketrans("", "", "'`´‘’‛ʹʻʼʽˈ′＇ʾʿ")
+_LATIN = str.maketrans(dict(TRANSLITERATION))
 _NOT_ASCII_WORD = re.compile(r"[^a-z0-9]+")
+WRITTEN_AS_FLOAT = re.compile(r"^\s*(\d+)\.0\s*$")
+"""A whole number as spreadsheets write it."""
+
 _INVISIBLE = frozenset(("Cf", "Cs"))
 
 
@@ -45,12 +49,18 @@ def _ascii_digit(c: str) -> str:
     return c if c.isascii() else str(unicodedata.decimal(c, c))
 
 
-def fold(text: str) -> str:
-    """Text without case, compatibility forms, marks and invisible characters."""
+def fold(text: str, *, transliterate: bool = True) -> str:
+    """Text without case, compatibility forms, marks and invisible characters.
+
+    Args:
+        transliterate: also write the Latin letters of `TRANSLITERATION` in ASCII.
+    """
     if text.isascii():
         return text.lower()
     folded = _without_marks(plain(_without_marks(text)).casefold())
-    decomposed = _without_marks(unicodedata.normalize("NFKD", folded)).translate(FOREIGN_LETTERS)
+    decomposed = _without_marks(unicodedata.normalize("NFKD", folded))
+    if transliterate:
+        decomposed = decomposed.translate(_LATIN)
     return unicodedata.normalize("NFKC", decomposed)
 
 
@@ -60,9 +70,9 @@ def _without_marks(text: str) -> str:
     )
 
 
-def words(text: str) -> list[str]:
+def words(text: str, *, transliterate: bool = True) -> list[str]:
     """The folded words of a text: apostrophes close up, every other punctuation parts."""
-    folded = fold(text.translate(_APOSTROPHES))
+    folded = fold(text.translate(_APOSTROPHES), transliterate=transliterate)
     if folded.isascii():
         return _NOT_ASCII_WORD.sub(" ", folded).split()
     return "".join(

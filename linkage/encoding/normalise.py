@@ -16,8 +16,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -25,19 +26,13 @@ import phonenumbers
 
 from linkage.agreement import FieldType, IdentifierField
 from linkage.encoding.dates import DEFAULT_DATE_FORMATS, EARLIEST_YEAR, DateReader
-from linkage.encoding.folding import plain, words
-from linkage.encoding.wordlists import (
-    ADDRESS_WORDS,
-    CITY_WORDS,
-    HONORIFICS,
-    NAME_WORDS,
-    PARTICLES,
-    SEXES,
-    SUFFIXES,
-)
+from linkage.encoding.folding import plain
+from linkage.encoding.identifiers import email, national_id, phone, sex
+from linkage.encoding.names import full_name, name
+from linkage.encoding.places import address, city, postcode
 from linkage.errors import InputError, ManifestError
 
-Normaliser = Callable[[str], str | None]
+Normaliser = Callable[[str, IdentifierField], str | None]
 
 
 @dataclass(frozen=True)
@@ -49,11 +44,13 @@ class NormalisedColumn:
         invalid: int64, ascending 0-based rows whose cell cannot be understood; their value is
             None.
         reason: what was expected, for messages; never a cell's content.
+        sentinels: how many rows hold a declared value for "not known"; empty cells do not count.
     """
 
     values: npt.NDArray[np.object_]
     invalid: npt.NDArray[np.int64]
     reason: str
+    sentinels: int = 0
 
 
 def normalise_column(
@@ -66,14 +63,14 @@ def normalise_column(
     """Normalise every cell of one column.
 
     Args:
-        field: name, type and region of the column.
+        field: name, type and settings of the column.
         values: the cells; None (or a float NaN, as data frames have it) is missing.
-        date_formats: strptime formats, tried in order.
+        date_formats: strptime formats, tried in order; one without a day, or without month and
+            day, allows dates that are known in part.
         missing: cells that mean "not known", compared stripped and without case.
 
     Raises:
-        ManifestError: a date format does not name year, month and day, or the region is
-            unknown.
+        ManifestError: a date format does not name a year, or the region is unknown.
         InputError: a cell is not text.
     """
     normaliser, reason = _normaliser(field, date_formats)
@@ -84,16 +81,20 @@ def normalise_column(
     )
     spelling = np.full(len(index), None, dtype=np.object_)
     bad = np.zeros(len(index), dtype=np.bool_)
+    declared = np.zeros(len(index), dtype=np.bool_)
     for place, cell in enumerate(index):
         if cell is None or (isinstance(cell, float) and cell != cell):  # noqa: PLR0124 (NaN)
             continue
         if not isinstance(cell, str):
             raise InputError(f"field {field.name!r}: a cell is not text")
         stripped = _stripped(cell)
-        if stripped and stripped not in unknown:
-            spelling[place] = normaliser(cell) or None
+        if stripped in unknown:
+            declared[place] = bool(stripped)
+        elif stripped:
+            spelling[place] = normaliser(cell, field) or None
             bad[place] = field.type is FieldType.DATE_OF_BIRTH and spelling[place] is None
-    return NormalisedColumn(spelling[codes], np.flatnonzero(bad[codes]).astype(np.int64), reason)
+    invalid = np.flatnonzero(bad[codes]).astype(np.int64)
+    return NormalisedColumn(spelling[codes], invalid, reason, int(declared[codes].sum()))
 
 
 def _stripped(text: str) -> str:
@@ -102,123 +103,31 @@ def _stripped(text: str) -> str:
 
 def _normaliser(field: IdentifierField, date_formats: Sequence[str]) -> tuple[Normaliser, str]:
     """How a field's cells are normalised, and what is expected of them."""
-    match field.type:
-        case FieldType.DATE_OF_BIRTH:
-            reader = DateReader(date_formats)
-            return reader.read, (
-                f"not a date in any declared format ({', '.join(date_formats)})"
-                f" from {EARLIEST_YEAR} to {reader.latest_year}"
-            )
-        case FieldType.PHONE:
-            if field.region not in phonenumbers.SUPPORTED_REGIONS:
-                raise ManifestError(
-                    f"field {field.name!r}: region {field.region!r} has no telephone numbers",
-                    remedy="Use an ISO 3166 two-letter country code",
-                )
-            return lambda cell: _phone(cell, field.region), "not a telephone number"
-        case FieldType.POSTCODE:
-            return lambda cell: _postcode(cell, field.region), "not a postcode"
-    return _SIMPLE[field.type]
+    if field.type is FieldType.DATE_OF_BIRTH:
+        reader = DateReader(date_formats, latest_short_year=field.latest_short_year)
+        return lambda cell, _: reader.read(cell), (
+            f"not a date in any declared format ({', '.join(date_formats)})"
+            f" from {EARLIEST_YEAR} to {reader.latest_year}"
+        )
+    if field.type is FieldType.PHONE and field.region not in phonenumbers.SUPPORTED_REGIONS:
+        raise ManifestError(
+            f"field {field.name!r}: region {field.region!r} has no telephone numbers",
+            remedy="Use an ISO 3166 two-letter country code",
+        )
+    return NORMALISERS[field.type]
 
 
-def _name(cell: str) -> str:
-    """Words without title and suffix, particles joined to what follows them."""
-    found = [NAME_WORDS.get(word, word) for word in words(cell)]
-    first, last = 0, len(found)
-    while last - first > 1 and found[first] in HONORIFICS:
-        first += 1
-    while last - first > 1 and found[last - 1] in SUFFIXES:
-        last -= 1
-    joined: list[str] = []
-    prefix = ""
-    for word in found[first:last]:
-        if word in PARTICLES:
-            prefix += word
-        else:
-            joined.append(prefix + word)
-            prefix = ""
-    return " ".join([*joined, prefix] if prefix else joined)
-
-
-def _address(cell: str) -> str:
-    """Words in USPS abbreviations; `#` and `p o box` spelled one way."""
-    text = " ".join(ADDRESS_WORDS.get(word, word) for word in words(cell.replace("#", " apt ")))
-    return _DOUBLE_APT.sub("apt", text).replace("p o box", "po box")
-
-
-_DOUBLE_APT = re.compile(r"\b(?:apt )+apt\b")
-
-
-def _city(cell: str) -> str:
-    return " ".join(CITY_WORDS.get(word, word) for word in words(cell))
-
-
-def _postcode(cell: str, region: str) -> str:
-    """Letters and digits; in the US five digits, zeros lost in a spreadsheet put back."""
-    text = _letters_and_digits(cell)
-    if region == "US" and text.isdecimal():
-        if len(text) in (8, 9):
-            return text.zfill(9)[:5]
-        if len(text) in (3, 4):
-            return text.zfill(5)
-    return text
-
-
-def _national_id(cell: str) -> str | None:
-    """Letters and digits; None for a placeholder of one repeated character."""
-    text = _letters_and_digits(cell)
-    return None if len(text) > 1 and len(set(text)) == 1 else text
-
-
-def _letters_and_digits(cell: str) -> str:
-    return "".join(words(_WRITTEN_AS_FLOAT.sub(r"\1", cell)))
-
-
-_WRITTEN_AS_FLOAT = re.compile(r"^\s*(\d+)\.0\s*$")
-
-
-def _phone(cell: str, region: str) -> str | None:
-    """National significant number, or None where no such number is possible.
-
-    Whether it is assigned is not asked: one wrong digit must not lose the other nine.
-    """
-    text = _WRITTEN_AS_FLOAT.sub(r"\1", plain(cell).strip())
-    if region == "US" and (usual := _NORTH_AMERICAN.fullmatch(text)):
-        number = "".join(usual.groups())
-    else:
-        try:
-            parsed = phonenumbers.parse(text, region)
-        except phonenumbers.NumberParseException:
-            return None
-        possible = phonenumbers.is_possible_number_with_reason(parsed)
-        if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
-            return None
-        number = phonenumbers.national_significant_number(parsed)
-    return None if len(set(number)) == 1 else number
-
-
-_NORTH_AMERICAN = re.compile(
-    r"(?:\+?1[ .-]?)?\(?([2-9][0-9]{2})\)?[ .-]?([0-9]{3})[ .-]?([0-9]{4})"
-)
-
-
-def _sex(cell: str) -> str | None:
-    return SEXES.get("".join(words(_WRITTEN_AS_FLOAT.sub(r"\1", cell))))
-
-
-def _email(cell: str) -> str | None:
-    """Casefolded, without blanks; None without an @ that parts two texts."""
-    text = "".join(plain(cell).casefold().split())
-    local, _, domain = text.rpartition("@")
-    return text if local and domain else None
-
-
-def _exact(cell: str) -> str:
+def exact(cell: str, field: IdentifierField) -> str:
+    """NFKC, case-folded, blanks squeezed; marks and punctuation stay."""
+    del field
     return " ".join(plain(plain(cell).casefold()).split())
 
 
-def _number(cell: str) -> str | None:
-    """Decimal text without leading or trailing zeros; thousands may be parted by commas."""
+def number(cell: str, field: IdentifierField) -> str | None:
+    """Decimal text without superfluous zeros; thousands may be parted by commas. Anything else is
+    missing.
+    """
+    del field
     parts = _DECIMAL.fullmatch("".join(plain(cell).split()))
     if parts is None:
         return None
@@ -232,15 +141,21 @@ def _number(cell: str) -> str | None:
 
 _DECIMAL = re.compile(r"([+-]?)([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+|(?=\.[0-9]))(?:\.([0-9]*))?")
 
-_SIMPLE: dict[FieldType, tuple[Normaliser, str]] = {
-    FieldType.GIVEN_NAME: (_name, "not a name"),
-    FieldType.MIDDLE_NAME: (_name, "not a name"),
-    FieldType.SURNAME: (_name, "not a name"),
-    FieldType.SEX: (_sex, "not a known code of sex"),
-    FieldType.ADDRESS: (_address, "not an address"),
-    FieldType.CITY: (_city, "not a city"),
-    FieldType.NATIONAL_ID: (_national_id, "not an identifier"),
-    FieldType.EMAIL: (_email, "not an e-mail address"),
-    FieldType.EXACT: (_exact, "not text"),
-    FieldType.NUMBER: (_number, "not a decimal number"),
-}
+NORMALISERS: Mapping[FieldType, tuple[Normaliser, str]] = MappingProxyType(
+    {
+        FieldType.GIVEN_NAME: (name, "not a name"),
+        FieldType.MIDDLE_NAME: (name, "not a name"),
+        FieldType.SURNAME: (name, "not a name"),
+        FieldType.FULL_NAME: (full_name, "not a name"),
+        FieldType.SEX: (sex, "not a known code of sex"),
+        FieldType.PHONE: (phone, "not a telephone number"),
+        FieldType.ADDRESS: (address, "not an address"),
+        FieldType.CITY: (city, "not a city"),
+        FieldType.POSTCODE: (postcode, "not a postcode"),
+        FieldType.NATIONAL_ID: (national_id, "not an identifier"),
+        FieldType.EMAIL: (email, "not an e-mail address"),
+        FieldType.EXACT: (exact, "not text"),
+        FieldType.NUMBER: (number, "not a decimal number"),
+    }
+)
+"""By type, except dates (`DateReader`); the docstrings are the reference's text."""

@@ -102,7 +102,7 @@ class Vocabulary:
                 return f"y{second:04}"
             case "u":
                 return f"u{second:02}"
-            case "w" | "x":
+            case "w" | "x" | "l":
                 return kind + self._whole_texts[code & ((1 << _KIND_SHIFT) - 1)]
         return f"{kind}{first}:{chr(second)}"
 
@@ -123,7 +123,7 @@ def tokenise(kind: FieldType, values: Sequence[str], vocabulary: Vocabulary) -> 
         text = _Text.of(values)
     except UnicodeEncodeError:
         raise InputError("a value holds a character that is not Unicode text") from None
-    source, codes = _CUTTERS[kind](text, vocabulary)
+    source, codes = CUTTERS[kind](text, vocabulary)
     order = np.argsort(source, kind="stable")
     offsets = np.zeros(len(values) + 1, dtype=np.int64)
     np.cumsum(np.bincount(source, minlength=len(values)), out=offsets[1:])
@@ -163,7 +163,9 @@ def _code(kind: str, first: Codes | int, second: Codes | int) -> Codes:
 
 
 def _bigrams(text: _Text, vocabulary: Vocabulary) -> _Cut:
-    """Every two neighbours of the value between two blanks."""
+    """One blank is put before and one after the value; every two neighbouring characters c d give
+    `g` + c + d. So the order of words does not matter.
+    """
     blank = ord(" ")
     before = np.empty_like(text.points)
     before[1:] = text.points[:-1]
@@ -177,7 +179,9 @@ def _bigrams(text: _Text, vocabulary: Vocabulary) -> _Cut:
 
 
 def _address(text: _Text, vocabulary: Vocabulary) -> _Cut:
-    """Bigrams, and every word that starts with a digit (house, flat, numbered street)."""
+    """Bigrams as of names, and `w` + word for every word that starts with a digit (house, flat,
+    numbered street).
+    """
     source, codes = _bigrams(text, vocabulary)
     found = [
         (place, vocabulary.whole("w", word))
@@ -191,7 +195,7 @@ _NUMBERED = re.compile(r"(?<!\S)[0-9]\S*")
 
 
 def _email(text: _Text, vocabulary: Vocabulary) -> _Cut:
-    """Bigrams of what stands before the last @, and the domain as a whole."""
+    """Bigrams of what stands before the last `@`, and `w` + what stands after it."""
     parts = [value.rpartition("@") for value in text.values]
     if not all(local and domain for local, _, domain in parts):
         raise InputError("a value is not a normalised e-mail address")
@@ -206,22 +210,53 @@ def _joined(source: Codes, codes: Codes, more: list[tuple[int, int]]) -> _Cut:
 
 
 def _whole(text: _Text, vocabulary: Vocabulary) -> _Cut:
+    """`x` + the value: equal or not, nothing between."""
     codes = [vocabulary.whole("x", value) for value in text.values]
     return np.arange(len(codes)), np.array(codes, dtype=np.int64)
 
 
-def _from_left(text: _Text, vocabulary: Vocabulary) -> _Cut:
-    """Every character with its place."""
-    return text.source, _code("p", text.place, text.points)
+def _postcode(text: _Text, vocabulary: Vocabulary) -> _Cut:
+    """For each character `p` + place + `:` + character, places from 0 at the left. Of a value
+    with a blank inside only what stands before the first such blank; of what stands behind it `r`
+    + place + `:` + character, places from 0 at the right. So a British outward code meets the
+    whole postcode.
+    """
+    inside = (text.place > 0) & (text.place < text.lengths[text.source] - 1)
+    blank = np.flatnonzero(inside & (text.points == ord(" ")))
+    parted = text.lengths.copy()
+    np.minimum.at(parted, text.source[blank], text.place[blank])
+    where = parted[text.source]
+    right = text.lengths[text.source] - 1 - text.place
+    codes = np.where(
+        text.place < where,
+        _code("p", text.place, text.points),
+        _code("r", right, text.points),
+    )
+    kept = text.place != where
+    return text.source[kept], codes[kept]
+
+
+def _national_id(text: _Text, vocabulary: Vocabulary) -> _Cut:
+    """For each character `r` + place + `:` + character, places from 0 at the right, and `l` + the
+    last four characters (all where fewer). So a file that holds only the last four digits has
+    five tokens, and all five are among the ten of the whole number.
+    """
+    source, codes = _from_right(text, vocabulary)
+    last = [(i, vocabulary.whole("l", value[-4:])) for i, value in enumerate(text.values)]
+    return _joined(source, codes, last)
 
 
 def _from_right(text: _Text, vocabulary: Vocabulary) -> _Cut:
-    """Every character with its place counted from the end."""
+    """For each character `r` + place + `:` + character, places from 0 at the right, so that a
+    number without its area code still meets the whole one.
+    """
     return text.source, _code("r", text.lengths[text.source] - 1 - text.place, text.points)
 
 
 def _number(text: _Text, vocabulary: Vocabulary) -> _Cut:
-    """Every digit with its power of ten, and the sign if negative."""
+    """For each digit before the point `i` + power of ten + `:` + digit; for each after it `f` +
+    place + `:` + digit, places from 1; `i0:-` if negative.
+    """
     point = text.points == ord(".")
     where = text.lengths.copy()
     where[text.source[point]] = text.place[point]
@@ -236,35 +271,51 @@ def _number(text: _Text, vocabulary: Vocabulary) -> _Cut:
 
 
 def _date(text: _Text, vocabulary: Vocabulary) -> _Cut:
-    """Eight digits with their places, the year, and month and day without telling which."""
-    rows = len(text.values)
-    fixed = bool((text.lengths == 10).all())
-    points = text.points.reshape(rows, 10) if fixed else np.zeros((1, 10), dtype=np.int64)
-    digits = points[:, [0, 1, 2, 3, 5, 6, 8, 9]]
-    dashes = points[:, [4, 7]] == ord("-")
-    if not (dashes.all() and ((digits >= ord("0")) & (digits <= ord("9"))).all()):
-        raise InputError("a value is not a normalised date (yyyy-mm-dd)")
-    value = digits - ord("0")
-    codes = np.empty((rows, 11), dtype=np.int64)
-    codes[:, :8] = _code("p", np.arange(8), digits)
-    codes[:, 8] = _code("y", 0, value[:, :4] @ np.array([1000, 100, 10, 1]))
-    codes[:, 9] = _code("u", 0, value[:, 4:6] @ np.array([10, 1]))
-    codes[:, 10] = _code("u", 0, value[:, 6:] @ np.array([10, 1]))
-    return np.repeat(np.arange(rows), 11), codes.ravel()
+    """For each digit `p` + place + `:` + digit, places from 0 at the left without the dashes;
+    `y` + yyyy; `u` + mm; `u` + dd, as far as they are known. As month and day share the letter
+    `u`, a swap of the two keeps both; a wrong digit leaves the other seven; and a date known in
+    part meets the whole one in all that it has.
+    """
+    if not np.isin(text.lengths, list(_DATE_DIGITS)).all():
+        raise InputError("a value is not a normalised date (yyyy-mm-dd, yyyy-mm or yyyy)")
+    starts = np.cumsum(text.lengths) - text.lengths
+    source, codes = [], []
+    for length, places in _DATE_DIGITS.items():
+        rows = np.flatnonzero(text.lengths == length)
+        points = text.points[starts[rows, np.newaxis] + np.arange(length)]
+        digits = points[:, places]
+        dashes = np.delete(points, places, axis=1) == ord("-")
+        if not (dashes.all() and ((digits >= ord("0")) & (digits <= ord("9"))).all()):
+            raise InputError("a value is not a normalised date (yyyy-mm-dd, yyyy-mm or yyyy)")
+        value = digits - ord("0")
+        found = [*_code("p", np.arange(len(places)), digits).T]
+        found.append(_code("y", 0, value[:, :4] @ np.array([1000, 100, 10, 1])))
+        found += [
+            _code("u", 0, value[:, at : at + 2] @ np.array([10, 1]))
+            for at in range(4, len(places), 2)
+        ]
+        codes.append(np.stack(found, axis=1).ravel())
+        source.append(np.repeat(rows, len(found)))
+    return np.concatenate(source), np.concatenate(codes)
 
 
-_CUTTERS: dict[FieldType, Callable[[_Text, Vocabulary], _Cut]] = {
+_DATE_DIGITS = {10: [0, 1, 2, 3, 5, 6, 8, 9], 7: [0, 1, 2, 3, 5, 6], 4: [0, 1, 2, 3]}
+"""Where the digits stand in dates of each length."""
+
+CUTTERS: dict[FieldType, Callable[[_Text, Vocabulary], _Cut]] = {
     FieldType.GIVEN_NAME: _bigrams,
     FieldType.MIDDLE_NAME: _bigrams,
     FieldType.SURNAME: _bigrams,
+    FieldType.FULL_NAME: _bigrams,
     FieldType.DATE_OF_BIRTH: _date,
     FieldType.SEX: _whole,
     FieldType.PHONE: _from_right,
     FieldType.ADDRESS: _address,
     FieldType.CITY: _bigrams,
-    FieldType.POSTCODE: _from_left,
-    FieldType.NATIONAL_ID: _from_left,
+    FieldType.POSTCODE: _postcode,
+    FieldType.NATIONAL_ID: _national_id,
     FieldType.EMAIL: _email,
     FieldType.EXACT: _whole,
     FieldType.NUMBER: _number,
 }
+"""By type; the docstrings are the reference's text."""

@@ -149,6 +149,12 @@ ADDRESS_WORDS = MappingProxyType(
         "room": "rm",
         "suite": "ste",
         "trailer": "trlr",
+        "unit": "apt",
+        "lower": "lowr",
+        "upper": "uppr",
+        "basement": "bsmt",
+        "penthouse": "ph",
+        "space": "spc",
         "number": "no",
         # numbered streets
         "first": "1st",
@@ -164,6 +170,9 @@ ADDRESS_WORDS = MappingProxyType(
     }
 )
 
+UNIT_WORDS = frozenset({"apt", "bldg", "dept", "fl", "lot", "rm", "spc", "ste", "trlr"})
+"""Parts of a building that a number or letter follows."""
+
 SEXES = MappingProxyType(
     {
         **dict.fromkeys(["m", "male", "man", "boy", "masculine", "1"], "m"),
@@ -173,7 +182,33 @@ SEXES = MappingProxyType(
 )
 """Common codes of sex and gender; 1 and 2 as in ISO/IEC 5218, whose 0 and 9 mean not known."""
 
-FOREIGN_LETTERS = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"}
+TRANSLITERATION = MappingProxyType(
+    {
+        "æ": "ae",
+        "œ": "oe",
+        "ø": "o",
+        "ð": "d",
+        "đ": "d",
+        "ɖ": "d",
+        "ɗ": "d",
+        "þ": "th",
+        "ł": "l",
+        "ħ": "h",
+        "ı": "i",
+        "ɨ": "i",
+        "ŋ": "ng",
+        "ŧ": "t",
+        "ɓ": "b",
+        "ƙ": "k",
+        "ĸ": "k",
+        "ƴ": "y",
+        "ə": "e",
+        "ɛ": "e",
+        "ɔ": "o",
+        "ʉ": "u",
+    }
 )
-"""Letters that Unicode does not decompose into a Latin letter and a mark."""
+"""Latin letters that Unicode does not decompose into an ASCII letter and a mark.
+
+Other scripts are never transliterated. `ß` is not listed: full case folding makes it `ss`.
+"""

@@ -55,6 +55,25 @@ CASES = [
     ),
     ("beyond the first plane", 2048, 3, (("surname", "surname", 1, "김 de 𝒢 αβγ"), DOB)),
     ("three hundred tokens", 1024, 3, (("address", "address", 1, "7 " + "long lane " * 30 + "x"),)),
+    (
+        "full name, year of birth and last four digits",
+        2048,
+        3,
+        (
+            ("name", "full_name", 1, "bill william j obrien smith"),
+            ("dob", "date_of_birth", 1, "1980"),
+            ("ssn", "national_id", 1, "1120"),
+        ),
+    ),
+    (
+        "month of birth and British postcode",
+        1024,
+        2,
+        (
+            ("dob", "date_of_birth", 2, "1980-05"),
+            ("postcode", "postcode", 1, "sw1a 1aa"),
+        ),
+    ),
 ]
 TOKENS = [
     ("surname", "ng"),
@@ -65,6 +84,14 @@ TOKENS = [
     ("phone", "123"),
     ("postcode", "k1a"),
     ("exact", "a b"),
+    ("full_name", "jo ng"),
+    ("date_of_birth", "1976-07"),
+    ("date_of_birth", "1976"),
+    ("postcode", "sw1a 1aa"),
+    ("postcode", "sw1a"),
+    ("national_id", "078051120"),
+    ("national_id", "1120"),
+    ("national_id", "7a"),
 ]
 
 

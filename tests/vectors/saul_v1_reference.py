@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-BIGRAM_TYPES = {"given_name", "middle_name", "surname", "city"}
-NAME_TYPES = {"given_name", "middle_name", "surname"}
+NAME_TYPES = {"given_name", "middle_name", "surname", "full_name"}
+BIGRAM_TYPES = NAME_TYPES | {"city"}
 
 
 def tokens(kind: str, value: str) -> list[str]:  # noqa: PLR0911 (one per type)
@@ -23,14 +23,17 @@ def tokens(kind: str, value: str) -> list[str]:  # noqa: PLR0911 (one per type)
         return [*bigrams(value[:at]), "w" + value[at + 1 :]]
     if kind in {"sex", "exact"}:
         return ["x" + value]
-    if kind in {"postcode", "national_id"}:
-        return [f"p{place}:{c}" for place, c in enumerate(value)]
+    if kind == "postcode":
+        blank = value.find(" ", 1, len(value) - 1)
+        outward, inward = (value[:blank], value[blank + 1 :]) if blank > 0 else (value, "")
+        return from_left(outward) + from_right(inward)
+    if kind == "national_id":
+        return [*from_right(value), "l" + value[-4:]]
     if kind == "phone":
-        return [f"r{place}:{c}" for place, c in enumerate(reversed(value))]
+        return from_right(value)
     if kind == "date_of_birth":
-        year, month, day = value.split("-")
-        digits = year + month + day
-        return [f"p{i}:{d}" for i, d in enumerate(digits)] + ["y" + year, "u" + month, "u" + day]
+        year, *rest = value.split("-")
+        return from_left(year + "".join(rest)) + ["y" + year] + ["u" + part for part in rest]
     if kind == "number":
         sign = ["i0:-"] if value.startswith("-") else []
         whole, _, fraction = value.removeprefix("-").partition(".")
@@ -40,6 +43,14 @@ def tokens(kind: str, value: str) -> list[str]:  # noqa: PLR0911 (one per type)
             + [f"f{place}:{d}" for place, d in enumerate(fraction, start=1)]
         )
     raise ValueError(kind)
+
+
+def from_left(value: str) -> list[str]:
+    return [f"p{place}:{c}" for place, c in enumerate(value)]
+
+
+def from_right(value: str) -> list[str]:
+    return [f"r{place}:{c}" for place, c in enumerate(reversed(value))]
 
 
 def bigrams(value: str) -> list[str]:

@@ -271,7 +271,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "f58ed71bf301ab6d30f154f696e0aa1eb64bd061046f064210c08564c8d58c4a"
+KNOWN = "65681e43db3dded7e7d555a8cbd6e42488a704748067070a40bcce3d356f6c54"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
