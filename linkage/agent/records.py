@@ -44,11 +44,13 @@ class Checked:
         rows: how many records.
         missing: per field, how many records lack it.
         covered: per match key, how many records have all of its fields.
+        sentinels: per field, how many cells hold a declared value for "not known".
     """
 
     rows: int
     missing: dict[str, int]
     covered: dict[str, int]
+    sentinels: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Records:
         rows, total = 0, 0
         problems: list[Problem] = []
         missing = dict.fromkeys((field.name for field in self._fields), 0)
+        sentinels = dict.fromkeys(missing, 0)
         covered = dict.fromkeys((key.name for key in self._manifest.match_keys), 0)
         seen: dict[str, int] = {}
         for batch in self._source.batches(self._columns):
@@ -97,6 +100,7 @@ class Records:
                 ]
                 present[field.name] = column.values != None  # noqa: E711 - element by element
                 missing[field.name] += size - int(present[field.name].sum())
+                sentinels[field.name] += column.sentinels
             for key in self._manifest.match_keys:
                 covered[key.name] += int(np.all([present[f] for f in key.fields], axis=0).sum())
             total += len(found)
@@ -123,7 +127,7 @@ class Records:
                 [Problem(0, "", "no record has all fields of any match key")],
                 remedy="Check the column names and the missing values",
             )
-        return Checked(rows, missing, covered)
+        return Checked(rows, missing, covered, sentinels)
 
     def encode(
         self, rows: int, encoder: Encoder, path: Path, *, threads: int, progress: Progress
@@ -166,7 +170,7 @@ class Records:
             field,
             batch[self._partner.column_of(field.name)],
             date_formats=self._partner.date_formats.get(field.name, DEFAULT_DATE_FORMATS),
-            missing=self._partner.missing,
+            missing=self._partner.missing_of(field.name),
         )
 
     def _id_problems(self, batch: Batch, before: int, seen: dict[str, int]) -> list[Problem]:
