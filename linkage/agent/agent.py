@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from linkage import files
 from linkage.agent.exchange import project_secret
 from linkage.agent.outbox import Outbox
 from linkage.agreement import Manifest, parse_manifest
-from linkage.agreement.canonical import fingerprint
+from linkage.agreement.canonical import canonical, fingerprint
 from linkage.errors import (
     AgreementError,
     AlreadyExistsError,
@@ -59,6 +60,18 @@ class Submitted:
     digest: str
     upload: str
     repeated: bool
+
+
+@dataclass(frozen=True)
+class Contributed:
+    """The hub's receipt for a parcel.
+
+    Attributes:
+        left_out: per content table, how many rows belong to records that were skipped at submit.
+    """
+
+    receipt: upload_pb2.Receipt
+    left_out: dict[str, int]
 
 
 class Agent:
@@ -105,16 +118,25 @@ class Agent:
         return connection.call(ProjectServiceStub(connection.channel).SignManifest, request).project
 
     def submit(
-        self, connection: Connection, project: str, file: Path, *, replace: bool = False
+        self,
+        connection: Connection,
+        project: str,
+        file: Path,
+        *,
+        replace: bool = False,
+        skip_invalid: bool = False,
     ) -> Submitted:
         """Check, encode and upload this partner's file.
 
         Args:
             replace: send anew what was sent before, which the hub takes until a run has used
                 it; the project secret is fetched anew too.
+            skip_invalid: leave out records with errors and send the others. How many are left
+                out stands in the signed header, and why in `skipped.json` beside the receipt.
 
         Raises:
-            SourceError: the file has errors; nothing was sent.
+            SourceError: the file has errors, and nothing is to be or can be left out; nothing was
+                sent.
             NotReadyError: not all have signed, or the project secret has not arrived.
             AlreadyExistsError: another file was sent before, and `replace` is not given.
         """
@@ -124,7 +146,7 @@ class Agent:
         manifest, shown = self._agreed(connection, project)
         source = SourceFile(file)
         records = Records(manifest, manifest.partner(self._name), source)
-        checked = records.check(self._progress)
+        checked = records.check(self._progress, skip_invalid=skip_invalid)
         secret = project_secret(
             connection, self.keyring, manifest, shown, self._name, renew=replace
         )
@@ -145,9 +167,11 @@ class Agent:
         if not repeated:
             outbox.clear()
             encoded = self._encode(records, checked, manifest, shown.epoch, secret, outbox)
-            outbox.announce(
-                self._encodings_header(manifest, shown.epoch, encoded, check), made_from
+            _keep_skipped(outbox, checked)
+            header = self._encodings_header(
+                manifest, shown.epoch, encoded, check, skipped=len(checked.skipped)
             )
+            outbox.announce(header, made_from)
         receipt = self._send(connection, outbox, "submit")
         if outbox is not sent:
             outbox.take_the_place_of(sent)
@@ -189,8 +213,10 @@ class Agent:
         file: Path,
         content: Mapping[str, Path],
         release: str | None = None,
-    ) -> upload_pb2.Receipt:
+    ) -> Contributed:
         """Seal the agreed content to the assembler and post it.
+
+        Content of records that were skipped at submit is left out and counted.
 
         Args:
             file: the identifier file that was submitted.
@@ -202,7 +228,7 @@ class Agent:
             UntrustedKeyError: the assembler's keys were never compared.
         """
         from linkage.agent.content import pack_content
-        from linkage.agent.records import handles_by_row
+        from linkage.agent.records import read_row_map
         from linkage.agent.source import SourceFile
 
         manifest, shown = self._agreed(connection, project)
@@ -210,19 +236,17 @@ class Agent:
         sent = self._outbox(project, shown.epoch)
         outbox = Outbox(self._directory(project) / f"parcel-{found.release}")
         if self._name in found.contributed and (receipt := outbox.receipt):
-            return receipt
+            return Contributed(receipt, _left_out(outbox))
         made_from = {name: SourceFile(path).digest() for name, path in content.items()}
         if not (outbox.made_from == made_from and outbox.live):
-            handles, record_ids = handles_by_row(sent.directory / "rows.parquet")
-            parcel = pack_content(
+            parcel, left_out = pack_content(
                 connection,
                 self.keyring,
                 manifest=manifest,
                 project=shown,
                 release=found.release,
                 partner=manifest.partner(self._name),
-                handles=handles,
-                record_ids=record_ids,
+                sent=read_row_map(sent.directory),
                 file=file,
                 submitted=(sent.made_from or {}).get("digest", ""),
                 content=content,
@@ -241,8 +265,9 @@ class Agent:
                 release=found.release,
                 recipient=manifest.assembler,
             )
+            files.write_atomic(outbox.directory / "skipped.json", canonical(left_out))
             outbox.announce(header, made_from)
-        return self._send(connection, outbox, "contribute")
+        return Contributed(self._send(connection, outbox, "contribute"), _left_out(outbox))
 
     def status(self, connection: Connection) -> list[dict[str, Any]]:
         """What this partner's projects wait for, as plain values."""
@@ -301,7 +326,7 @@ class Agent:
 
         with Encoder(manifest, secret, epoch=epoch) as encoder:
             return records.encode(
-                checked.rows,
+                checked,
                 encoder,
                 outbox.payload,
                 threads=self._threads,
@@ -309,7 +334,7 @@ class Agent:
             )
 
     def _encodings_header(
-        self, manifest: Manifest, epoch: int, encoded: EncodedFile, check: str
+        self, manifest: Manifest, epoch: int, encoded: EncodedFile, check: str, *, skipped: int
     ) -> EncodingsHeader:
         layout = encoded.layout
         return EncodingsHeader(
@@ -325,6 +350,7 @@ class Agent:
             bits=layout.bits,
             match_keys=layout.match_keys,
             rows=layout.rows,
+            skipped=skipped,
             key_check=check,
         )
 
@@ -394,3 +420,19 @@ def _require_covered(
     floor = manifest.matching.threshold
     if floor is not None and said.threshold < floor:
         raise AgreementError(f"the manifest allows no threshold below {floor}")
+
+
+def _keep_skipped(outbox: Outbox, checked: Checked) -> None:
+    """Say beside the receipt how many records were left out, and why; no row, no value."""
+    kept = {
+        "rows": checked.sent,
+        "skipped": len(checked.skipped),
+        "reasons": [vars(reason) for reason in checked.reasons],
+    }
+    files.write_atomic(outbox.directory / "skipped.json", canonical(kept))
+
+
+def _left_out(outbox: Outbox) -> dict[str, int]:
+    path = outbox.directory / "skipped.json"
+    found: dict[str, int] = json.loads(path.read_bytes()) if path.exists() else {}
+    return found

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.agent.records import RowMap
 from linkage.agent.source import SourceFile
 from linkage.agreement import ContentTable, Manifest, Partner
 from linkage.encodings import HANDLE_BYTES
@@ -33,17 +36,15 @@ def pack_content(
     project: project_pb2.Project,
     release: str,
     partner: Partner,
-    handles: Ids,
-    record_ids: list[str | None],
+    sent: RowMap,
     file: Path,
     submitted: str,
     content: Mapping[str, Path],
-) -> bytes:
-    """One partner's parcel for a release.
+) -> tuple[bytes, dict[str, int]]:
+    """One partner's parcel for a release, and per table the rows of skipped records left out.
 
     Args:
-        handles: (rows, 16) row handles in the identifier file's order.
-        record_ids: record ids in the same order, for tables that join by them.
+        sent: which rows of the identifier file were submitted.
         submitted: SHA-256 of the identifier file that was submitted, whose rows these are.
 
     Raises:
@@ -52,24 +53,43 @@ def pack_content(
     """
     _require_known(partner, content)
     recipient = trusted_party(keyring, project, manifest.assembler)
-    index_ids = _index_ids(connection, release, handles)
-    tables = {}
+    index_ids = _index_ids(connection, release, sent.handles)
+    tables, left_out = {}, {}
     for table in partner.content:
         source = SourceFile(content.get(table.name, file))
         frame = _frame(table, source)
         if table.record_id is None:
             _require_submitted(source, submitted)
-        ids = index_ids[_records(table, source, frame, record_ids)]
+        places = _records(table, source, frame, sent)
+        kept = places >= 0
         frame = frame.drop(columns=[] if table.record_id is None else [_JOIN])
-        coarse = deidentify_table(table, frame, file=source.name, missing=partner.missing)
+        if left := int(np.count_nonzero(~kept)):
+            left_out[table.name] = left
+        frame, rows = frame[kept].reset_index(drop=True), np.flatnonzero(kept)
+        with _rows_of_the_file(rows):
+            coarse = deidentify_table(table, frame, file=source.name, missing=partner.missing)
+        ids = index_ids[places[kept]]
         tables[table.name] = attach_index_ids(coarse, ids)
     address = ParcelAddress(
         manifest.project, manifest.fingerprint, release, partner.name, recipient.name
     )
-    return pack(tables, address, lambda raw, info: seal(recipient.sealing_key, raw, info))
+    packed = pack(tables, address, lambda raw, info: seal(recipient.sealing_key, raw, info))
+    return packed, left_out
 
 
 _JOIN = "\0record"
+
+
+@contextmanager
+def _rows_of_the_file(rows: npt.NDArray[np.intp]) -> Iterator[None]:
+    """Let problems name rows of the file, not of what is left of it."""
+    try:
+        yield
+    except SourceError as error:
+        problems = [
+            replace(p, row=int(rows[p.row - 1]) + 1 if p.row else 0) for p in error.problems
+        ]
+        raise SourceError(error.file, problems, total=error.total, remedy=error.remedy) from None
 
 
 def _require_known(partner: Partner, content: Mapping[str, Path]) -> None:
@@ -110,14 +130,19 @@ def _require_submitted(source: SourceFile, digest: str) -> None:
 
 
 def _records(
-    table: ContentTable, source: SourceFile, frame: pd.DataFrame, record_ids: list[str | None]
+    table: ContentTable, source: SourceFile, frame: pd.DataFrame, sent: RowMap
 ) -> npt.NDArray[np.intp]:
-    """For every row of content, the row of the identifier file it belongs to."""
+    """For every row of content, the place of its record among those sent; -1 if it was skipped."""
     if table.record_id is None:
-        return np.arange(len(frame))
-    place = {record: row for row, record in enumerate(record_ids)}
-    found = np.array([place.get(record, -1) for record in frame[_JOIN]], dtype=np.intp)
-    unknown = np.flatnonzero(found < 0)
+        places = np.full(len(frame), -1, dtype=np.intp)
+        places[sent.rows] = np.arange(len(sent.rows))
+        return places
+    place: dict[str | None, int] = {record: row for row, record in enumerate(sent.record_ids)}
+    unknown_place = -2
+    for record in sent.skipped_ids:
+        place[record] = -1
+    found = np.array([place.get(record, unknown_place) for record in frame[_JOIN]], dtype=np.intp)
+    unknown = np.flatnonzero(found == unknown_place)
     if len(unknown):
         shown = [
             Problem(int(row) + 1, table.record_id, "no record with this id was submitted")

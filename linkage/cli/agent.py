@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from linkage.agreement.fields import FieldType
+from linkage.agreement.manifest import MAX_MANIFEST_BYTES
 from linkage.cli.common import (
     Bar,
     HomeOption,
@@ -21,7 +27,15 @@ from linkage.cli.common import (
 )
 from linkage.cli.manifest import FileArgument, load_manifest
 from linkage.cli.members import add_member_commands
+from linkage.errors import InputError, Problem, SourceError
+from linkage.files import read_bounded, write_atomic
 
+if TYPE_CHECKING:
+    from linkage.agent.profile import FileFigures
+    from linkage.agent.records import Examined, Values
+    from linkage.agreement.profile import Description
+
+SHOWN_ERRORS = 20
 HOME = default_home("agent")
 PATIENCE = 30.0
 
@@ -43,6 +57,16 @@ SourceArgument = Annotated[
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads for encoding; default: all cores.")
 ]
+ShowValuesOption = Annotated[
+    bool,
+    typer.Option(
+        "--show-values",
+        help="Show the suspected placeholders themselves, on this screen only.",
+    ),
+]
+CLEAN_SUBSET = 8
+"""Exit code of check: errors, but the other records may be sent."""
+
 ReleaseOption = Annotated[
     str | None, typer.Option("--release", help="The release's id; default: the newest.")
 ]
@@ -91,20 +115,128 @@ def check(
         Path, typer.Option("--manifest", help="The project's manifest.", show_default=False)
     ],
     partner: Annotated[str, typer.Option("--partner", help="Which partner of it you are.")],
+    max_errors: Annotated[
+        int,
+        typer.Option("--max-errors", min=1, help="Keep and show so many errors; all are counted."),
+    ] = 1000,
+    errors_file: Annotated[
+        Path | None,
+        typer.Option("--errors", metavar="FILE.csv", help="Write them here: row, field, message."),
+    ] = None,
+    show_values: ShowValuesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a file as submit would, report every problem by row and field, and send nothing."""
+    """Read a file as submit would, report every error by row and field, and send nothing.
+
+    Also shows what the file is like: what is missing, how values repeat, what may stand for
+    "not known", and what each match key covers. No cell is shown, unless --show-values is given.
+
+    Exit codes: 0 no errors; 8 errors, but the other records may be sent (submit --skip-invalid);
+    2 nothing may be sent, as no record is left or the file cannot be read as a table.
+    """
+    from linkage.agent.profile import Profiler
     from linkage.agent.records import Records
     from linkage.agent.source import SourceFile
 
     agreed = load_manifest(manifest)
+    records = Records(agreed, agreed.partner(partner), SourceFile(file))
+    profiler = Profiler(records.fields, agreed.match_keys)
     with Bar() as bar:
-        checked = Records(agreed, agreed.partner(partner), SourceFile(file)).check(bar)
-    lines = [f"{file.name}: {checked.rows} records, no errors; nothing was sent", "", "missing:"]
-    lines += [f"  {name:<20} {count:>9}" for name, count in checked.missing.items()]
-    lines += ["", "records with all fields of a match key:"]
-    lines += [f"  {name:<20} {count:>9}" for name, count in checked.covered.items()]
-    show(vars(checked), as_json=as_json, text="\n".join(lines))
+        found = records.examine(bar, max_problems=max_errors, profiler=profiler)
+        figures = profiler.result()
+        values = records.reveal(figures, profiler.hasher) if show_values else None
+    if errors_file is not None:
+        _write_errors(errors_file, found.problems)
+    checked = found.checked
+    result: dict[str, Any] = {
+        "rows": checked.rows,
+        "missing": checked.missing,
+        "covered": checked.covered,
+        "usable": checked.sent if found.usable else 0,
+        "reasons": [vars(reason) for reason in checked.reasons],
+        "profile": _figures(figures, values),
+    }
+    if not found.usable or found.total:
+        summary = "the file has errors" if found.total else "no record has any whole match key"
+        result["error"] = {
+            "reason": "INVALID_SOURCE",
+            "message": f"{file.name}: {summary}",
+            "total": found.total,
+            "problems": [vars(problem) for problem in found.problems],
+        }
+    lines = [*_verdict(file.name, found, errors_file), "", *_figures_text(figures, values)]
+    show(result, as_json=as_json, text="\n".join(lines))
+    if found.total or not found.usable:
+        raise typer.Exit(CLEAN_SUBSET if found.usable else SourceError.exit_code)
+
+
+@app.command()
+def profile(
+    file: SourceArgument,
+    fields: Annotated[
+        str | None,
+        typer.Option(
+            "--fields",
+            metavar="NAME:TYPE[=COLUMN],...",
+            help="What the columns are; types as in a manifest.",
+        ),
+    ] = None,
+    fields_file: Annotated[
+        Path | None,
+        typer.Option("--fields-file", help="The same as JSON, with date formats and more."),
+    ] = None,
+    partner: Annotated[
+        str | None, typer.Option("--partner", help="This agency's name; needed with --fields.")
+    ] = None,
+    date_format: Annotated[
+        list[str] | None,
+        typer.Option("--date-format", help="strptime format of dates of birth; may be repeated."),
+    ] = None,
+    region: Annotated[
+        str, typer.Option("--region", help="Two-letter country of phones and postcodes.")
+    ] = "US",
+    missing: Annotated[
+        list[str] | None,
+        typer.Option("--missing", help='A cell that means "not known"; may be repeated.'),
+    ] = None,
+    share: Annotated[
+        Path | None,
+        typer.Option("--share", metavar="OUT.json", help="Write the value-free part here."),
+    ] = None,
+    show_values: ShowValuesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a file is like before there is any manifest, and send nothing.
+
+    With --share the part without values is written as JSON: rounded counts and shares, nothing
+    that rests on 1 to 10 records. Read it; it may go to the steward, who drafts a manifest from
+    all partners' profiles (linkage hub draft-manifest).
+    """
+    from linkage.agent.profile import Profiler
+    from linkage.agent.records import DescribedRecords
+    from linkage.agent.source import SourceFile
+
+    description = _description(
+        fields, fields_file, partner, date_format or [], missing or [], region
+    )
+    records = DescribedRecords(description, SourceFile(file))
+    profiler = Profiler(records.fields)
+    with Bar() as bar:
+        unread = records.profile(bar, profiler)
+        figures = profiler.result()
+        values = records.reveal(figures, profiler.hasher) if show_values else None
+    lines = [f"{file.name}: {figures.rows} records; nothing was sent", ""]
+    lines += [
+        f"{count} cells of {name} are no dates in the declared formats; counted as missing"
+        for name, count in unread.items()
+    ]
+    lines += _figures_text(figures, values)
+    result = {"rows": figures.rows, "unread": unread, "profile": _figures(figures, values)}
+    if share is not None:
+        told = figures.share(description.as_partner)
+        write_atomic(share, (told.model_dump_json(indent=2) + "\n").encode(), mode=0o644)
+        lines += ["", f"wrote {share}; read it before you hand it on"]
+    show(result, as_json=as_json, text="\n".join(lines))
 
 
 @app.command()
@@ -115,6 +247,9 @@ def submit(
         bool,
         typer.Option("--replace", help="Send anew what was sent before; until a run has used it."),
     ] = False,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="Leave out records with errors; send the rest.")
+    ] = False,
     home: HomeOption = HOME,
     wait: WaitOption = 0,
     patience: PatienceOption = PATIENCE,
@@ -123,18 +258,27 @@ def submit(
 ) -> None:
     """Check, encode and upload this agency's file.
 
-    Nothing is sent if any row has an error. An upload that broke off goes on where it stopped:
-    run the same command again.
+    Nothing is sent if any row has an error, unless --skip-invalid is given: then the hub is told
+    how many records were left out, and skipped.json beside the receipt says why. An upload that
+    broke off goes on where it stopped: run the same command again.
     """
     from linkage.agent.agent import Agent
 
     with _connect(home, patience) as connection, Bar() as bar:
         agent = Agent(home, progress=bar, threads=threads)
-        done = patiently(lambda: agent.submit(connection, project, file, replace=replace), wait)
+        done = patiently(
+            lambda: agent.submit(
+                connection, project, file, replace=replace, skip_invalid=skip_invalid
+            ),
+            wait,
+        )
+        skipped = len(done.checked.skipped)
         result = {
             "project": project,
             "upload": done.upload,
-            "rows": done.checked.rows,
+            "rows": done.checked.sent,
+            "skipped": skipped,
+            "reasons": [vars(reason) for reason in done.checked.reasons],
             "bytes": done.size,
             "digest": done.digest,
             "resumed": done.repeated,
@@ -142,8 +286,12 @@ def submit(
             "covered": done.checked.covered,
             "wire": vars(connection.wire),
         }
-    text = f"submitted {done.checked.rows} records, {done.size} bytes\nreceipt {done.upload}"
-    show(result, as_json=as_json, text=text)
+    lines = [f"submitted {done.checked.sent} records, {done.size} bytes"]
+    if skipped:
+        lines.append(f"left out {skipped} records with errors:")
+        lines += [f"  {r.count:>9}  {r.field}: {r.message}" for r in done.checked.reasons]
+    lines.append(f"receipt {done.upload}")
+    show(result, as_json=as_json, text="\n".join(lines))
 
 
 @app.command()
@@ -225,13 +373,157 @@ def contribute(
     files = assignments(content or [], "--content")
     with _connect(home, patience) as connection, Bar() as bar:
         agent = Agent(home, progress=bar)
-        receipt = patiently(
-            lambda: agent.contribute(connection, project, file, files, release), wait
-        )
+        done = patiently(lambda: agent.contribute(connection, project, file, files, release), wait)
+        receipt = done.receipt
         result = {
+            "left_out": done.left_out,
             "upload": receipt.upload,
             "bytes": receipt.size,
             "digest": receipt.digest,
             "wire": vars(connection.wire),
         }
-    show(result, as_json=as_json, text=f"contributed {receipt.size} sealed bytes")
+    lines = [f"contributed {receipt.size} sealed bytes"]
+    lines += [
+        f"left out {count} rows of {table}: their records were skipped at submit"
+        for table, count in done.left_out.items()
+    ]
+    show(result, as_json=as_json, text="\n".join(lines))
+
+
+def _description(
+    fields: str | None,
+    file: Path | None,
+    partner: str | None,
+    date_formats: list[str],
+    missing: list[str],
+    region: str,
+) -> Description:
+    """What the columns are, from a file or from options."""
+    from linkage.agreement.profile import parse_description
+
+    if (fields is None) == (file is None):
+        raise InputError("say what the columns are, with either --fields or --fields-file")
+    if file is not None:
+        if partner or date_formats or missing:
+            raise InputError("--fields-file says by itself what the other options say")
+        return parse_description(read_bounded(file, MAX_MANIFEST_BYTES), source=file.name)
+    described: list[dict[str, Any]] = []
+    for word in (fields or "").split(","):
+        name, colon, rest = word.strip().partition(":")
+        kind, equals, column = rest.partition("=")
+        if not (name and colon and kind) or (equals and not column):
+            raise InputError(f"--fields: {word.strip()!r} is not of the form NAME:TYPE[=COLUMN]")
+        described.append({"name": name, "type": kind, "region": region})
+        if column:
+            described[-1]["column"] = column
+        if kind == FieldType.DATE_OF_BIRTH:
+            described[-1]["date_formats"] = date_formats
+    if not partner:
+        raise InputError("--fields needs --partner NAME as well")
+    document = {"linkage": "fields/1", "partner": partner, "missing": missing}
+    return parse_description(
+        json.dumps(document | {"fields": described}).encode(), source="--fields"
+    )
+
+
+def _write_errors(path: Path, problems: Sequence[Problem]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "field", "message"])
+    writer.writerows((p.row or "", p.field, p.message) for p in problems)
+    write_atomic(path, text.getvalue().encode())
+
+
+def _verdict(name: str, found: Examined, written: Path | None) -> list[str]:
+    checked = found.checked
+    if not found.total:
+        if found.usable:
+            return [f"{name}: {checked.rows} records, no errors; nothing was sent"]
+        return [
+            f"{name}: {checked.rows} records, none with all fields of any match key",
+            "Check the column names and the missing values; nothing was sent",
+        ]
+    lines = [f"{name}: {found.total} errors in {checked.rows} records; nothing was sent", ""]
+    lines += [f"{r.count:>9}  {r.field}: {r.message}" for r in checked.reasons]
+    shown = found.problems if written is None else found.problems[:SHOWN_ERRORS]
+    lines += ["", *(f"row {p.row}, {p.field}: {p.message}" for p in shown)]
+    if found.total > len(shown):
+        lines.append(f"and {found.total - len(shown)} more")
+    if written is not None:
+        lines.append(f"wrote the first {len(found.problems)} to {written}")
+    if found.usable:
+        lines += [
+            "",
+            f"{checked.sent} records have no error: correct the others, or send these alone",
+            "with submit --skip-invalid",
+        ]
+    else:
+        lines += ["", "no record that could be sent is left"]
+    return lines
+
+
+def _figures(figures: FileFigures, values: Values | None) -> dict[str, Any]:
+    return {
+        "fields": {
+            f.field.name: {
+                "missing": f.missing / figures.rows,
+                "distinct": f.spread.distinct / max(f.spread.rows, 1),
+                "largest": f.spread.largest,
+                "bits": f.spread.bits,
+                "lengths": vars(f.lengths),
+                "suspects": [
+                    {"count": s.count, "share": s.share, "why": s.why}
+                    | ({} if values is None else {"value": values.get((f.field.name, s.hash))})
+                    for s in f.suspects
+                ],
+            }
+            for f in figures.fields
+        },
+        "match_keys": {
+            name: {
+                "covered": k.rows / figures.rows,
+                "distinct": k.distinct / max(k.rows, 1),
+                "largest": k.largest,
+                "bits": k.bits,
+            }
+            for name, k in figures.keys.items()
+        },
+        "same_person": {"records": figures.same_person, "fields": figures.person_fields},
+        "dependent": [
+            {"fields": names, "shared": shared} for names, shared in figures.dependent.items()
+        ],
+    }
+
+
+def _figures_text(figures: FileFigures, values: Values | None) -> list[str]:
+    """The figures as tables for a terminal."""
+    wide = max([16, *(len(f.field.name) for f in figures.fields), *map(len, figures.keys)])
+    head = f"{'missing':>9}{'distinct':>10}{'commonest':>11}{'bits':>7}"
+    lines = [f"{'field':<{wide}}{head}  length: least, quarters, most"]
+    for f in figures.fields:
+        size = f.lengths
+        lines.append(
+            f"{f.field.name:<{wide}}{f.missing / figures.rows:>9.1%}"
+            f"{f.spread.distinct / max(f.spread.rows, 1):>10.1%}{f.spread.largest:>11}"
+            f"{f.spread.bits:>7.1f}  {size.shortest}, {size.lower_quarter} {size.median}"
+            f" {size.upper_quarter}, {size.longest}"
+        )
+    if figures.keys:
+        lines += ["", f"{'match key':<{wide}}{'covers':>9}{'distinct':>10}{'commonest':>11}   bits"]
+        lines += [
+            f"{name:<{wide}}{k.rows / figures.rows:>9.1%}"
+            f"{k.distinct / max(k.rows, 1):>10.1%}{k.largest:>11}{k.bits:>7.1f}"
+            for name, k in figures.keys.items()
+        ]
+    lines += ["", 'values that may stand for "not known" (declare them under missing):']
+    suspects = [(f.field.name, s) for f in figures.fields for s in f.suspects]
+    for name, s in suspects:
+        value = "" if values is None else f": {values.get((name, s.hash), '')!r}"
+        lines.append(f"  {name:<{wide}}{s.count:>9} ({s.share:.1%})  {s.why}{value}")
+    if not suspects:
+        lines.append("  none")
+    if figures.person_fields:
+        fields = ", ".join(figures.person_fields)
+        text = f"{figures.same_person} records agree with an earlier one in {fields}"
+        lines += ["", f"{text}: the same person twice?"]
+    return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ from linkage.cli.common import (
 )
 from linkage.cli.manifest import FileArgument, load_manifest
 from linkage.files import write_atomic
+
+if TYPE_CHECKING:
+    from linkage.agreement.draft import Draft
 
 HOME = default_home("hub")
 PATIENCE = 30.0
@@ -165,6 +168,74 @@ def propose(
     result = {"project": agreed.project, "fingerprint": agreed.fingerprint, "wire": wire}
     text = f"proposed {agreed.project}\n{agreed.fingerprint}\nnext: each partner signs it"
     show(result, as_json=as_json, text=text)
+
+
+@app.command("draft-manifest")
+def draft_manifest(
+    profiles: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PROFILE...", help="The partners' profiles; the first one makes the secret."
+        ),
+    ],
+    project: Annotated[str, typer.Option("--project", help="The project's name.")],
+    title: Annotated[str, typer.Option("--title", help="The project's title, one line.")],
+    out: Annotated[Path, typer.Option("--out", help="Manifest to write; never overwritten.")],
+    purpose: Annotated[
+        str, typer.Option("--purpose", help="What the linkage is for.")
+    ] = "To be written: what the linkage is for.",
+    legal_basis: Annotated[
+        str, typer.Option("--legal-basis", help="The agreement or law it rests on.")
+    ] = "To be written: the agreement or law that this rests on.",
+    assembler: Annotated[
+        str, typer.Option("--assembler", help="Name of the recipient that assembles the extract.")
+    ] = "assembler",
+    expires: Annotated[
+        str | None,
+        typer.Option("--expires", metavar="YYYY-MM-DD", help="Last day; default: in a year."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Propose fields, weights and match keys from the partners' value-free profiles.
+
+    The rule needs no truth; what is printed says why each match key was taken. The result is a
+    valid manifest without content fields, for the partners to read, change and complete. Nothing
+    is sent.
+    """
+    from datetime import UTC, date, datetime, timedelta
+
+    from linkage.agreement.draft import Terms
+    from linkage.agreement.draft import draft_manifest as draft_from
+    from linkage.agreement.manifest import MAX_MANIFEST_BYTES
+    from linkage.agreement.profile import parse_profile
+    from linkage.errors import AlreadyExistsError, InputError
+    from linkage.files import read_bounded
+
+    if out.exists():
+        raise AlreadyExistsError(f"{out} is there already", remedy="Name a new file")
+    try:
+        day = date.fromisoformat(expires or "")
+    except ValueError:
+        if expires is not None:
+            raise InputError("--expires is not a date YYYY-MM-DD") from None
+        day = datetime.now(UTC).date() + timedelta(days=365)
+    found = [
+        parse_profile(read_bounded(path, MAX_MANIFEST_BYTES), source=path.name) for path in profiles
+    ]
+    draft = draft_from(found, Terms(project, title, purpose, legal_basis, day, assembler))
+    document = draft.manifest.model_dump(mode="json", exclude_defaults=True)
+    # A discriminator is no default to leave out.
+    document |= {"linkage": "manifest/1", "scheme": draft.manifest.scheme.model_dump(mode="json")}
+    write_atomic(out, (json.dumps(document, indent=2) + "\n").encode(), mode=0o644)
+    result = {
+        "file": str(out),
+        "fingerprint": draft.manifest.fingerprint,
+        "fields": [vars(field) for field in draft.fields],
+        "match_keys": [vars(key) for key in draft.keys],
+        "groups": draft.groups,
+        "notes": draft.notes,
+    }
+    show(result, as_json=as_json, text="\n".join(_draft_text(draft, out)))
 
 
 @app.command()
@@ -362,3 +433,22 @@ def release(
         "next: each partner runs: linkage agent approve"
     )
     show(result, as_json=as_json, text=text)
+
+
+def _draft_text(draft: Draft, out: Path) -> list[str]:
+    wide = max(16, *(len(field.name) for field in draft.fields))
+    lines = [f"{'field':<{wide}}   bits  intact in a pair of files"]
+    lines += [f"{f.name:<{wide}}{f.bits:>7.1f}{f.intact:>8.0%}" for f in draft.fields]
+    needed = draft.keys[0].needed
+    lines += [
+        "",
+        f"match keys, as chosen (each needs {needed:.1f} bits; chance: at least one is intact)",
+        f"{'bits':>6}{'intact':>8}{'adds':>8}{'chance':>8}  fields",
+    ]
+    lines += [
+        f"{k.bits:>6.1f}{k.intact:>8.1%}{k.gain:>8.1%}{k.chance:>8.1%}  {', '.join(k.fields)}"
+        for k in draft.keys
+    ]
+    lines += [f"depend on each other: {', '.join(group)}" for group in draft.groups]
+    lines += [*draft.notes, "", f"wrote {out}; next: linkage manifest show {out}"]
+    return lines

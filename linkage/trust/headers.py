@@ -45,6 +45,7 @@ class EncodingsHeader(_Header):
     """Announces an encoding matrix.
 
     Attributes:
+        skipped: records that the partner left out because they had errors.
         key_check: value that equals every other partner's when all hold the same project secret.
     """
 
@@ -53,6 +54,7 @@ class EncodingsHeader(_Header):
     bits: Annotated[int, Field(ge=64, le=4096, multiple_of=64)]
     match_keys: Annotated[tuple[Name, ...], Field(min_length=1, max_length=16, strict=False)]
     rows: Annotated[int, Field(ge=1, le=100_000_000)]
+    skipped: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     key_check: Identifier
 
     @property

@@ -9,6 +9,7 @@ import pytest
 
 from linkage.agent import content as module
 from linkage.agent.content import pack_content
+from linkage.agent.records import RowMap
 from linkage.agent.source import SourceFile
 from linkage.errors import AgreementError, InputError, LinkageError, SourceError, UntrustedKeyError
 from linkage.release.parcels import ParcelAddress, unpack
@@ -65,6 +66,8 @@ class Bench:
         self.bureau = Keyring.create(tmp_path / "bureau")
         self.keyring.trust("bureau", self.bureau.fingerprint)
         self.handles, self.ids = draw_ids(3), draw_ids(3)
+        nothing = np.empty(0, np.int64)
+        self.sent = RowMap(np.arange(3), self.handles, ["R1", "R2", "R3"], nothing, frozenset())
         self.shuffled = [2, 0, 1]
 
     def write_visits(self, *rows: str, header: str = "id,program,day") -> None:
@@ -77,15 +80,14 @@ class Bench:
             signing_key=self.bureau.signing_public,
             sealing_key=self.bureau.sealing_key.public,
         )
-        raw = pack_content(
+        raw, self.left_out = pack_content(
             wire,
             self.keyring,
             manifest=self.manifest,
             project=project_pb2.Project(parties=[party]),
             release=RELEASE,
             partner=self.manifest.partners[0],
-            handles=self.handles,
-            record_ids=["R1", "R2", "R3"],
+            sent=self.sent,
             file=self.file,
             submitted=self.submitted,
             content=self.content,
@@ -183,3 +185,40 @@ def test_the_assemblers_keys_must_be_the_compared_ones(bench: Bench, tmp_path: P
     bench.bureau = Keyring.create(tmp_path / "another")
     assert "differ from those you trusted" in str(bench.refused(UntrustedKeyError))
     assert np.array_equal(np.sort(bench.shuffled), [0, 1, 2])
+
+
+def skip_the_second(bench: Bench) -> None:
+    bench.handles, bench.ids = bench.handles[[0, 2]], bench.ids[[0, 2]]
+    bench.shuffled = [1, 0]
+    bench.sent = RowMap(
+        np.array([0, 2]), bench.handles, ["R1", "R3"], np.array([1]), frozenset(["R2"])
+    )
+
+
+def test_content_of_skipped_records_is_left_out_and_counted(bench: Bench) -> None:
+    skip_the_second(bench)
+    # What makes a record unfit may stand in its content too.
+    bench.write_visits("R1,A,2024-05-06", f"R2,{MARKER},nodate", "R3,B,2024-06-07", "R2,A,")
+    found = bench.pack()
+    assert bench.left_out == {"person": 1, "visits": 2}
+    ids = [bytes(row) for row in bench.ids]
+    person = {row["index_id"]: row["sex"] for row in found["person"].to_pylist()}
+    assert person == dict(zip(ids, ["F", None], strict=True))
+    visits = {row["index_id"]: row["program"] for row in found["visits"].to_pylist()}
+    assert visits == dict(zip(ids, ["A", "B"], strict=True))
+
+
+def test_problems_name_rows_of_the_file_where_some_were_left_out(bench: Bench) -> None:
+    skip_the_second(bench)
+    bench.write_visits("R2,A,2024-05-06", "R1,A,2024-05-06", f"R3,B,{MARKER}")
+    error = bench.refused(SourceError)
+    assert isinstance(error, SourceError)
+    assert [(p.row, p.field) for p in error.problems] == [(3, "day")]
+
+
+def test_a_record_neither_sent_nor_skipped_is_still_refused(bench: Bench) -> None:
+    skip_the_second(bench)
+    bench.write_visits("R2,A,2024-05-06", "R9,A,2024-05-06")
+    error = bench.refused(SourceError)
+    assert isinstance(error, SourceError)
+    assert [p.row for p in error.problems] == [2]

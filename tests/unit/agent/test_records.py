@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from linkage.agent.records import Checked, Records, handles_by_row
+from linkage.agent.profile import Profiler
+from linkage.agent.records import Checked, Records, handles_by_row, read_row_map
 from linkage.agent.source import BATCH_ROWS, SourceFile
 from linkage.agreement import Manifest
 from linkage.encoding import Encoder, normalise_column
@@ -102,7 +103,7 @@ def encode(
     checked = records.check(silent)
     with Encoder(manifest, SECRET, epoch=0) as encoder:
         made = records.encode(
-            checked.rows, encoder, directory / "payload", threads=2, progress=silent, **more
+            checked, encoder, directory / "payload", threads=2, progress=silent, **more
         )
     data = np.fromfile(made.path, np.uint8)
     matrix = EncodingMatrix.from_buffer(data, made.layout)
@@ -175,7 +176,7 @@ def test_a_file_that_grew_after_the_check_is_refused(
         Encoder(manifest, SECRET, epoch=0) as encoder,
         pytest.raises(SourceError, match="changed while it was read"),
     ):
-        records.encode(checked.rows, encoder, tmp_path / "payload", threads=1, progress=silent)
+        records.encode(checked, encoder, tmp_path / "payload", threads=1, progress=silent)
 
 
 def test_handles_of_nothing_submitted(tmp_path: Path) -> None:
@@ -188,3 +189,84 @@ def test_fields_outside_every_match_key_are_not_read(
 ) -> None:
     fields = json.loads(make_manifest().canonical)["fields"] + [{"name": "sex", "type": "sex"}]
     assert check(make_manifest(fields=fields), write(path, people(5))).rows == 5
+
+
+def broken(count: int) -> list[str]:
+    """Records of which every seventh has no date, and the last two share a record id."""
+    rows = people(count)
+    for row in range(0, count - 2, 7):
+        rows[row] = f"R{row},Ann,{MARKER},{MARKER}"
+    rows[-1] = rows[-2]
+    return rows
+
+
+def test_a_dry_run_keeps_the_first_problems_and_counts_all(
+    make_manifest: MakeManifest, path: Path
+) -> None:
+    manifest, count = make_manifest(), BATCH_ROWS + 5000
+    records = Records(manifest, manifest.partners[0], SourceFile(write(path, broken(count))))
+    bad = len(range(0, count - 2, 7))
+    for most in (1, 20, count):
+        found = records.examine(silent, max_problems=most)
+        assert found.usable
+        assert found.total == bad + 1
+        assert [p.row for p in found.problems] == [*range(1, count - 1, 7), count][:most]
+        assert {reason.field: reason.count for reason in found.checked.reasons} == {
+            "dob": bad,
+            "id": 1,
+        }
+        # Both records of a shared id: content that joins by it could be either's.
+        assert found.checked.skipped.tolist() == [*range(0, count - 2, 7), count - 2, count - 1]
+        assert MARKER not in repr(found)
+
+
+def test_a_file_without_any_good_record_is_not_usable(
+    make_manifest: MakeManifest, path: Path
+) -> None:
+    manifest = make_manifest()
+    rows = [f"{n},A,B,{MARKER}" for n in range(30)] + [f"{n},A,,1980-01-31" for n in range(30, 40)]
+    records = Records(manifest, manifest.partners[0], SourceFile(write(path, rows)))
+    assert not records.examine(silent).usable
+    with pytest.raises(SourceError, match="date"):
+        records.check(silent, skip_invalid=True)
+
+
+def test_skipped_records_are_not_encoded_and_the_others_as_ever(
+    make_manifest: MakeManifest, path: Path, tmp_path: Path
+) -> None:
+    manifest, count = make_manifest(), BATCH_ROWS + 1000
+    rows = broken(count)
+    records = Records(manifest, manifest.partners[0], SourceFile(write(path, rows)))
+    checked = records.check(silent, skip_invalid=True)
+    (tmp_path / "out").mkdir()
+    with Encoder(manifest, SECRET, epoch=0) as encoder:
+        made = records.encode(
+            checked, encoder, tmp_path / "out" / "payload", threads=2, progress=silent
+        )
+    matrix = EncodingMatrix.from_buffer(np.fromfile(made.path, np.uint8), made.layout)
+    matrix.validate()
+    sent = read_row_map(tmp_path / "out")
+    assert len(matrix.handles) == checked.sent == len(sent.rows)
+    assert sorted([*sent.rows, *sent.skipped_rows]) == list(range(count))
+    assert sent.record_ids == [f"R{row}" for row in sent.rows]
+    assert f"R{count - 2}" in sent.skipped_ids
+    assert not sent.skipped_ids & set(sent.record_ids)
+    place = {handle.tobytes(): row for row, handle in enumerate(matrix.handles)}
+    order = [place[handle.tobytes()] for handle in sent.handles]
+    expected = directly(manifest, [rows[row] for row in sent.rows])
+    assert np.array_equal(matrix.words[:, order], expected.words)
+    for file in (tmp_path / "out").iterdir():
+        assert MARKER.encode() not in file.read_bytes()
+
+
+def test_suspects_are_named_only_by_reading_the_file_again(
+    make_manifest: MakeManifest, path: Path
+) -> None:
+    rows = people(200) + [f"U{n},Ann,Unknown.,1980-01-31" for n in range(5)]
+    manifest = make_manifest()
+    records = Records(manifest, manifest.partners[0], SourceFile(write(path, rows)))
+    profiler = Profiler(records.fields, manifest.match_keys)
+    records.examine(silent, profiler=profiler)
+    figures = profiler.result()
+    assert "nknown" not in repr(figures)
+    assert list(records.reveal(figures, profiler.hasher).values()) == ["Unknown."]

@@ -36,6 +36,7 @@ ENCODINGS = {
     "bits": 1024,
     "match_keys": ["name_dob", "phone"],
     "rows": 10,
+    "skipped": 2,
     "key_check": "d" * 32,
 }
 PARCEL = {**COMMON, "kind": "parcel", "release": "e" * 32, "recipient": "county"}

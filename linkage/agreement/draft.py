@@ -1,0 +1,405 @@
+"""Propose a manifest from the partners' value-free profiles. No truth is needed.
+
+The rule, explained in docs/explanation/draft-manifest.md:
+
+- A match key has two to four fields whose collision entropies add up to at least
+  log2(largest file) + 3 bits. A field that depends on one already counted adds 0.4 of its bits.
+- It holds a given or middle name or the birth date, which tell the members of a household
+  apart, and it is not made of names alone.
+- Keys are taken one after the other, always the one that most raises the probability that at
+  least one key of a person is intact in two partners' files, a field being intact with
+  probability 0.75 times the shares of records that have it.
+- Eight keys, and up to ten while each still raises that probability by 0.002.
+
+Pure: profiles in, manifest and reasons out; the same profiles in any order give the same keys.
+
+    draft = draft_manifest(profiles, Terms(project="county", title="...", ...))
+    draft.manifest.canonical
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import combinations
+from typing import Any
+
+from linkage.agreement.fields import FieldType
+from linkage.agreement.manifest import Manifest, Partner, parse_manifest
+from linkage.agreement.profile import SMALLEST_COUNT, FieldProfile, Profile
+from linkage.errors import InputError
+
+SIZES = (2, 3, 4)
+SPARE_BITS = 3.0
+DEPENDENT_WORTH = 0.4
+INTACT = 0.75
+FEWEST_KEYS, MOST_KEYS = 8, 10
+WORTH_A_KEY = 0.002
+DEPENDS_FROM = 0.5
+MAX_FIELDS = 16
+"""More are not weighed against each other; those with the most bits times presence are."""
+
+PERSON = frozenset(
+    kind
+    for kind in FieldType
+    if kind.value in {"given_name", "middle_name", "full_name", "date_of_birth"}
+)
+PLACE = frozenset({FieldType.ADDRESS, FieldType.CITY, FieldType.POSTCODE})
+GROUPED = PLACE | {FieldType.EXACT, FieldType.NUMBER}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a manifest says that no profile can tell."""
+
+    project: str
+    title: str
+    purpose: str
+    legal_basis: str
+    expires: date
+    assembler: str
+
+
+@dataclass(frozen=True)
+class DraftField:
+    """A field as the rule sees it.
+
+    Attributes:
+        bits: collision entropy, the smallest of the partners'.
+        intact: probability that it is there and alike in both files of a pair of partners,
+            on average over the pairs.
+    """
+
+    name: str
+    type: FieldType
+    bits: float
+    intact: float
+
+
+@dataclass(frozen=True)
+class DraftKey:
+    """A chosen match key, and why.
+
+    Attributes:
+        bits: what its fields add up to.
+        needed: what they had to add up to.
+        intact: probability that all its fields are intact.
+        gain: by how much it raised the chance that at least one key is.
+        chance: that chance with this key and those before it.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    bits: float
+    needed: float
+    intact: float
+    gain: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A proposal for the partners to read and change.
+
+    Attributes:
+        manifest: valid as it stands.
+        fields: the fields weighed, in the manifest's order.
+        keys: the match keys, in the order in which they were chosen.
+        groups: fields that depend on each other, to be compared as one.
+        notes: what was left out or is to be decided, in words.
+    """
+
+    manifest: Manifest
+    fields: tuple[DraftField, ...]
+    keys: tuple[DraftKey, ...]
+    groups: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def draft_manifest(profiles: Sequence[Profile], terms: Terms) -> Draft:
+    """Propose fields, weights, match keys and groups for partners with these profiles.
+
+    Raises:
+        InputError: fewer than two partners, one named twice, a field of two types, or no set of
+            fields that satisfies the rule.
+        ManifestError: the terms make no valid manifest.
+    """
+    _require_partners(profiles)
+    # The first partner named makes the project secret: the order given is kept for that alone.
+    ordered = sorted(profiles, key=lambda profile: profile.partner.name)
+    common, notes = _common_fields(ordered)
+    presence = {name: [_presence(p.field(name), p.rows) for p in ordered] for name in common}
+    weighed, more = _most_useful(common, presence)
+    notes += more
+    dependent = _dependent(ordered, weighed)
+    needed = math.log2(max(profile.rows for profile in ordered)) + SPARE_BITS
+    allowed = _allowed(weighed, dependent, needed)
+    if not allowed:
+        raise InputError(
+            f"no set of two to four common fields reaches the {needed:.1f} bits that files of this"
+            " size need, holds a given or middle name or the birth date, and is not of names alone",
+            remedy="Profile more fields that all the partners have",
+        )
+    keys = _choose(weighed, presence, allowed, needed)
+    if len(keys) < FEWEST_KEYS:
+        notes.append(
+            f"only {len(keys)} match keys satisfy the rule and add anything; eight are usual."
+            " More fields that all the partners have would help"
+        )
+    used = {name for key in keys for name in key.fields}
+    if idle := [name for name in weighed if name not in used]:
+        notes.append(f"in no match key, so not encoded: {', '.join(idle)}")
+    return Draft(
+        manifest=_manifest(profiles, terms, weighed, keys),
+        fields=tuple(
+            DraftField(name, f.type, f.bits, _all_intact([name], presence))
+            for name, f in weighed.items()
+        ),
+        keys=keys,
+        groups=_groups(weighed, dependent),
+        notes=tuple(notes),
+    )
+
+
+def key_bits(
+    fields: Sequence[str], bits: dict[str, float], dependent: frozenset[frozenset[str]]
+) -> float:
+    """What the collision entropies of some fields add up to, dependence counted."""
+    total = 0.0
+    taken: list[str] = []
+    for name in sorted(fields, key=lambda name: (-bits[name], name)):
+        depends = any(frozenset((name, other)) in dependent for other in taken)
+        total += bits[name] * (DEPENDENT_WORTH if depends else 1.0)
+        taken.append(name)
+    return total
+
+
+def _require_partners(profiles: Sequence[Profile]) -> None:
+    names = [profile.partner.name for profile in profiles]
+    if len(names) < 2:
+        raise InputError("a manifest needs two partners at least", remedy="Name two profiles")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"two profiles are of the partner {twice[0]!r}")
+
+
+def _common_fields(profiles: Sequence[Profile]) -> tuple[dict[str, FieldProfile], list[str]]:
+    """The fields that every partner has, with the least bits of any, in a fixed order."""
+    by_name: dict[str, list[FieldProfile]] = {}
+    for profile in profiles:
+        for field in profile.fields:
+            by_name.setdefault(field.name, []).append(field)
+    common, partial = {}, []
+    for name in sorted(by_name):
+        found = by_name[name]
+        first, *others = (field.identifier.model_dump() for field in found)
+        if differing := sorted({k for other in others for k in other if other[k] != first[k]}):
+            raise InputError(
+                f"the profiles do not agree on the {', '.join(differing)} of field {name!r}",
+                remedy="Give fields of different kinds different names",
+            )
+        if len(found) < len(profiles):
+            partial.append(name)
+        else:
+            common[name] = min(found, key=lambda field: field.bits)
+    notes = [f"not in every profile, so left out: {', '.join(partial)}"] if partial else []
+    order = {kind: place for place, kind in enumerate(FieldType)}
+    return dict(sorted(common.items(), key=lambda item: (order[item[1].type], item[0]))), notes
+
+
+def _presence(field: FieldProfile, rows: int) -> float:
+    missing = field.missing
+    if missing is None:
+        missing = min((SMALLEST_COUNT - 1) / rows, 1.0)
+    return 1.0 - missing
+
+
+def _most_useful(
+    common: dict[str, FieldProfile], presence: dict[str, list[float]]
+) -> tuple[dict[str, FieldProfile], list[str]]:
+    worth = {name: f.bits * min(presence[name]) for name, f in common.items()}
+    empty = [name for name in common if not worth[name]]
+    ranked = sorted((n for n in common if worth[n]), key=lambda name: (-worth[name], name))
+    kept, idle = set(ranked[:MAX_FIELDS]), ranked[MAX_FIELDS:]
+    notes = [f"empty or always the same, so left out: {', '.join(empty)}"] if empty else []
+    if idle:
+        notes.append(f"beyond the {MAX_FIELDS} fields that tell most: {', '.join(sorted(idle))}")
+    return {name: field for name, field in common.items() if name in kept}, notes
+
+
+def _dependent(
+    profiles: Sequence[Profile], fields: dict[str, FieldProfile]
+) -> frozenset[frozenset[str]]:
+    """Pairs that depend on each other: parts of an address, and what any profile found."""
+    found = {
+        frozenset(pair)
+        for pair in combinations(fields, 2)
+        if all(fields[name].type in PLACE for name in pair)
+    }
+    for profile in profiles:
+        for pair in profile.dependent:
+            if pair.shared >= DEPENDS_FROM and set(pair.fields) <= set(fields):
+                found.add(frozenset(pair.fields))
+    return frozenset(pair for pair in found if len(pair) == 2)
+
+
+def _allowed(
+    fields: dict[str, FieldProfile], dependent: frozenset[frozenset[str]], needed: float
+) -> dict[tuple[str, ...], float]:
+    """Every set of fields that satisfies the rule, with its bits."""
+    bits = {name: field.bits for name, field in fields.items()}
+    allowed = {}
+    for size in SIZES:
+        for names in combinations(fields, size):
+            kinds = [fields[name].type for name in names]
+            if not PERSON.intersection(kinds) or all(kind.is_name for kind in kinds):
+                continue
+            total = key_bits(names, bits, dependent)
+            if total >= needed:
+                allowed[names] = total
+    return allowed
+
+
+def _choose(
+    fields: dict[str, FieldProfile],
+    presence: dict[str, list[float]],
+    allowed: dict[tuple[str, ...], float],
+    needed: float,
+) -> tuple[DraftKey, ...]:
+    """Take keys greedily.
+
+    All sets of intact fields are weighed by their probability; a key is intact in every set that
+    holds its fields. What a key adds is the probability of those that no key before it was in.
+    """
+    names = list(fields)
+    masks = {key: sum(1 << names.index(name) for name in key) for key in allowed}
+    left = _probabilities([presence[name] for name in names])
+    chosen: list[DraftKey] = []
+    chance = 0.0
+    while len(chosen) < MOST_KEYS:
+        gains = _sums_over_supersets(left, len(names))
+        best = min(
+            masks,
+            key=lambda key: (-round(gains[masks[key]], 9), -allowed[key], len(key), key),
+        )
+        gain = gains[masks[best]]
+        if gain < (1e-9 if len(chosen) < FEWEST_KEYS else WORTH_A_KEY):
+            break
+        chance += gain
+        chosen.append(
+            DraftKey(
+                name=_key_name(best, {key.name for key in chosen}),
+                fields=best,
+                bits=allowed[best],
+                needed=needed,
+                intact=_all_intact(best, presence),
+                gain=gain,
+                chance=chance,
+            )
+        )
+        mask = masks[best]
+        left = [0.0 if held & mask == mask else weight for held, weight in enumerate(left)]
+    return tuple(chosen)
+
+
+def _pairs(partners: int) -> list[tuple[int, int]]:
+    return list(combinations(range(partners), 2))
+
+
+def _all_intact(names: Sequence[str], presence: dict[str, list[float]]) -> float:
+    pairs = _pairs(len(presence[names[0]]))
+    return sum(
+        math.prod(INTACT * presence[name][a] * presence[name][b] for name in names)
+        for a, b in pairs
+    ) / len(pairs)
+
+
+def _probabilities(presence: list[list[float]]) -> list[float]:
+    """The probability that exactly the fields of a bit mask are intact, by mask."""
+    pairs = _pairs(len(presence[0]))
+    total = [0.0] * (1 << len(presence))
+    for a, b in pairs:
+        found = [1.0]
+        for shares in presence:
+            intact = INTACT * shares[a] * shares[b]
+            found = [w * (1 - intact) for w in found] + [w * intact for w in found]
+        total = [t + w / len(pairs) for t, w in zip(total, found, strict=True)]
+    return total
+
+
+def _sums_over_supersets(weights: list[float], bits: int) -> list[float]:
+    """For every mask the sum of the weights of all masks that hold it."""
+    sums = list(weights)
+    for bit in range(bits):
+        step = 1 << bit
+        for mask in range(len(sums)):
+            if not mask & step:
+                sums[mask] += sums[mask | step]
+    return sums
+
+
+def _key_name(fields: Sequence[str], taken: set[str]) -> str:
+    joined = "-".join(fields)
+    name = joined if len(joined) <= 60 else "-".join(part[:14] for part in fields)
+    return name if name not in taken else f"{name[:58]}-{len(taken)}"
+
+
+def _groups(
+    fields: dict[str, FieldProfile], dependent: frozenset[frozenset[str]]
+) -> tuple[tuple[str, ...], ...]:
+    """Parts of an address joined by dependence, directly or through others.
+
+    A surname that tells the address, because families live together, is another matter: people
+    of one household still differ in it and in its mistakes.
+    """
+    group = {name: {name} for name in fields}
+    for pair in dependent:
+        if any(fields[name].type not in GROUPED for name in pair):
+            continue
+        joined: set[str] = set().union(*(group[name] for name in pair))
+        for name in joined:
+            group[name] = joined
+    found = {tuple(name for name in fields if name in joined) for joined in group.values()}
+    return tuple(sorted(names for names in found if len(names) > 1))
+
+
+def _manifest(
+    profiles: Sequence[Profile],
+    terms: Terms,
+    fields: dict[str, FieldProfile],
+    keys: Sequence[DraftKey],
+) -> Manifest:
+    used = {name for key in keys for name in key.fields}
+    document = {
+        "linkage": "manifest/1",
+        "project": terms.project,
+        "title": terms.title,
+        "purpose": terms.purpose,
+        "legal_basis": terms.legal_basis,
+        "expires": terms.expires.isoformat(),
+        "partners": [_partner(profile.partner, used) for profile in profiles],
+        "recipients": [{"name": terms.assembler, "role": "assembler"}],
+        "fields": [
+            field.identifier.model_dump(mode="json", exclude_defaults=True)
+            for name, field in fields.items()
+            if name in used
+        ],
+        # Explicit, so that whoever reads the draft sees what can be changed.
+        "match_keys": [
+            {"name": key.name, "fields": key.fields, "weights": dict.fromkeys(key.fields, 1)}
+            for key in keys
+        ],
+        "scheme": {"name": "saul-v1"},
+    }
+    return parse_manifest(json.dumps(document).encode(), source="the draft")
+
+
+def _partner(partner: Partner, used: set[str]) -> dict[str, Any]:
+    """What the partner said of itself; of its fields, only what is said of those used."""
+    found = partner.model_dump(mode="json", exclude_defaults=True)
+    return {
+        setting: {k: v for k, v in value.items() if k in used} if isinstance(value, dict) else value
+        for setting, value in found.items()
+    }
