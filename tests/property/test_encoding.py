@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import linkage.encoding.encoder as module
 from linkage.agreement import FieldType, IdentifierField, Manifest, parse_manifest
 from linkage.encoding import Encoded, Encoder, normalise_column
+from linkage.encoding.names import split_full_name
 
 SECRET = b"\x5a" * 32
 FIELDS = {"given": "given_name", "surname": "surname", "dob": "date_of_birth", "zip": "postcode"}
@@ -46,7 +48,8 @@ RECORD = st.fixed_dictionaries(
     {
         "given": st.none() | TEXT,
         "surname": st.none() | TEXT,
-        "dob": st.none() | st.dates().map(lambda d: d.isoformat()),
+        "dob": st.none()
+        | st.builds(lambda d, n: d.isoformat()[:n], st.dates(), st.sampled_from([4, 7, 10])),
         "zip": st.none() | TEXT,
     }
 )
@@ -246,3 +249,21 @@ def test_composed_and_decomposed_text_meet(kind: FieldType, cell: str) -> None:
     field = IdentifierField(name="f", type=kind)
     forms = [unicodedata.normalize(form, cell) for form in ("NFC", "NFD")]
     assert len({str(value) for value in normalise_column(field, forms).values}) == 1
+
+
+@pytest.mark.parametrize("kind", ["given_name", "middle_name", "full_name"])
+@given(cell=FREE | st.lists(st.sampled_from(["Bill", "Kate", "Lee", ",", "Jr"])).map(" ".join))
+def test_nicknames_only_ever_add_words(kind: str, cell: str) -> None:
+    kept, more = (
+        normalise_column(IdentifierField(name="f", type=FieldType(kind), nicknames=on), [cell])
+        for on in (False, True)
+    )
+    before, after = (str(column.values[0] or "").split() for column in (kept, more))
+    assert Counter(before) <= Counter(after)
+
+
+@given(cell=FREE)
+def test_a_full_name_is_the_words_of_its_parts(cell: str) -> None:
+    parts = split_full_name(cell)
+    value = normalise_column(IdentifierField(name="f", type=FieldType.FULL_NAME), [cell]).values[0]
+    assert (value or "").split() == [*parts.given, *parts.middle, *parts.surname]

@@ -43,7 +43,10 @@ def test_known_tokens(case: dict) -> None:
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 VALUES = {
-    FieldType.DATE_OF_BIRTH: st.dates().map(lambda d: d.isoformat()),
+    FieldType.DATE_OF_BIRTH: st.builds(
+        lambda d, length: d.isoformat()[:length], st.dates(), st.sampled_from([4, 7, 10])
+    ),
+    FieldType.POSTCODE: st.text("a1 ", min_size=1, max_size=9) | TEXT,
     FieldType.EMAIL: st.tuples(TEXT, TEXT.filter(lambda t: "@" not in t)).map("@".join),
     FieldType.NUMBER: st.from_regex(r"\A-?[0-9]{1,30}(\.[0-9]{1,5})?\Z"),
     FieldType.ADDRESS: st.lists(
@@ -91,6 +94,8 @@ def test_a_phone_without_area_code_keeps_its_tokens() -> None:
     [
         (FieldType.DATE_OF_BIRTH, "04/07/1976"),
         (FieldType.DATE_OF_BIRTH, "1976-07-4"),
+        (FieldType.DATE_OF_BIRTH, "1976/07"),
+        (FieldType.DATE_OF_BIRTH, "197x"),
         (FieldType.DATE_OF_BIRTH, "1976-O7-04"),
         (FieldType.EMAIL, "nobody"),
         (FieldType.SURNAME, "\ud800"),
