@@ -291,9 +291,13 @@ class Profiler:
 
     def _field(self, field: IdentifierField) -> FieldFigures:
         spread, commonest = self._values[field.name].count(top=SHOWN_SUSPECTS)
+        # People are born on such days too: as often as on others.
+        usual = spread.rows / max(spread.distinct, 1)
+        least = 3 * usual if field.type is FieldType.DATE_OF_BIRTH else 1
         found = {
             name: (count, "reads like a placeholder")
             for name, count in self._looks[field.name].items()
+            if count >= least
         }
         if field.type in _SPREAD_THIN:
             for name, count in commonest:

@@ -225,7 +225,8 @@ class Records(_Table):
     ) -> Examined:
         """Read every row, and count every problem.
 
-        Memory is bounded by `max_problems` and about 30 bytes per record, however many are wrong.
+        Memory is bounded by `max_problems` and some tens of bytes per record, however many are
+        wrong.
 
         Args:
             max_problems: so many are kept, the first ones; the others are counted.

@@ -39,7 +39,7 @@ INTACT = 0.75
 FEWEST_KEYS, MOST_KEYS = 8, 10
 WORTH_A_KEY = 0.002
 DEPENDS_FROM = 0.5
-MAX_FIELDS = 16
+MAX_FIELDS = 14
 """More are not weighed against each other; those with the most bits times presence are."""
 
 PERSON = frozenset(

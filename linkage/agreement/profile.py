@@ -34,10 +34,12 @@ class DescribedField(IdentifierField):
     Attributes:
         column: the file's column; the field's own name where not given.
         date_formats: strptime formats tried in order, for a date of birth.
+        missing: cells of this field alone that mean "not known".
     """
 
     column: Column | None = None
     date_formats: Annotated[tuple[str, ...], Field(max_length=10, strict=False)] = ()
+    missing: Annotated[tuple[str, ...], Field(max_length=50, strict=False)] = ()
 
 
 class Description(Strict):
@@ -84,6 +86,7 @@ class Description(Strict):
             columns={f.name: f.column for f in self.fields if f.column is not None},
             date_formats={f.name: f.date_formats for f in self.fields if f.date_formats},
             missing=self.missing,
+            missing_values={f.name: f.missing for f in self.fields if f.missing},
         )
 
 

@@ -272,6 +272,21 @@ def test_what_is_no_description(data: bytes) -> None:
         parse_description(data, source="fields.json")
 
 
+def test_what_a_description_says_of_a_field_comes_into_the_manifest() -> None:
+    fields = [
+        {"name": "given", "type": "given_name", "column": "FIRST", "missing": ["nmn"]},
+        {"name": "dob", "type": "date_of_birth", "date_formats": ["%d.%m.%Y"]},
+    ]
+    document = {"linkage": "fields/1", "partner": "one", "missing": ["unk"], "fields": fields}
+    said = parse_description(json.dumps(document).encode())
+    assert said.as_partner.missing_of("given") == ("unk", "nmn")
+    other = profile("two", given=8.0, dob=12.0)
+    mine = other.model_copy(update={"partner": said.as_partner})
+    found = draft_manifest([mine, other], TERMS).manifest.partner("one")
+    assert found == said.as_partner
+    assert (found.column_of("given"), found.date_formats["dob"]) == ("FIRST", ("%d.%m.%Y",))
+
+
 @pytest.mark.parametrize(
     ("count", "told"), [(1, 1), (99, 99), (101, 100), (5049, 5000), (123_456, 120_000)]
 )
