@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,11 +108,11 @@ class Processes:
             begun = {p: pool.submit(self.run, step, p, c) for p, c in commands.items()}
             return {party: future.result() for party, future in begun.items()}
 
-    def serve(self, command: Sequence[str], ready: Path) -> str:
-        """Start a hub; gives its host:port once it takes calls.
+    def serve(self, command: Sequence[str], ready: Path) -> Callable[[], str]:
+        """Start a hub; calling the result waits until it takes calls, and gives its host:port.
 
         Raises:
-            HubUnavailableError: it did not come up.
+            HubUnavailableError: (when waited for) it did not come up.
         """
         with (self.logs / "hub.log").open("wb") as log:
             process = subprocess.Popen(
@@ -124,13 +124,17 @@ class Processes:
             )
         self._servers.append(("hub", process, _Peak(process.pid)))
         give_up = time.monotonic() + READY_SECONDS
-        while not ready.exists():
-            if process.poll() is not None or time.monotonic() > give_up:
-                raise errors.HubUnavailableError(
-                    "the hub did not start", remedy=f"See {self.logs / 'hub.log'}"
-                )
-            time.sleep(POLL_SECONDS)
-        return ready.read_text()
+
+        def wait() -> str:
+            while not ready.exists():
+                if process.poll() is not None or time.monotonic() > give_up:
+                    raise errors.HubUnavailableError(
+                        "the hub did not start", remedy=f"See {self.logs / 'hub.log'}"
+                    )
+                time.sleep(POLL_SECONDS)
+            return ready.read_text()
+
+        return wait
 
     def stop(self) -> None:
         """End the servers: politely first."""

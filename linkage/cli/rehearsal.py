@@ -10,30 +10,22 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from linkage.agent.records import handles_by_row
 from linkage.agent.source import SourceFile
 from linkage.agreement import Manifest
 from linkage.cli.processes import LINKAGE, Processes
-from linkage.cli.scoring import PartnerPair, score_links
-from linkage.encodings import EncodingMatrix
 from linkage.errors import InputError
-from linkage.evaluator.crosssector import write_reports
 from linkage.files import private_directory, write_atomic
-from linkage.matching import ScoredPairs, Source, pairs_to_compare
-from linkage.trust.headers import EncodingsHeader, parse_header
 
+PartnerTable = tuple[str, str]
 Say = Callable[[str], None]
 WAIT = ("--wait", "300")
 
@@ -100,24 +92,28 @@ class Rehearsal:
         return self.report(run)
 
     def start_hub(self) -> None:
+        """Make a hub and start it; `enrol` waits until it takes calls."""
         self._say("starting a hub with a certificate authority of its own")
         hub = str(self._hub)
         arguments = ["hub", "init", "--name", "rehearsal", "--home", hub]
         arguments += ["--address", "127.0.0.1:0", "--host", "127.0.0.1"]
         self.processes.run("init", "hub", arguments)
         command = [*self._hub_command, "serve", "--home", hub]
-        address = self.processes.serve(command, self.directory / "hub.address")
-        self.processes.environment["LINKAGE_HUB"] = address
+        self._await_hub = self.processes.serve(command, self.directory / "hub.address")
 
     def enrol(self) -> None:
         """Keys, invitations, certificates, and everybody's fingerprints compared."""
         self._say(f"enrolling {', '.join(self._members)}")
         made = self.processes.run_all("init", {m: self._member(m, "init") for m in self._members})
         invite = ["hub", "invite", "--home", str(self._hub), "--out", str(self.directory)]
-        self.processes.run("invite", "hub", [*invite, *self._partners])
-        self.processes.run(
-            "invite", "hub", [*invite, self._manifest.assembler, "--role", "assembler"]
+        self.processes.run_all(
+            "invite",
+            {
+                "partners": [*invite, *self._partners],
+                "assembler": [*invite, self._manifest.assembler, "--role", "assembler"],
+            },
         )
+        self.processes.environment["LINKAGE_HUB"] = self._await_hub()
         self.processes.run_all(
             "enrol",
             {
@@ -165,8 +161,13 @@ class Rehearsal:
         home = ("--home", str(self._hub))
         project = ("--project", self._manifest.project)
         links = str(self.directory / "links.parquet")
-        self.processes.run("links", "hub", ["hub", "links", run, "--out", links, *home])
-        self.processes.run("release", "hub", ["hub", "release", run, *home])
+        self.processes.run_all(
+            "release",
+            {
+                "hub": ["hub", "release", run, *home],
+                "hub links": ["hub", "links", run, "--out", links, *home],
+            },
+        )
         self.processes.run_all(
             "approve", {p: self._member(p, "approve", *project, *WAIT) for p in self._partners}
         )
@@ -185,12 +186,17 @@ class Rehearsal:
         out = ("--out", str(self.extract))
         project = ("--project", self._manifest.project)
         assembler = self._manifest.assembler
+        # One core is free now: what scoring and drawing need can load meanwhile.
+        threading.Thread(target=_load_late_modules, daemon=True).start()
         self.processes.run(
             "assemble", assembler, self._member(assembler, "assemble", *project, *out)
         )
 
     def report(self, run: dict[str, Any]) -> dict[str, Any]:
         """Score the links, write the reports, sum everything up."""
+        from linkage.cli.assessing import assess
+        from linkage.evaluator.crosssector import write_reports
+
         quality = json.loads((self.extract / "quality_report.json").read_bytes())
         recommended = quality["recommended"]
         result: dict[str, Any] = {
@@ -204,7 +210,14 @@ class Rehearsal:
         }
         truth = None
         if self._truth is not None:
-            truth = self._score(float(recommended["threshold"]))
+            truth = assess(
+                self._manifest,
+                {p: self._epoch(p) for p in self._partners},
+                self._files,
+                self.directory / "links.parquet",
+                self._truth,
+                float(recommended["threshold"]),
+            )
             for name, pair in truth["pairs"].items():
                 result["pairs"][name] |= {k: pair[k] for k in ("matches", "recommended", "best")}
             result |= {k: truth[k] for k in ("matches", "recommended", "best")}
@@ -212,9 +225,7 @@ class Rehearsal:
         pages = write_reports(self.extract, self.directory / "reports", truth=shown)
         steps = [asdict(step) for step in self.processes.steps]
         result |= {
-            "rows": {
-                p: len(handles_by_row(self._epoch(p) / "rows.parquet")[1]) for p in self._partners
-            },
+            "rows": {p: self._rows(p) for p in self._partners},
             "reports": [str(page) for page in pages],
             "steps": steps,
             "seconds": _seconds(steps),
@@ -222,6 +233,11 @@ class Rehearsal:
             "peak_mib": _peaks(steps),
         }
         return result
+
+    def _rows(self, partner: str) -> int:
+        """How many records a partner sent."""
+        header = json.loads((self._epoch(partner) / "header.json").read_bytes())
+        return int(header["rows"])
 
     @property
     def extract(self) -> Path:
@@ -248,68 +264,11 @@ class Rehearsal:
         place = self.directory / "parties" / partner / "projects" / self._manifest.project
         return place / "epoch-0"
 
-    def _score(self, recommended: float) -> dict[str, Any]:
-        sources = [self._source(p) for p in self._partners]
-        truth = {source.partner: self._truth_of(source) for source in sources}
-        pairs = pairs_to_compare(sources)
-        table = pq.read_table(self.directory / "links.parquet")
-        scored = {
-            (left.partner, right.partner): _scored(table, left, right) for left, right in pairs
-        }
-        return score_links(sources, scored, truth, recommended)
-
-    def _source(self, partner: str) -> Source:
-        header = parse_header((self._epoch(partner) / "header.json").read_bytes())
-        assert isinstance(header, EncodingsHeader)  # noqa: S101 - narrowing for the type checker
-        data = np.memmap(self._epoch(partner) / "payload", np.uint8, "r")
-        matrix = EncodingMatrix.from_buffer(data, header.layout)
-        return Source(partner, matrix, self._manifest.partner(partner).unique)
-
-    def _truth_of(self, source: Source) -> npt.NDArray[np.object_]:
-        """The truth value of each row of an upload."""
-        column = str(self._truth)
-        values: list[str | None] = []
-        for batch in SourceFile(self._files[source.partner]).batches([column]):
-            values += batch[column]
-        handles, _ = handles_by_row(self._epoch(source.partner) / "rows.parquet")
-        found = np.empty(len(values), dtype=object)
-        found[_places(source.matrix.handles, handles)] = values
-        return found
-
-
-def _scored(table: pa.Table, left: Source, right: Source) -> ScoredPairs:
-    """One partner pair's scored pairs, by row number."""
-    mask = np.asarray(table["left_partner"]) == left.partner
-    mask &= np.asarray(table["right_partner"]) == right.partner
-    rows = table.filter(pa.array(mask))
-    probability = rows["match_probability"].to_numpy()
-    odds = probability / np.maximum(1 - probability, 1e-12)
-    return ScoredPairs(
-        _places(left.matrix.handles, _handles(rows["left_handle"])).astype(np.int32),
-        _places(right.matrix.handles, _handles(rows["right_handle"])).astype(np.int32),
-        np.log2(np.maximum(odds, 1e-30)).astype(np.float32),
-        probability,
-        float(probability.sum()),
-        {},
-    )
-
-
-def _handles(column: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(b"".join(column.to_pylist()), np.uint8).reshape(-1, 16)
-
-
-def _places(
-    all_handles: npt.NDArray[np.uint8], handles: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.int64]:
-    """Where each of `handles` stands among all handles."""
-    place = {handle.tobytes(): row for row, handle in enumerate(all_handles)}
-    return np.array([place[handle.tobytes()] for handle in handles], dtype=np.int64)
-
 
 def _require_files(
     manifest: Manifest,
     files: Mapping[str, Path],
-    content: Mapping[PartnerPair, Path],
+    content: Mapping[PartnerTable, Path],
     truth: str | None,
 ) -> None:
     for name in files:
@@ -334,6 +293,11 @@ def _require_files(
             partner = manifest.partner(name)
             if truth in {partner.column_of(field.name) for field in manifest.fields}:
                 raise InputError(f"the truth column {truth!r} is an identifier field too")
+
+
+def _load_late_modules() -> None:
+    for name in ("linkage.cli.assessing", "linkage.evaluator.crosssector"):
+        importlib.import_module(name)
 
 
 def _seconds(steps: list[dict[str, Any]]) -> dict[str, float]:
