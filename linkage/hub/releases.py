@@ -220,20 +220,23 @@ class Releases:
     def acknowledge(self, caller: PartyId, release: str, rows: int) -> None:
         """The assembler has the whole map: delete it here.
 
+        Repeating it finishes a deletion that was interrupted.
+
         Raises:
             InvalidRequestError: the number of rows is not the map's.
         """
         found = self._approved(caller, release)
         self._project(caller, found).require_assembler(caller)
-        if found.row["map_acknowledged_at"] is not None:
-            return
         keys = [
             f"releases/{release}/study/{partner}.npz" for partner in self._partners(caller, found)
         ]
-        if rows != sum(len(self._results.load(key)["index_ids"]) for key in keys):
-            raise InvalidRequestError("the map did not arrive whole", remedy="Download it again")
-        with self._database.transaction() as connection:
-            update(connection, tables.release, {"id": release}, map_acknowledged_at=now())
+        if found.row["map_acknowledged_at"] is None:
+            if rows != sum(len(self._results.load(key)["index_ids"]) for key in keys):
+                raise InvalidRequestError(
+                    "the map did not arrive whole", remedy="Download it again"
+                )
+            with self._database.transaction() as connection:
+                update(connection, tables.release, {"id": release}, map_acknowledged_at=now())
         for key in keys:
             self._results.delete(key)
 

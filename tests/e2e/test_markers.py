@@ -100,7 +100,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
         rehearsal.processes.stop()
         with pytest.MonkeyPatch.context() as patch:
             # The pages are drawn in the other rehearsal of this suite; drawing takes longest.
-            patch.setattr("linkage.cli.rehearsal.write_reports", lambda *_, **__: [])
+            patch.setattr("linkage.evaluator.crosssector.write_reports", lambda *_, **__: [])
             result = rehearsal.report(run)
     shared = rings["social"].secret(manifest.project, manifest.fingerprint, 0)
     assert shared == SECRET, "the partners did not use the secret that the test knows"
