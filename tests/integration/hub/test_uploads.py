@@ -313,6 +313,8 @@ def test_of_two_writers_at_once_one_is_refused(active, sheriff) -> None:
     thread = threading.Thread(target=lambda: sizes.append(sheriff.write(upload, 0, hold())))
     thread.start()
     assert writing.wait(10)
+    # A second call that came before the first one's would make the first the refused one.
+    time.sleep(1)
     try:
         give_up = time.monotonic() + 10
         while True:
