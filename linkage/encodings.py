@@ -22,7 +22,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -193,14 +192,3 @@ def _require_zero_padding(data: Bytes, layout: EncodingLayout) -> None:
 
 def _padded(raw: bytes) -> bytes:
     return raw.ljust(_aligned(len(raw)), b"\0")
-
-
-def layout_from_mapping(fields: dict[str, Any]) -> EncodingLayout:
-    """Build a layout from already validated fields (an upload header's)."""
-    return EncodingLayout(
-        scheme=str(fields["scheme"]),
-        bits=int(fields["bits"]),
-        match_keys=tuple(fields["match_keys"]),
-        rows=int(fields["rows"]),
-        fingerprint=str(fields["fingerprint"]),
-    )

@@ -183,10 +183,10 @@ class Agent:
         """Approve a proposed release, after checking that the signed manifest covers it.
 
         Args:
-            release: its id; None takes the only one that waits for approval.
+            release: its id; None takes the newest.
 
         Raises:
-            NotReadyError: no release waits.
+            NotReadyError: no release is proposed.
             AgreementError: the release is not what this partner agreed to.
         """
         manifest, shown = self._agreed(connection, project)
