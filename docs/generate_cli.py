@@ -110,6 +110,7 @@ MODELS = (
     manifest.ContentTable,
     manifest.ContentField,
     manifest.Recipient,
+    manifest.Stratum,
     fields.IdentifierField,
     fields.MatchKey,
     manifest.Saul,
@@ -283,6 +284,7 @@ SETTING_NOTES = {
         "recipients": "who receives; exactly one has the role `assembler`",
         "fields": "the identifiers that match keys are made of",
         "match_keys": "what is encoded",
+        "strata": "codes by which the quality report may be broken down",
         "scheme": "how it is encoded",
         "matching": "how the hub matches",
         "max_rows": "a longer file is refused",
@@ -296,6 +298,7 @@ SETTING_NOTES = {
         "description": "goes into the data dictionary",
     },
     "Recipient": {"name": "as enrolled at the hub", "title": "for people"},
+    "Stratum": {"name": "the stratum's name"},
     "MatchKey": {"name": "the match key's name", "fields": "all must be there in a record"},
     "Saul": {"name": "the scheme's name"},
     "Clk": {"name": "the scheme's name"},
@@ -367,6 +370,8 @@ def _words(node: ast.expr) -> str:
     inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     if kind == "Literal":
         return " or ".join(f"`{ast.literal_eval(item)}`" for item in inner)
+    if kind == "tuple" and len(inner) == 2 and not isinstance(inner[1], ast.Constant):
+        return f"two of: {_words(inner[0])}"
     if kind == "tuple":
         return f"list of: {_words(inner[0])}"
     if kind == "dict":

@@ -4,11 +4,15 @@ One upload is one contiguous run of bytes, so that it can be hashed, streamed, r
 memory-mapped as it is:
 
     header     64-byte aligned: magic, then the layout as canonical JSON, padded with spaces
-    handles    rows x 16 bytes, one random row handle each
+    handles    rows x 16 bytes, a random row handle each
+    groups     rows x 16 bytes, a random group handle each
+    strata     rows x strata bytes, the code of each permitted stratum, 0 where not given
     presence   match keys x ceil(rows / 8) bytes, bit `row % 8` of byte `row // 8`
     words      match keys x rows x (bits / 64) little-endian uint64
 
 - The layout alone fixes the total size: a receiver knows it before the first byte arrives.
+- A record with aliases fills several rows, one under the other, that share its row handle; records
+  that the partner found to be one person share a group handle, and so do a record's rows.
 - A row without an encoding for a match key has presence bit 0 and all-zero words.
 - The layout carries scheme and manifest fingerprint; a reader refuses another's matrix.
 
@@ -26,9 +30,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from linkage.agreement.fields import MAX_VARIANTS
 from linkage.errors import InvalidRequestError
 
-MAGIC = b"LINKAGE-ENCODINGS-1\n"
+MAGIC = b"LINKAGE-ENCODINGS-2\n"
 ALIGNMENT = 64
 HANDLE_BYTES = 16
 
@@ -51,6 +56,7 @@ class EncodingLayout:
         match_keys: names, in the manifest's order.
         rows: number of rows.
         fingerprint: SHA-256 of the manifest, 64 hex digits.
+        strata: names, in the manifest's order.
     """
 
     scheme: str
@@ -58,6 +64,7 @@ class EncodingLayout:
     match_keys: tuple[str, ...]
     rows: int
     fingerprint: str
+    strata: tuple[str, ...] = ()
 
     @property
     def words_per_row(self) -> int:
@@ -71,6 +78,7 @@ class EncodingLayout:
             "match_keys": list(self.match_keys),
             "rows": self.rows,
             "scheme": self.scheme,
+            "strata": list(self.strata),
         }
         raw = MAGIC + json.dumps(fields, sort_keys=True, separators=(",", ":")).encode() + b"\n"
         return raw.ljust(_aligned(len(raw)), b" ")
@@ -80,8 +88,16 @@ class EncodingLayout:
         return len(self.header)
 
     @property
-    def presence_offset(self) -> int:
+    def groups_offset(self) -> int:
         return self.handles_offset + _aligned(self.rows * HANDLE_BYTES)
+
+    @property
+    def strata_offset(self) -> int:
+        return self.groups_offset + _aligned(self.rows * HANDLE_BYTES)
+
+    @property
+    def presence_offset(self) -> int:
+        return self.strata_offset + _aligned(self.rows * len(self.strata))
 
     @property
     def presence_bytes(self) -> int:
@@ -104,13 +120,17 @@ class EncodingMatrix:
 
     Attributes:
         layout: shapes and provenance.
-        handles: (rows, 16) uint8, one random row handle each.
+        handles: (rows, 16) uint8, a random row handle each; rows of one record stand together.
+        groups: (rows, 16) uint8, a random group handle each; rows of one person share it.
+        strata: (rows, strata) uint8 codes, 0 where not given.
         presence: (match keys, rows) bool.
         words: (match keys, rows, bits / 64) uint64, little-endian on every platform.
     """
 
     layout: EncodingLayout
     handles: Bytes
+    groups: Bytes
+    strata: Bytes
     presence: Bools
     words: Words
 
@@ -129,38 +149,64 @@ class EncodingMatrix:
             raise InvalidRequestError("the upload's header is not the one that was signed")
         keys, rows = len(layout.match_keys), layout.rows
         _require_zero_padding(data, layout)
-        start = layout.handles_offset
-        handles = data[start : start + rows * HANDLE_BYTES].reshape(rows, HANDLE_BYTES)
+
+        def section(start: int, width: int) -> Bytes:
+            return data[start : start + rows * width].reshape(rows, width)
+
+        handles = section(layout.handles_offset, HANDLE_BYTES)
+        groups = section(layout.groups_offset, HANDLE_BYTES)
+        strata = section(layout.strata_offset, len(layout.strata))
         start = layout.presence_offset
         packed = data[start : start + keys * layout.presence_bytes]
         presence = np.unpackbits(
             packed.reshape(keys, layout.presence_bytes), axis=1, count=rows, bitorder="little"
         ).astype(np.bool_)
         words = data[layout.words_offset :].view("<u8").reshape(keys, rows, layout.words_per_row)
-        return cls(layout, handles, presence, words)
+        return cls(layout, handles, groups, strata, presence, words)
 
     def sections(self) -> Iterator[bytes]:
         """The matrix as bytes, section by section (match key by match key for the words)."""
         layout = self.layout
         yield layout.header
         yield _padded(self.handles.tobytes())
+        yield _padded(self.groups.tobytes())
+        yield _padded(self.strata.tobytes())
         yield _padded(np.packbits(self.presence, axis=1, bitorder="little").tobytes())
         for words in self.words:
             yield words.astype("<u8", copy=False).tobytes()
 
+    def first_rows(self) -> npt.NDArray[np.int64]:
+        """The first row of each record, ascending."""
+        new = np.ones(self.layout.rows, np.bool_)
+        new[1:] = (self.handles[1:] != self.handles[:-1]).any(axis=1)
+        return np.flatnonzero(new)
+
+    def persons(self) -> npt.NDArray[np.int32]:
+        """(rows,) the first row of the person each row belongs to: what a row is known as when
+        rows of one group are to be one.
+        """
+        _, first, group = np.unique(_as_void(self.groups), return_index=True, return_inverse=True)
+        return first[group].astype(np.int32)
+
     def validate(self, *, chunk_rows: int = 65_536) -> None:
         """Refuse what no encoder of ours writes.
 
-        Checks that handles are distinct, that a row present for a match key is neither all
-        zeros nor all ones, and that an absent one is all zeros.
+        Checks that rows of one handle stand together, are few and share their group, that a row
+        present for a match key is neither all zeros nor all ones, and that an absent one is all
+        zeros.
         Memory is O(rows + chunk_rows x words).
 
         Raises:
             InvalidRequestError: naming the match key, never a row's content.
         """
-        handles = np.ascontiguousarray(self.handles).view(f"V{HANDLE_BYTES}").ravel()
-        if len(np.unique(handles)) != self.layout.rows:
-            raise InvalidRequestError("row handles are not distinct")
+        first = self.first_rows()
+        if len(np.unique(_as_void(self.handles[first]))) != len(first):
+            raise InvalidRequestError("rows of one row handle do not stand together")
+        if int(np.diff(first, append=self.layout.rows).max(initial=0)) > MAX_VARIANTS:
+            raise InvalidRequestError(f"a row handle has more than {MAX_VARIANTS} rows")
+        record = np.repeat(first, np.diff(first, append=self.layout.rows))
+        if (self.groups != self.groups[record]).any():
+            raise InvalidRequestError("rows of one row handle have different group handles")
         ones = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
         for name, present, words in zip(
             self.layout.match_keys, self.presence, self.words, strict=True
@@ -179,8 +225,12 @@ class EncodingMatrix:
 
 def _require_zero_padding(data: Bytes, layout: EncodingLayout) -> None:
     """Padding could carry whatever a sender likes: it must be zero."""
-    keys, used = len(layout.match_keys), layout.handles_offset + layout.rows * HANDLE_BYTES
-    gaps = [data[used : layout.presence_offset]]
+    keys, rows = len(layout.match_keys), layout.rows
+    gaps = [
+        data[layout.handles_offset + rows * HANDLE_BYTES : layout.groups_offset],
+        data[layout.groups_offset + rows * HANDLE_BYTES : layout.strata_offset],
+        data[layout.strata_offset + rows * len(layout.strata) : layout.presence_offset],
+    ]
     used = layout.presence_offset + keys * layout.presence_bytes
     gaps.append(data[used : layout.words_offset])
     if layout.rows % 8:
@@ -188,6 +238,10 @@ def _require_zero_padding(data: Bytes, layout: EncodingLayout) -> None:
         gaps.append(last >> np.uint8(layout.rows % 8))
     if any(bool(gap.any()) for gap in gaps):
         raise InvalidRequestError("the upload's padding is not zero")
+
+
+def _as_void(handles: Bytes) -> npt.NDArray[np.void]:
+    return np.ascontiguousarray(handles).view(f"V{HANDLE_BYTES}").ravel()
 
 
 def _padded(raw: bytes) -> bytes:

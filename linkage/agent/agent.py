@@ -350,6 +350,7 @@ class Agent:
             bits=layout.bits,
             match_keys=layout.match_keys,
             rows=layout.rows,
+            strata=layout.strata,
             skipped=skipped,
             key_check=check,
         )

@@ -347,6 +347,8 @@ class Records(_Table):
             file.write(layout.header)
             file.seek(layout.handles_offset)
             file.write(handles.tobytes())
+            file.seek(layout.groups_offset)
+            file.write(handles.tobytes())
             file.seek(layout.presence_offset)
             file.write(np.packbits(presence, axis=1, bitorder="little").tobytes())
 

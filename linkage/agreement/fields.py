@@ -12,6 +12,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+MAX_VARIANTS = 16
+"""Most encodings of one record, its aliases included."""
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
 
@@ -68,6 +71,8 @@ class IdentifierField(Strict):
             full names only.
         latest_short_year: the last year that two digits can mean in a date of birth; by default
             the year in which the file is encoded.
+        frequency: say in a pair-keyed answer whether a name is common, medium or rare, so that
+            agreeing on a rare one weighs more.
     """
 
     name: Name
@@ -76,6 +81,7 @@ class IdentifierField(Strict):
     transliterate: bool = True
     nicknames: bool = False
     latest_short_year: Annotated[int, Field(ge=1950, le=2099)] | None = None
+    frequency: bool = False
 
     @model_validator(mode="after")
     def _settings_fit_the_type(self) -> IdentifierField:
@@ -83,6 +89,8 @@ class IdentifierField(Strict):
             raise ValueError("nicknames: only a given, middle or full name has them")
         if self.latest_short_year is not None and self.type is not FieldType.DATE_OF_BIRTH:
             raise ValueError("latest_short_year: only a date of birth has it")
+        if self.frequency and not self.type.is_name:
+            raise ValueError("frequency: only a name has it")
         return self
 
 

@@ -23,7 +23,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from linkage.agreement.canonical import canonical, fingerprint
-from linkage.agreement.fields import FieldType, IdentifierField, MatchKey, Name, Strict
+from linkage.agreement.fields import (
+    MAX_VARIANTS,
+    FieldType,
+    IdentifierField,
+    MatchKey,
+    Name,
+    Strict,
+)
 from linkage.errors import ManifestError
 
 MAX_MANIFEST_BYTES = 1 << 20
@@ -80,10 +87,28 @@ class Matching(Strict):
         quota: most promising rows of each other partner kept per row (q).
         threshold: links below this match probability are never released; None leaves the
             choice to the steward, starting from the hub's recommendation.
+        precision: aim for an estimated precision of at least this; None for the best F1.
+        pair_keyed: compare candidates field by field under pair keys, for which every agent
+            answers a second round; if not, the match keys' distances are all there is.
+        answer_hours: how long the hub waits for those answers before it does without them.
+        dependent: groups of fields that depend on each other, such as city and postcode; a
+            group counts as one piece of evidence.
+        swaps: two name fields that may stand in each other's place.
     """
 
     quota: Annotated[int, Field(ge=1, le=32)] = 4
     threshold: Annotated[float, Field(ge=0.01, le=1.0)] | None = None
+    precision: Annotated[float, Field(ge=0.5, lt=1.0)] | None = None
+    pair_keyed: bool = True
+    answer_hours: Annotated[int, Field(ge=1, le=2160)] = 72
+    dependent: Annotated[
+        tuple[Annotated[tuple[Name, ...], Field(min_length=2, max_length=8, strict=False)], ...],
+        Field(max_length=8, strict=False),
+    ] = ()
+    swaps: Annotated[
+        tuple[Annotated[tuple[Name, Name], Field(strict=False)], ...],
+        Field(max_length=4, strict=False),
+    ] = ()
 
 
 class Transform(StrEnum):
@@ -184,6 +209,11 @@ class Partner(Strict):
         date_formats: strptime formats tried in order for a date field.
         missing: cells that mean "not known", beside empty ones; compared without case.
         missing_values: the same for one field only, so that a word may be a name elsewhere.
+        group: column that says which rows are one person, as `agent dedupe` writes it; an empty
+            cell is a person of its own. Sent as random group handles.
+        aliases: further columns that hold other values of a field, such as a maiden name; each
+            filled one gives the record one more encoding.
+        strata: the column of each permitted stratum.
         content: what it contributes after the release.
     """
 
@@ -199,6 +229,11 @@ class Partner(Strict):
     missing_values: dict[
         Name, Annotated[tuple[str, ...], Field(min_length=1, max_length=50, strict=False)]
     ] = Field(default_factory=dict)
+    group: Column | None = None
+    aliases: dict[
+        Name, Annotated[tuple[Column, ...], Field(min_length=1, max_length=8, strict=False)]
+    ] = Field(default_factory=dict)
+    strata: dict[Name, Column] = Field(default_factory=dict)
     content: Annotated[tuple[ContentTable, ...], Field(max_length=20, strict=False)] = ()
 
     def column_of(self, field: str) -> str:
@@ -208,6 +243,20 @@ class Partner(Strict):
     def missing_of(self, field: str) -> tuple[str, ...]:
         """The cells of a field that mean "not known"."""
         return self.missing + self.missing_values.get(field, ())
+
+
+class Stratum(Strict):
+    """A coarse code by which the quality report may be broken down, such as race or sex.
+
+    The hub gets it per row handle: declare it only where the law allows that. Cells of few rows
+    are suppressed in the report.
+
+    Attributes:
+        values: the codes there are; anything else counts as not given.
+    """
+
+    name: Name
+    values: Annotated[tuple[Column, ...], Field(min_length=1, max_length=50, strict=False)]
 
 
 class Recipient(Strict):
@@ -237,6 +286,7 @@ class Manifest(Strict):
     recipients: Annotated[tuple[Recipient, ...], Field(min_length=1, max_length=16, strict=False)]
     fields: Annotated[tuple[IdentifierField, ...], Field(min_length=1, max_length=40, strict=False)]
     match_keys: Annotated[tuple[MatchKey, ...], Field(min_length=1, max_length=16, strict=False)]
+    strata: Annotated[tuple[Stratum, ...], Field(max_length=4, strict=False)] = ()
     scheme: Scheme
     matching: Matching = Field(default_factory=Matching)
     max_rows: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000
@@ -298,11 +348,26 @@ class Manifest(Strict):
             _subset(f"match key {key.name!r}: weights", key.weights, set(key.fields))
         for partner in self.partners:
             self._check_partner(partner, known)
+        self._check_matching()
+        _distinct("strata", [s.name for s in self.strata])
+        for stratum in self.strata:
+            _distinct(f"stratum {stratum.name!r}: values", list(stratum.values))
         _distinct(
             "tables of the extract (partner_table)",
             [f"{p.name}_{t.name}" for p in self.partners for t in p.content],
         )
         return self
+
+    def _check_matching(self) -> None:
+        names = {f.name for f in self.fields}
+        together = [name for group in self.matching.dependent for name in group]
+        _subset("matching: dependent", together, names)
+        _distinct("matching: dependent: fields", together)
+        person = {f.name for f in self.fields if f.type.is_name}
+        for one, other in self.matching.swaps:
+            _subset("matching: swaps: fields that are names", (one, other), person)
+            _distinct("matching: swaps: fields of one pair", [one, other])
+        _distinct("matching: swaps", [" and ".join(sorted(pair)) for pair in self.matching.swaps])
 
     def _check_partner(self, partner: Partner, known: set[str]) -> None:
         where = f"partner {partner.name!r}"
@@ -310,6 +375,13 @@ class Manifest(Strict):
         dates = {f.name for f in self.fields if f.type is FieldType.DATE_OF_BIRTH}
         _subset(f"{where}: date_formats", partner.date_formats, dates)
         _subset(f"{where}: missing_values", partner.missing_values, known)
+        _subset(f"{where}: aliases", partner.aliases, known)
+        _distinct(
+            f"{where}: aliases: columns", [c for many in partner.aliases.values() for c in many]
+        )
+        if sum(map(len, partner.aliases.values())) >= MAX_VARIANTS:
+            raise ValueError(f"{where}: aliases: at most {MAX_VARIANTS - 1} columns")
+        _subset(f"{where}: strata", partner.strata, {s.name for s in self.strata}, what="stratum")
         _distinct(f"{where}: content tables", [t.name for t in partner.content])
         for table in partner.content:
             _distinct(f"{where}: table {table.name!r}", [f.name for f in table.fields])
@@ -325,12 +397,12 @@ def _distinct(what: str, names: list[str]) -> None:
         raise ValueError(f"{what}: {', '.join(map(repr, twice))} stands more than once")
 
 
-def _subset(what: str, names: Any, known: set[str]) -> None:
+def _subset(where: str, names: Any, known: set[str], *, what: str = "field") -> None:
     missing = sorted(set(names) - known)
     if missing:
         raise ValueError(
-            f"{what}: {', '.join(map(repr, missing))} is not a declared field"
-            f" (declared: {', '.join(sorted(known))})"
+            f"{where}: {', '.join(map(repr, missing))} is not a declared {what}"
+            f" (declared: {', '.join(sorted(known)) or 'none'})"
         )
 
 
@@ -378,6 +450,7 @@ _MODELS: dict[str, type[Strict]] = {
     "partners": Partner,
     "content": ContentTable,
     "recipients": Recipient,
+    "strata": Stratum,
     "fields": IdentifierField,
     "match_keys": MatchKey,
     "matching": Matching,

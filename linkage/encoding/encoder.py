@@ -108,6 +108,7 @@ class Encoder:
             match_keys=tuple(key.name for key in self._manifest.match_keys),
             rows=rows,
             fingerprint=self._manifest.fingerprint,
+            strata=tuple(stratum.name for stratum in self._manifest.strata),
         )
 
     def encode(self, columns: Mapping[str, Objects], *, threads: int = 1) -> Encoded:

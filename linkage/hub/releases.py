@@ -257,8 +257,10 @@ class Releases:
         clusters = resolve(sources, scored, threshold)
         linkage_ids, study_ids = draw_ids(clusters.count), draw_ids(clusters.count)
         for source in sources:
-            cluster = clusters.of[source.partner]
-            handles, index_ids = source.matrix.handles, draw_ids(source.rows)
+            # A record with aliases has several rows, one handle, and so one index id.
+            records = source.matrix.first_rows()
+            cluster = clusters.of[source.partner][records]
+            handles, index_ids = source.matrix.handles[records], draw_ids(len(records))
             # Ordered by index id: the order of the upload joins nothing to nothing.
             order = np.lexsort(index_ids.T[::-1])
             place = f"releases/{release}"

@@ -39,6 +39,7 @@ from linkage.store.blobs import Blobs
 from linkage.store.sql import Database, Row, find, find_all, insert, now, update
 from linkage.trust.headers import (
     LIFETIME,
+    AnswersHeader,
     EncodingsHeader,
     Header,
     ParcelHeader,
@@ -175,6 +176,8 @@ class Uploads:
         require_epoch(project, header.fingerprint, header.epoch)
         if isinstance(header, EncodingsHeader):
             _check_encodings(project, header)
+        elif isinstance(header, AnswersHeader):
+            raise NotReadyError("no comparison waits for answers")
         else:
             self._check_parcel(connection, project, header)
 
@@ -309,9 +312,10 @@ def _check_encodings(project: Project, header: EncodingsHeader) -> None:
         manifest.scheme.name,
         manifest.scheme.bits,
         tuple(key.name for key in manifest.match_keys),
+        tuple(stratum.name for stratum in manifest.strata),
     )
-    if (header.scheme, header.bits, header.match_keys) != expected:
-        raise InvalidRequestError("scheme, bits or match keys are not the manifest's")
+    if (header.scheme, header.bits, header.match_keys, header.strata) != expected:
+        raise InvalidRequestError("scheme, bits, match keys or strata are not the manifest's")
     if header.rows > manifest.max_rows:
         raise LimitError(f"the manifest allows {manifest.max_rows} rows")
     if header.size != header.layout.size:

@@ -7,6 +7,7 @@
 - Kept per match key: the best `KEPT_PER_KEY` of each row and column with z >= `z_cut`; then
   over all match keys the best `quota` of each row under both sides' quotas, by
   score = sum of max(z, 0) / sqrt(number of match keys both rows have).
+- Several rows of one person on one side compete as one: the best of them stands for it.
 - The same uploads give the same answer, whatever the engine. Memory is
   O(rows x KEPT_PER_KEY), whatever the data: a tile or a file of equal rows cannot overflow it.
 - The first look is never silent: what it may lose is bounded by `LOOK_LOSS` and reported.
@@ -29,7 +30,7 @@ from linkage.matching import kernel
 from linkage.matching.engine import Engine
 from linkage.matching.measure import draw_decoys, fair_coin, measure, null_of, rescore, unpack
 from linkage.matching.popcount import CUT_SCALE
-from linkage.matching.sources import Null, Pairs, Source, check_comparable
+from linkage.matching.sources import Null, Pairs, Rows, Source, check_comparable, persons_of
 
 KEPT_PER_KEY = 8
 LOOK_LOSS = 0.02
@@ -43,7 +44,7 @@ class Candidates:
     """The pairs worth a closer look, and random ones to hold them against.
 
     Attributes:
-        pairs: at most `quota` per row.
+        pairs: at most `quota` per row, sorted by their persons; see `sources.persons_of`.
         decoys: pairs of random rows, for the model's picture of non-matches. A decoy may be
             a match by chance, as often as a random pair is.
         null: what `pairs.distances` look like between unrelated rows.
@@ -52,7 +53,7 @@ class Candidates:
         compared: encodings compared over all match keys.
         looked: of those, within the cut of the first look.
         survived: of those, within the cut.
-        considered: distinct pairs before the quota.
+        considered: distinct pairs of persons before the quota.
         z_cut: smallest z that survives.
         look_bits: bits of the first look; all of them where there is none.
         look_loss: largest chance that the first look drops a pair within the cut, per match
@@ -170,6 +171,7 @@ def find_candidates(
 
     rows_left, rows_right = unpack(packed)
     pairs = measure(left, right, rows_left, rows_right, dice=dice, null=null)
+    pairs = _best_of_persons(pairs, left.persons, right.persons, triangle)
     kept = _within_quota(pairs, quota, left.rows, right.rows, triangle)
     looking = scan.looks is not None
     return Candidates(
@@ -228,6 +230,17 @@ def _tiles(key: int, rows_left: int, rows_right: int, triangle: bool) -> Iterato
         for right in range(0, rows_right, TILE_RIGHT):
             if not triangle or left < right + TILE_RIGHT:
                 yield Tile(key, left, right)
+
+
+def _best_of_persons(pairs: Pairs, left: Rows, right: Rows, triangle: bool) -> Pairs:
+    """Of several pairs of rows between two persons the most promising one, and none between
+    rows that the partner knows to be one person.
+    """
+    one, other = persons_of(pairs, left, right, triangle=triangle)
+    order = np.lexsort((pairs.right, pairs.left, -pairs.score))
+    _, first = np.unique((one.astype(np.int64) << 32 | other)[order], return_index=True)
+    best = order[first]
+    return pairs.take(best[one[best] != other[best]] if triangle else best)
 
 
 def _within_quota(

@@ -1,5 +1,6 @@
 """Join links between files into clusters: one cluster, one person.
 
+- Rows that a partner knows to be one person are in one cluster from the start.
 - Links are taken from the most probable to the least. A link joins the clusters of its two
   rows, unless that would put two rows of a unique file into one cluster: then it is refused.
 - Every row of every file is in exactly one cluster; a row without a link is alone in its own.
@@ -68,7 +69,9 @@ def resolve(
     one, other, probability, weight, pair_number, place = _joined(columns)
 
     order = np.lexsort((other, one, pair_number, -weight, -probability))
-    parent = np.arange(total, dtype=np.int64)
+    parent = np.concatenate(
+        [np.empty(0, np.int64), *(first[s.partner] + s.persons.astype(np.int64) for s in sources)]
+    )
     held = np.zeros(total, np.uint64)
     for position, source in enumerate(sources):
         if source.unique:

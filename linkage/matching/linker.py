@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -25,7 +25,7 @@ from linkage.matching.comparison import compare
 from linkage.matching.engine import Engine, LocalEngine
 from linkage.matching.model import ScoredPairs, score_pairs
 from linkage.matching.quality import quality_report
-from linkage.matching.sources import Source
+from linkage.matching.sources import Pairs, Source, persons_of
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,23 @@ def score(left: Source, right: Source, candidates: Candidates, scheme: Saul | Cl
     """Compare the candidates on their match keys and fit the model to them."""
     keys = left.matrix.layout.match_keys
     return score_pairs(
-        candidates,
+        by_person(left, right, candidates),
         compare(candidates.pairs, candidates.null, scheme, keys),
         compare(candidates.decoys, candidates.null, scheme, keys),
-        rows_left=left.rows,
-        rows_right=right.rows,
+        rows_left=left.people,
+        rows_right=right.people,
         unique_left=left.unique,
         unique_right=right.unique,
         same_file=left.partner == right.partner,
     )
+
+
+def by_person(left: Source, right: Source, candidates: Candidates) -> Candidates:
+    """The same candidates, named by their persons' first rows: who competes with whom."""
+    triangle = left.partner == right.partner
+
+    def renamed(pairs: Pairs) -> Pairs:
+        one, other = persons_of(pairs, left.persons, right.persons, triangle=triangle)
+        return replace(pairs, left=one, right=other)
+
+    return replace(candidates, pairs=renamed(candidates.pairs), decoys=renamed(candidates.decoys))

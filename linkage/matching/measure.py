@@ -39,7 +39,7 @@ def draw_decoys(left: Source, right: Source, *, dice: bool, triangle: bool) -> P
         )
     packed = (rows_left << 32) | rows_right
     if triangle:
-        packed = packed[rows_left != rows_right]
+        packed = packed[left.persons[rows_left] != left.persons[rows_right]]
     return measure(left, right, *unpack(kernel.distinct(packed)), dice=dice)
 
 

@@ -1,12 +1,14 @@
 """The values that pass between the steps of matching: uploads and pairs of their rows.
 
 - Struct of arrays throughout, so that each step's result can be written to disk as it is.
-- Pairs are sorted by (left, right) and name rows by number in their upload, never by handle.
+- Pairs name rows by number in their upload, never by handle. Where several rows are one person,
+  that person is known by its first row.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +28,7 @@ class Source:
     """One partner's upload.
 
     Attributes:
-        unique: each person stands once in the file.
+        unique: each person stands once in the file, but for the rows of one group.
     """
 
     partner: str
@@ -36,6 +38,16 @@ class Source:
     @property
     def rows(self) -> int:
         return self.matrix.layout.rows
+
+    @cached_property
+    def persons(self) -> Rows:
+        """(rows,) the first row of the person that each row belongs to."""
+        return self.matrix.persons()
+
+    @cached_property
+    def people(self) -> int:
+        """How many persons the file holds, as far as the partner knows."""
+        return int((self.persons == np.arange(self.rows)).sum())
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,19 @@ class Null:
         """Deviations closer than unrelated rows are; NaN where missing."""
         z = (self.mean - distances.astype(np.float64)) / self.deviation
         return np.where(distances == MISSING, np.nan, z)
+
+
+def persons_of(pairs: Pairs, left: Rows, right: Rows, *, triangle: bool) -> tuple[Rows, Rows]:
+    """The persons of each pair, by their first rows.
+
+    Args:
+        left, right: `Source.persons` of either side.
+        triangle: the pairs are within one file; the smaller number comes first.
+    """
+    one, other = left[pairs.left], right[pairs.right]
+    if triangle:
+        return np.minimum(one, other), np.maximum(one, other)
+    return one, other
 
 
 def check_comparable(left: Source, right: Source, scheme: Saul | Clk) -> None:

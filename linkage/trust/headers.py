@@ -11,10 +11,18 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AwareDatetime,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from linkage.agreement.canonical import canonical
 from linkage.agreement.fields import Name, Strict
+from linkage.answers import answer_bytes
 from linkage.encodings import EncodingLayout
 from linkage.errors import InvalidRequestError
 
@@ -54,12 +62,38 @@ class EncodingsHeader(_Header):
     bits: Annotated[int, Field(ge=64, le=4096, multiple_of=64)]
     match_keys: Annotated[tuple[Name, ...], Field(min_length=1, max_length=16, strict=False)]
     rows: Annotated[int, Field(ge=1, le=100_000_000)]
+    strata: Annotated[tuple[Name, ...], Field(max_length=4, strict=False)] = ()
     skipped: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     key_check: Identifier
 
     @property
     def layout(self) -> EncodingLayout:
-        return EncodingLayout(self.scheme, self.bits, self.match_keys, self.rows, self.fingerprint)
+        return EncodingLayout(
+            self.scheme, self.bits, self.match_keys, self.rows, self.fingerprint, self.strata
+        )
+
+
+class AnswersHeader(_Header):
+    """Announces the answers to one list of a pair-keyed comparison round.
+
+    Attributes:
+        other: the partner compared with; the sender itself for pairs within its file.
+        requests: SHA-256 of the list that is answered.
+        entries: of that list.
+    """
+
+    kind: Literal["answers"] = "answers"
+    run: Identifier
+    other: Name
+    requests: Digest
+    entries: Annotated[int, Field(ge=1, le=1 << 36)]
+    fields: Annotated[int, Field(ge=1, le=40)]
+
+    @model_validator(mode="after")
+    def _size_fits(self) -> AnswersHeader:
+        if self.size != self.entries * answer_bytes(self.fields):
+            raise ValueError("the size announced is not the one its entries need")
+        return self
 
 
 class ParcelHeader(_Header):
@@ -70,7 +104,7 @@ class ParcelHeader(_Header):
     recipient: Name
 
 
-Header = EncodingsHeader | ParcelHeader
+Header = EncodingsHeader | AnswersHeader | ParcelHeader
 _ADAPTER: TypeAdapter[Header] = TypeAdapter(Annotated[Header, Field(discriminator="kind")])
 
 
@@ -78,7 +112,7 @@ def parse_header(data: bytes) -> Header:
     """Read a header.
 
     Raises:
-        InvalidRequestError: too large, not of either kind, or not canonical.
+        InvalidRequestError: too large, not of any kind, or not canonical.
     """
     if len(data) > MAX_HEADER_BYTES:
         raise InvalidRequestError(f"the upload's header is larger than {MAX_HEADER_BYTES} bytes")

@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from linkage.agreement.linkage_schema import parse_linkage_schema
 from linkage.encoding.clk_compat import encode_clks
 from linkage.encoding.clk_files import clks_from_binary
-from linkage.encoding.clk_schema import parse_linkage_schema
 from tests.bench.bench_encoding import people
 
 HERE = Path(__file__).parent

@@ -55,8 +55,9 @@ def files(rows: int, keys: int = 8, bits: int = 2_048) -> list[Source]:
     other[:, :half] = words[:, :half] ^ (noise[0] & noise[1])
     presence = np.ones((keys, rows), np.bool_)
     handles = random.integers(0, 256, (rows, 16), np.uint8)
+    none = np.empty((rows, 0), np.uint8)
     return [
-        Source(name, EncodingMatrix(layout, handles, presence, w), True)
+        Source(name, EncodingMatrix(layout, handles, handles, none, presence, w), True)
         for name, w in (("left", words), ("right", other))
     ]
 

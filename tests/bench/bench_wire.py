@@ -86,7 +86,9 @@ def _write(path: Path, fingerprint: str, keys: tuple[str, ...]) -> EncodingLayou
     random = np.random.default_rng(1)
     words = random.integers(0, 2**64, (len(keys), ROWS, layout.words_per_row), np.uint64)
     handles = random.integers(0, 256, (ROWS, 16), np.uint8)
-    matrix = EncodingMatrix(layout, handles, np.ones((len(keys), ROWS), np.bool_), words)
+    none = np.empty((ROWS, 0), np.uint8)
+    presence = np.ones((len(keys), ROWS), np.bool_)
+    matrix = EncodingMatrix(layout, handles, handles, none, presence, words)
     with path.open("wb") as file:
         for section in matrix.sections():
             file.write(section)

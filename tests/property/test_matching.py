@@ -29,11 +29,20 @@ def scored_pairs(draw: st.DrawFn, rows: int = 6) -> ScoredPairs:
     return ScoredPairs(left, right, np.array(weight, np.float32), odds / (1 + odds))
 
 
+def handles_of(rows: int) -> npt.NDArray[np.uint8]:
+    """Distinct handles."""
+    out = np.zeros((rows, 16), np.uint8)
+    out[:, :8] = np.arange(rows, dtype=np.uint64)[:, None].view(np.uint8)
+    return out
+
+
 def source(name: str, rows: int, unique: bool) -> Source:
     layout = EncodingLayout("saul-v1", 1024, ("k",), rows, "0" * 64)
     matrix = EncodingMatrix(
         layout,
-        np.zeros((rows, 16), np.uint8),
+        handles_of(rows),
+        handles_of(rows),
+        np.empty((rows, 0), np.uint8),
         np.ones((1, rows), np.bool_),
         np.zeros((1, rows, 16), np.uint64),
     )
@@ -125,8 +134,8 @@ def test_any_two_small_files_can_be_linked(
         words = people[rows].transpose(1, 0, 2).copy() if rows else np.zeros((2, 0, 16), np.uint64)
         words[~presence] = 0
         layout = EncodingLayout("saul-v1", 1024, ("k", "l"), len(rows), "0" * 64)
-        handles = np.zeros((len(rows), 16), np.uint8)
-        return Source(name, EncodingMatrix(layout, handles, presence, words), unique)
+        handles, none = handles_of(len(rows)), np.empty((len(rows), 0), np.uint8)
+        return Source(name, EncodingMatrix(layout, handles, handles, none, presence, words), unique)
 
     linkage = link([file("a", left), file("b", right)], SCHEME, Matching(), engine=LocalEngine(1))
     assert 0 < linkage.threshold <= 1

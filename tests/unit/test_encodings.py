@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from linkage.agreement.fields import MAX_VARIANTS
 from linkage.encodings import ALIGNMENT, EncodingLayout, EncodingMatrix
 from linkage.errors import InvalidRequestError
 
 ROWS = 13
-LAYOUT = EncodingLayout("saul-v1", 1024, ("name_dob", "dob_phone"), ROWS, "ab" * 32)
+LAYOUT = EncodingLayout(
+    "saul-v1", 1024, ("name_dob", "dob_phone"), ROWS, "ab" * 32, ("race", "sex")
+)
 
 
 @pytest.fixture
@@ -18,7 +21,12 @@ def matrix() -> EncodingMatrix:
     presence = random.random((2, ROWS)) < 0.7
     words = random.integers(1, 2**63, (2, ROWS, LAYOUT.words_per_row), np.uint64)
     words[~presence] = 0
-    return EncodingMatrix(LAYOUT, random.integers(0, 256, (ROWS, 16), np.uint8), presence, words)
+    # Rows 2 and 3 are two spellings of one record, row 5 a second record of the same person.
+    handles = random.integers(0, 256, (ROWS, 16), np.uint8)
+    groups = random.integers(0, 256, (ROWS, 16), np.uint8)
+    handles[3], groups[[3, 5]] = handles[2], groups[2]
+    strata = random.integers(0, 4, (ROWS, 2), np.uint8)
+    return EncodingMatrix(LAYOUT, handles, groups, strata, presence, words)
 
 
 @pytest.fixture
@@ -28,7 +36,13 @@ def data(matrix: EncodingMatrix) -> np.ndarray:
 
 def test_the_layout_alone_fixes_the_size(data: np.ndarray) -> None:
     assert LAYOUT.size == len(data)
-    for offset in (LAYOUT.handles_offset, LAYOUT.presence_offset, LAYOUT.words_offset):
+    for offset in (
+        LAYOUT.handles_offset,
+        LAYOUT.groups_offset,
+        LAYOUT.strata_offset,
+        LAYOUT.presence_offset,
+        LAYOUT.words_offset,
+    ):
         assert offset % ALIGNMENT == 0
 
 
@@ -36,6 +50,8 @@ def test_what_is_written_is_read(matrix: EncodingMatrix, data: np.ndarray) -> No
     again = EncodingMatrix.from_buffer(data, LAYOUT)
     again.validate(chunk_rows=3)
     np.testing.assert_array_equal(again.handles, matrix.handles)
+    np.testing.assert_array_equal(again.groups, matrix.groups)
+    np.testing.assert_array_equal(again.strata, matrix.strata)
     np.testing.assert_array_equal(again.presence, matrix.presence)
     np.testing.assert_array_equal(again.words, matrix.words)
 
@@ -51,7 +67,7 @@ def test_another_size_is_refused(size: int) -> None:
 
 
 def test_another_header_is_refused(data: np.ndarray) -> None:
-    other = EncodingLayout("saul-v1", 1024, LAYOUT.match_keys, ROWS, "cd" * 32)
+    other = EncodingLayout("saul-v1", 1024, LAYOUT.match_keys, ROWS, "cd" * 32, LAYOUT.strata)
     with pytest.raises(InvalidRequestError, match="header"):
         EncodingMatrix.from_buffer(data, other)
 
@@ -91,7 +107,31 @@ def test_an_absent_encoding_is_all_zeros(matrix: EncodingMatrix) -> None:
         matrix.validate()
 
 
-def test_handles_are_distinct(matrix: EncodingMatrix) -> None:
-    matrix.handles[4] = matrix.handles[9]
-    with pytest.raises(InvalidRequestError, match="distinct"):
+def test_rows_of_one_handle_stand_together(matrix: EncodingMatrix) -> None:
+    matrix.handles[9] = matrix.handles[4]
+    with pytest.raises(InvalidRequestError, match="stand together"):
         matrix.validate()
+
+
+def test_a_handle_has_few_rows() -> None:
+    rows = MAX_VARIANTS + 1
+    layout = EncodingLayout("saul-v1", 1024, ("k",), rows, "0" * 64)
+    same = np.full((rows, 16), 7, np.uint8)
+    none = np.empty((rows, 0), np.uint8)
+    words = np.zeros((1, rows, 16), np.uint64)
+    matrix = EncodingMatrix(layout, same, same, none, np.zeros((1, rows), np.bool_), words)
+    with pytest.raises(InvalidRequestError, match="more than 16 rows"):
+        matrix.validate()
+
+
+def test_a_record_is_one_person(matrix: EncodingMatrix) -> None:
+    matrix.groups[3] = matrix.groups[0]
+    with pytest.raises(InvalidRequestError, match="group handles"):
+        matrix.validate()
+
+
+def test_records_and_persons_are_known_by_their_first_rows(matrix: EncodingMatrix) -> None:
+    assert matrix.first_rows().tolist() == [row for row in range(ROWS) if row != 3]
+    persons = list(range(ROWS))
+    persons[3] = persons[5] = 2
+    assert matrix.persons().tolist() == persons

@@ -226,9 +226,12 @@ def small_matrix(manifest: Manifest, seed: int = 0) -> EncodingMatrix:
     layout = small_layout(manifest)
     draw = np.random.default_rng(seed)
     shape = (len(layout.match_keys), layout.rows)
+    handles = draw.integers(0, 256, (layout.rows, 16), dtype=np.uint8)
     return EncodingMatrix(
         layout,
-        draw.integers(0, 256, (layout.rows, 16), dtype=np.uint8),
+        handles,
+        handles,
+        np.empty((layout.rows, 0), np.uint8),
         np.ones(shape, dtype=np.bool_),
         draw.integers(1, 1 << 63, (*shape, layout.words_per_row), dtype=np.uint64),
     )

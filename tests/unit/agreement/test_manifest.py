@@ -33,6 +33,9 @@ FULL: dict[str, Any] = {
             "columns": {"surname": "LAST"},
             "date_formats": {"dob": ["%m/%d/%Y"]},
             "missing": ["UNK"],
+            "group": "person_group",
+            "aliases": {"surname": ["MAIDEN", "AKA"]},
+            "strata": {"sex": "SEX"},
             "content": [
                 {
                     "name": "visits",
@@ -59,7 +62,8 @@ FULL: dict[str, Any] = {
         {"name": "university", "role": "evaluator"},
     ],
     "fields": [
-        {"name": "surname", "type": "surname"},
+        {"name": "surname", "type": "surname", "frequency": True},
+        {"name": "given", "type": "given_name"},
         {"name": "dob", "type": "date_of_birth"},
         {"name": "phone", "type": "phone", "region": "CA"},
     ],
@@ -68,7 +72,16 @@ FULL: dict[str, Any] = {
         {"name": "two", "fields": ["phone"]},
     ],
     "scheme": {"name": "saul-v1", "bits": 1024, "hashes": 4},
-    "matching": {"quota": 5, "threshold": 0.75},
+    "strata": [{"name": "sex", "values": ["F", "M"]}],
+    "matching": {
+        "quota": 5,
+        "threshold": 0.75,
+        "precision": 0.99,
+        "pair_keyed": False,
+        "answer_hours": 12,
+        "dependent": [["dob", "phone"]],
+        "swaps": [["given", "surname"]],
+    },
     "max_rows": 1000,
 }
 Path_ = tuple[str | int, ...]
@@ -103,6 +116,23 @@ def changed(place: Path_, value: Any) -> dict[str, Any]:
         (("match_keys", 0, "fields"), ["sex"], "'sex' is not a declared field (declared: dob,"),
         (("match_keys", 0, "fields"), ["dob", "dob"], "'dob' stands more than once"),
         (("match_keys", 0, "fields"), [], "match_keys.0.fields"),
+        (("matching", "dependent"), [["dob"]], "matching.dependent.0"),
+        (("matching", "dependent"), [["dob", "zip"]], "'zip' is not a declared field"),
+        (("matching", "dependent"), [["dob", "phone"], ["dob", "given"]], "'dob' stands more than"),
+        (("matching", "swaps"), [["given", "dob"]], "fields that are names: 'dob' is not"),
+        (("matching", "swaps"), [["given", "given"]], "'given' stands more than once"),
+        (("matching", "swaps"), [["given", "surname"], ["surname", "given"]], "stands more than"),
+        (("matching", "precision"), 1.0, "matching.precision"),
+        (("partners", 0, "aliases"), {"zip": ["Z"]}, "aliases: 'zip' is not a declared field"),
+        (("partners", 0, "aliases"), {"surname": ["A", "A"]}, "'A' stands more than once"),
+        (
+            ("partners", 0, "aliases"),
+            {n: [f"{n}{i}" for i in range(8)] for n in ("surname", "given")},
+            "aliases: at most 15 columns",
+        ),
+        (("partners", 0, "strata"), {"race": "R"}, "'race' is not a declared stratum"),
+        (("strata", 0, "values"), ["F", "F"], "'F' stands more than once"),
+        (("fields", 2, "frequency"), True, "frequency: only a name has it"),
         (("match_keys", 0, "weights"), {"phone": 2}, "weights: 'phone' is not a declared field"),
         (("match_keys", 0, "weights"), {"dob": 0}, "match_keys.0.weights.dob"),
         (("match_keys", 1, "name"), "one", "match_keys: 'one' stands more than once"),
@@ -271,7 +301,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "65681e43db3dded7e7d555a8cbd6e42488a704748067070a40bcce3d356f6c54"
+KNOWN = "659f132356f49cc6145877e4e7ff98e55138656e1ada41f5fe8db26ec03f0422"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:

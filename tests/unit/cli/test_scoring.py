@@ -16,7 +16,9 @@ def source(partner: str, rows: int, unique: bool) -> Source:
     layout = EncodingLayout("saul-v1", 1024, ("k",), rows, "0" * 64)
     handles = np.random.default_rng(rows).integers(0, 256, (rows, 16), dtype=np.uint8)
     empty = np.zeros((1, rows), dtype=np.bool_)
-    matrix = EncodingMatrix(layout, handles, empty, np.zeros((1, rows, 16), dtype=np.uint64))
+    none = np.empty((rows, 0), dtype=np.uint8)
+    words = np.zeros((1, rows, 16), dtype=np.uint64)
+    matrix = EncodingMatrix(layout, handles, handles, none, empty, words)
     return Source(partner, matrix, unique)
 
 

@@ -54,7 +54,8 @@ def test_what_is_encoded_fills_a_valid_matrix(make_manifest, columns, scheme) ->
     assert layout.scheme == scheme["name"]
     assert layout.fingerprint == manifest.fingerprint
     handles = np.random.default_rng(0).integers(0, 256, (40, HANDLE_BYTES)).astype(np.uint8)
-    matrix = EncodingMatrix(layout, handles, encoded.presence, encoded.words)
+    none = np.empty((40, 0), dtype=np.uint8)
+    matrix = EncodingMatrix(layout, handles, handles, none, encoded.presence, encoded.words)
     data = np.frombuffer(b"".join(matrix.sections()), dtype=np.uint8)
     read = EncodingMatrix.from_buffer(data, layout)
     read.validate()

@@ -57,6 +57,8 @@ class File:
         matrix = EncodingMatrix(
             layout,
             old.handles[rows],
+            old.groups[rows],
+            old.strata[rows],
             np.ascontiguousarray(old.presence[:, rows]),
             np.ascontiguousarray(old.words[:, rows]),
         )
@@ -106,7 +108,9 @@ def _febrl(scheme: Saul | Clk) -> tuple[File, File]:
             layout = encoder.layout(len(frame))
         handles = np.random.default_rng(len(files)).integers(0, 256, (len(frame), 16), np.uint8)
         person = np.array([int(name.split("-")[1]) for name in frame.index])
-        files.append(File(EncodingMatrix(layout, handles, encoded.presence, encoded.words), person))
+        none = np.empty((len(frame), 0), np.uint8)
+        matrix = EncodingMatrix(layout, handles, handles, none, encoded.presence, encoded.words)
+        files.append(File(matrix, person))
     return files[0], files[1]
 
 
@@ -155,6 +159,7 @@ def make() -> Maker:
         names = tuple(f"key{n}" for n in range(keys))
         handles = noise.integers(0, 256, (rows, 16), np.uint8)
         layout = EncodingLayout(scheme, bits, names, rows, "0" * 64)
-        return File(EncodingMatrix(layout, handles, there, out), people)
+        none = np.empty((rows, 0), np.uint8)
+        return File(EncodingMatrix(layout, handles, handles, none, there, out), people)
 
     return build

@@ -136,6 +136,8 @@ def test_duplicates_within_and_between(febrl: Any, engine: LocalEngine) -> None:
                 one.matrix.layout.fingerprint,
             ),
             np.r_[rows.matrix.handles, more.matrix.handles ^ 255],
+            np.r_[rows.matrix.handles, more.matrix.handles ^ 255],
+            np.empty((len(rows.person) + len(more.person), 0), np.uint8),
             np.concatenate([rows.matrix.presence, more.matrix.presence], axis=1),
             np.concatenate([rows.matrix.words, more.matrix.words], axis=1),
         ),

@@ -12,6 +12,7 @@ from linkage.errors import InvalidRequestError
 from linkage.trust.headers import (
     LIFETIME,
     MAX_HEADER_BYTES,
+    AnswersHeader,
     EncodingsHeader,
     ParcelHeader,
     expiry,
@@ -36,18 +37,30 @@ ENCODINGS = {
     "bits": 1024,
     "match_keys": ["name_dob", "phone"],
     "rows": 10,
+    "strata": ["sex"],
     "skipped": 2,
     "key_check": "d" * 32,
+}
+ANSWERS = {
+    **COMMON,
+    "kind": "answers",
+    "run": "f" * 32,
+    "other": "health",
+    "requests": "e" * 64,
+    "entries": 40,
+    "fields": 8,
+    "size": 40 * 8 * 33,
 }
 PARCEL = {**COMMON, "kind": "parcel", "release": "e" * 32, "recipient": "county"}
 
 
-@pytest.mark.parametrize("fields", [ENCODINGS, PARCEL], ids=["encodings", "parcel"])
+@pytest.mark.parametrize("fields", [ENCODINGS, ANSWERS, PARCEL], ids=lambda f: f["kind"])
 def test_a_header_survives_the_wire(fields: dict) -> None:
     header = parse_header(canonical(fields))
     assert header.canonical == canonical(fields)
     assert header.expires == datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-    assert isinstance(header, EncodingsHeader if "scheme" in fields else ParcelHeader)
+    kinds = {"encodings": EncodingsHeader, "answers": AnswersHeader, "parcel": ParcelHeader}
+    assert isinstance(header, kinds[fields["kind"]])
 
 
 def test_a_header_fixes_the_layout() -> None:
@@ -57,6 +70,7 @@ def test_a_header_fixes_the_layout() -> None:
     assert (layout.scheme, layout.bits, layout.rows) == ("saul-v1", 1024, 10)
     assert layout.match_keys == ("name_dob", "phone")
     assert layout.fingerprint == "a" * 64
+    assert layout.strata == ("sex",)
 
 
 @pytest.mark.parametrize(
