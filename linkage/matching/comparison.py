@@ -3,7 +3,7 @@
 - One column per thing compared, one small whole number per pair and column: 0 is "unlike",
   higher is more alike, `MISSING_LEVEL` says nothing.
 - The model asks nothing about where levels come from. Here they come from the match keys'
-  distances; levels of fields compared under a pair key have the same shape.
+  distances; `fieldwise` makes them of fields compared under a pair key.
 - Match keys share fields, so their columns form one group whose weights are tempered together;
   the candidates' score is a second group, the pair seen as a whole.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.agreement.manifest import Clk, Saul
-from linkage.matching.sources import MISSING, Null, Pairs
+from linkage.matching.sources import MISSING, Floats, Null, Pairs
 
 MISSING_LEVEL = 255
 
@@ -25,6 +25,29 @@ _SAUL_CUTS = (0.40, 0.48, 0.56, 0.64, 0.72)
 _DICE_CUTS = (0.60, 0.70, 0.78, 0.85, 0.92)
 _SCORE_CUTS = (1, 2, 3, 4, 5, 6, 7, 8.5, 10, 12, 14, 17, 20, 24, 28, 33, 40, 50, 62, 80, 100)
 _NOISE_Z = 3.0
+_TEXTBOOK = (-4.0, 10.0)
+_EXPECTED_RISE = 5.0
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One thing that is compared, and what is expected of it before anything is known.
+
+    Attributes:
+        name: what reports call it.
+        m, u: (levels,) how often matches and non-matches are expected at each level; sum to 1.
+        textbook: (levels,) log2 weights to start from, and to stay near where little is learnt.
+    """
+
+    name: str
+    m: Floats
+    u: Floats
+    textbook: Floats
+
+    @classmethod
+    def expecting(cls, name: str, m: Floats, u: Floats) -> Dimension:
+        """A dimension whose textbook weights follow from what is expected."""
+        return cls(name, m, u, np.maximum.accumulate(np.log2(m / u)))
 
 
 @dataclass(frozen=True)
@@ -33,15 +56,13 @@ class ComparisonVectors:
 
     Attributes:
         levels: (pairs, dimensions) uint8; `MISSING_LEVEL` where nothing can be said.
-        names: of the dimensions.
-        counts: how many levels each dimension has, not counting "missing".
-        groups: dimensions that depend on each other, counted as about the square root of
-            their number; every dimension stands in exactly one group.
+        dimensions: what the columns are.
+        groups: dimensions that depend on each other, weighed together; every dimension stands
+            in exactly one group. A group of one has its full weight.
     """
 
     levels: npt.NDArray[np.uint8]
-    names: tuple[str, ...]
-    counts: tuple[int, ...]
+    dimensions: tuple[Dimension, ...]
     groups: tuple[tuple[int, ...], ...]
 
     def __len__(self) -> int:
@@ -73,9 +94,13 @@ def compare(
         levels[:, key] = level
     levels[:, keys] = np.searchsorted(_SCORE_CUTS, pairs.score, side="right")
     levels[(pairs.distances == MISSING).all(axis=1), keys] = MISSING_LEVEL
-    return ComparisonVectors(
-        levels,
-        (*match_keys, "score"),
-        (len(_SAUL_CUTS) + 2,) * keys + (len(_SCORE_CUTS) + 1,),
-        (tuple(range(keys)), (keys,)),
-    )
+    count = len(_SAUL_CUTS) + 2
+    dimensions = [_dimension(name, count, np.linspace(*_TEXTBOOK, count)) for name in match_keys]
+    count = len(_SCORE_CUTS) + 1
+    dimensions.append(_dimension("score", count, np.zeros(count)))
+    return ComparisonVectors(levels, tuple(dimensions), (tuple(range(keys)), (keys,)))
+
+
+def _dimension(name: str, count: int, textbook: Floats) -> Dimension:
+    m = np.exp2(np.linspace(0, _EXPECTED_RISE, count))
+    return Dimension(name, m / m.sum(), np.full(count, 1 / count), textbook)

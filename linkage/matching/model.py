@@ -32,9 +32,8 @@ from linkage.matching.sources import Floats, Pairs, Rows
 
 ROUNDS = 40
 _CLOSE = 1e-3
-_PRIOR_WEIGHT = 10.0
-_PRIOR_RISE = 5.0
-_TEXTBOOK = (-4.0, 10.0)
+_PRIOR_MATCHES = 10.0
+_PRIOR_NON_MATCHES = 4.0
 _ENOUGH_ROWS = 20
 _FEW_MATCHES = 20.0
 _BEYOND_TEXTBOOK = 3.0
@@ -45,7 +44,7 @@ class ScoredPairs:
     """Candidate pairs with their match weight and probability.
 
     Attributes:
-        left, right: (n,) row numbers, sorted by (left, right).
+        left, right: (n,) first rows of the persons, sorted by (left, right).
         weight: (n,) log2 of the odds that the two rows match, were neither to have another
             partner.
         probability: (n,) the same after competition with the other candidates of both rows.
@@ -119,7 +118,8 @@ def score_pairs(
         "rounds": rounds,
         "converged": moved <= _CLOSE,
         "level_weights": {
-            name: table.round(2).tolist() for name, table in zip(vectors.names, tables, strict=True)
+            dimension.name: table.round(2).tolist()
+            for dimension, table in zip(vectors.dimensions, tables, strict=True)
         },
     }
     return _scored(pairs, log_odds, probability, summary)
@@ -167,16 +167,12 @@ def apply(tables: list[Floats], vectors: ComparisonVectors) -> Floats:
 
 
 def _textbook(vectors: ComparisonVectors, rows_left: int, rows_right: int) -> Floats:
-    """log2 odds by weights chosen beforehand, for files too small to learn from.
-
-    Every dimension but the last group's weighs from -4 (unlike) to 10 (alike in everything);
-    half the smaller file is taken to have a partner.
+    """log2 odds by weights chosen beforehand, for files too small to learn from; half the
+    smaller file is taken to have a partner.
     """
-    tables = [np.linspace(*_TEXTBOOK, count) for count in vectors.counts]
-    groups = vectors.groups[:-1] or vectors.groups
-    spoken = ComparisonVectors(vectors.levels, vectors.names, vectors.counts, groups)
+    tables = [dimension.textbook for dimension in vectors.dimensions]
     prior = max(min(rows_left, rows_right) / 2, 0.5) / max(rows_left * rows_right, 1)
-    return apply(tables, spoken) + float(np.log2(prior))
+    return apply(tables, vectors) + float(np.log2(prior))
 
 
 def _decoy_mass(candidates: Candidates, probability: Floats) -> Floats:
@@ -198,15 +194,15 @@ def _tables(
 ) -> list[Floats]:
     """log2(m / u) by level, for each dimension."""
     tables = []
-    for dimension, count in enumerate(vectors.counts):
-        m = _counts(vectors.levels[:, dimension], probability, count)
-        u = _counts(decoys.levels[:, dimension], decoy_mass, count)
-        prior = np.exp2(np.linspace(0, _PRIOR_RISE, count))
-        m = (m + _PRIOR_WEIGHT * prior / prior.sum()) / (m.sum() + _PRIOR_WEIGHT)
-        u = (u + 0.5) / (u.sum() + 0.5 * count)
+    for n, dimension in enumerate(vectors.dimensions):
+        m = _counts(vectors.levels[:, n], probability, dimension.m, _PRIOR_MATCHES)
+        u = _counts(decoys.levels[:, n], decoy_mass, dimension.u, _PRIOR_NON_MATCHES)
         tables.append(np.maximum.accumulate(np.log2(m / u)))
     return tables
 
 
-def _counts(levels: npt.NDArray[np.uint8], mass: Floats, count: int) -> Floats:
-    return np.bincount(levels, mass, minlength=MISSING_LEVEL + 1)[:count].astype(np.float64)
+def _counts(levels: npt.NDArray[np.uint8], mass: Floats, expected: Floats, worth: float) -> Floats:
+    """The share of each level, what is expected counting as so many pairs."""
+    seen = np.bincount(levels, mass, minlength=MISSING_LEVEL + 1)[: len(expected)]
+    shares: Floats = (seen + worth * expected) / (seen.sum() + worth)
+    return shares
