@@ -22,9 +22,10 @@ import numpy.typing as npt
 from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from linkage.agreement.linkage_features import Feature
+from linkage.agreement.linkage_schema import KEYS_PER_FEATURE, LinkageSchema
 from linkage.encoding.clk_formats import formatter
 from linkage.encoding.clk_positions import positions, union_filters
-from linkage.encoding.clk_schema import KEYS_PER_FEATURE, Feature, LinkageSchema
 from linkage.encoding.clk_tokens import cutter
 from linkage.encoding.prf import forget
 from linkage.errors import Problem, SourceError, StateError

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime
 
-from linkage.encoding.clk_schema import (
+from linkage.agreement.linkage_features import (
     DateFormat,
     EnumFormat,
     Feature,

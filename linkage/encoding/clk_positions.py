@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from linkage.encoding.clk_schema import BlakeHash, DoubleHash
+from linkage.agreement.linkage_features import BlakeHash, DoubleHash
 
 _SHORTS = 32  # positions in one BLAKE2b digest
 

@@ -15,8 +15,8 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from linkage.agreement.linkage_features import Exact, Feature, Ngrams, Numeric
 from linkage.encoding.clk_formats import codec_of
-from linkage.encoding.clk_schema import Exact, Feature, Ngrams, Numeric
 from linkage.encoding.tokens import Vocabulary
 
 MAX_LENGTH = 1 << 20  # code points of a text cut into n-grams

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from linkage.agreement.linkage_schema import parse_linkage_schema
 from linkage.encoding.clk_compat import encode_clks
 from linkage.encoding.clk_files import clks_to_json
-from linkage.encoding.clk_schema import parse_linkage_schema
 from linkage.errors import InputError, ManifestError
 
 HERE = Path(__file__).parent

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from linkage.agreement.linkage_schema import parse_linkage_schema
 from linkage.encoding.clk_compat import encode_clks
 from linkage.encoding.clk_files import clks_from_json, clks_to_json
-from linkage.encoding.clk_schema import parse_linkage_schema
 
 VECTORS = json.loads((Path(__file__).parent / "clk_v1.json").read_text("utf-8"))
 

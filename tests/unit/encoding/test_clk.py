@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from linkage.agreement.linkage_schema import parse_linkage_schema
 from linkage.encoding import clk_compat
 from linkage.encoding.clk_compat import ClkEncoder, encode_clks, fold
 from linkage.encoding.clk_files import (
@@ -24,7 +25,6 @@ from linkage.encoding.clk_files import (
     clks_to_json,
     clks_to_numbered,
 )
-from linkage.encoding.clk_schema import parse_linkage_schema
 from linkage.errors import InputError, ManifestError, SourceError, StateError
 
 SECRET = b"0123456789abcdef"

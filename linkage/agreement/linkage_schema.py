@@ -24,15 +24,21 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
-    Discriminator,
     Field,
-    Tag,
     ValidationError,
     field_validator,
     model_validator,
 )
 
+from linkage.agreement.linkage_features import (
+    AnyFeature,
+    DoubleHash,
+    Feature,
+    Numeric,
+    Open,
+    TextFormat,
+    whole,
+)
 from linkage.errors import ManifestError
 
 MAX_SCHEMA_BYTES = 1 << 20
@@ -43,28 +49,7 @@ _DIGEST_BYTES = {"SHA256": 32, "SHA512": 64}
 _BLAKE2B_KEY_BYTES = 64
 
 
-def _whole(value: Any) -> Any:
-    """JSON knows one kind of number: 20.0 is the whole number 20."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Whole = Annotated[int, BeforeValidator(_whole)]
-Draws = Annotated[Whole, Field(ge=1, le=1 << 16)]
-
-
-class _Closed(BaseModel):
-    """An object in which clkhash's JSON schema allows no other settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _Open(BaseModel):
-    """An object in which clkhash accepts any other setting, and ignores it."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-
-class Kdf(_Open):
+class Kdf(Open):
     """How keys are derived from the secret."""
 
     type: Literal["HKDF"]
@@ -98,7 +83,7 @@ def _from_base64(text: str) -> bytes:
         raise ValueError("is not base64") from None
 
 
-class ClkConfig(_Open):
+class ClkConfig(Open):
     """What holds for the whole filter.
 
     Attributes:
@@ -113,173 +98,10 @@ class ClkConfig(_Open):
     documented_folds: Annotated[int, Field(alias="xorFolds", ge=0, le=20)] = 0
 
 
-class TextFormat(_Closed):
-    type: Literal["string"]
-    encoding: Literal["ascii", "utf-8", "utf-16", "utf-32"] = "utf-8"
-    case: Literal["upper", "lower", "mixed"] = "mixed"
-    min_length: Annotated[Whole, Field(alias="minLength", ge=0)] = 0
-    max_length: Annotated[Whole, Field(alias="maxLength", ge=1)] = 1 << 62
-    pattern: str | None = None
-    description: str = ""
-
-    @model_validator(mode="after")
-    def _pattern_alone(self) -> TextFormat:
-        if "pattern" not in self.model_fields_set:
-            return self
-        if self.pattern is None:
-            raise ValueError("pattern is not text")
-        if self.model_fields_set & {"case", "min_length", "max_length"}:
-            raise ValueError("case, minLength and maxLength cannot stand beside pattern")
-        return self
-
-
-class NumberFormat(_Closed):
-    type: Literal["integer"]
-    minimum: Whole | None = None
-    maximum: Whole | None = None
-    description: str = ""
-
-    @field_validator("minimum", "maximum")
-    @classmethod
-    def _given(cls, value: int | None) -> int:
-        if value is None:
-            raise ValueError("null is not a whole number")
-        return value
-
-
-class DateFormat(_Closed):
-    type: Literal["date"]
-    format: str
-    description: str = ""
-
-
-class EnumFormat(_Closed):
-    type: Literal["enum"]
-    values: list[str]
-    description: str = ""
-
-
-Format = Annotated[TextFormat | NumberFormat | DateFormat | EnumFormat, Field(discriminator="type")]
-
-
-class Ngrams(_Open):
-    type: Literal["ngram"]
-    n: Annotated[int, Field(ge=1, le=100)]
-    positional: bool = False
-
-
-class Exact(_Open):
-    type: Literal["exact"]
-
-
-class Numeric(_Open):
-    """Neighbourhoods of numbers.
-
-    Attributes:
-        interval: distance of two neighbours, times 2 x resolution x 10^fractional_precision; 0
-            where that is no number, or too small.
-    """
-
-    type: Literal["numeric"]
-    distance: Annotated[int | float, Field(alias="thresholdDistance", gt=0, allow_inf_nan=False)]
-    resolution: Annotated[int, Field(ge=1, le=1 << 16)]
-    fractional_precision: Annotated[int, Field(ge=0, le=300)] = 0
-
-    @cached_property
-    def interval(self) -> int:
-        scale: int = 10**self.fractional_precision
-        try:
-            return round(self.distance * scale)
-        except OverflowError:
-            return 0
-
-
-class Strategy(_Closed):
-    """How many positions tokens set: each of them, or all of a feature together."""
-
-    per_token: Annotated[Draws | None, Field(alias="bitsPerToken")] = None
-    per_feature: Annotated[Draws | None, Field(alias="bitsPerFeature")] = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Strategy:
-        if (self.per_token is None) == (self.per_feature is None):
-            raise ValueError("give one of bitsPerToken and bitsPerFeature")
-        return self
-
-
-class BlakeHash(_Open):
-    type: Literal["blakeHash"] = "blakeHash"
-
-
-class DoubleHash(_Open):
-    type: Literal["doubleHash"]
-    prevent_singularity: bool = False
-
-
-class MissingValue(_Open):
-    sentinel: str
-    replace_with: Annotated[str | None, Field(alias="replaceWith")] = None
-
-    @field_validator("replace_with")
-    @classmethod
-    def _given(cls, value: str | None) -> str:
-        if value is None:
-            raise ValueError("null is not text")
-        return value
-
-    @property
-    def replacement(self) -> str:
-        return self.sentinel if self.replace_with is None else self.replace_with
-
-
-class Hashing(_Closed):
-    comparison: Annotated[Ngrams | Exact | Numeric, Field(discriminator="type")]
-    strategy: Strategy
-    hash: Annotated[BlakeHash | DoubleHash, Field(discriminator="type")] = BlakeHash()
-    missing: Annotated[MissingValue | None, Field(alias="missingValue")] = None
-
-    @field_validator("missing")
-    @classmethod
-    def _given(cls, value: MissingValue | None) -> MissingValue:
-        if value is None:
-            raise ValueError("null is not an object")
-        return value
-
-
-class Feature(_Open):
-    """One column that is encoded, unless `ignored`."""
-
-    identifier: str
-    format: Format
-    hashing: Hashing
-    ignored: bool = False
-    description: str = ""
-
-
-class IgnoredFeature(_Closed):
-    """One column that is not encoded; it counts when keys are dealt out all the same."""
-
-    identifier: str
-    ignored: Literal[True]
-    description: str = ""
-
-
-def _feature_kind(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "full" if {"format", "hashing"} & value.keys() else "bare"
-    return "bare" if isinstance(value, IgnoredFeature) else "full"
-
-
-AnyFeature = Annotated[
-    Annotated[Feature, Tag("full")] | Annotated[IgnoredFeature, Tag("bare")],
-    Discriminator(_feature_kind),
-]
-
-
-class LinkageSchema(_Open):
+class LinkageSchema(Open):
     """A linkage schema. See the module's text."""
 
-    version: Annotated[Literal[3], BeforeValidator(_whole)]
+    version: Annotated[Literal[3], BeforeValidator(whole)]
     config: Annotated[ClkConfig, Field(alias="clkConfig")]
     features: Annotated[list[AnyFeature], Field(min_length=1, max_length=1000)]
 
@@ -399,15 +221,28 @@ def parse_linkage_schema(
         ManifestError: not such a schema; names every place.
     """
     document = _loaded(data, source) if isinstance(data, bytes) else data
+    try:
+        return read_linkage_schema(document)
+    except ValueError as error:
+        lines = str(error).split("\n")
+        raise ManifestError("\n".join(f"{source}: {line}" for line in lines)) from None
+
+
+def read_linkage_schema(document: Any) -> LinkageSchema:
+    """A linkage schema from the object it is as JSON.
+
+    Raises:
+        ValueError: not such a schema; one line for every place.
+    """
     if isinstance(document, Mapping) and document.get("version") in (1, 2):
-        raise ManifestError(
-            f"{source}: version: only version 3 is read",
-            remedy="Convert it with clkhash.schema.convert_to_latest_version",
+        raise ValueError(
+            "version: only version 3 is read; convert the schema with"
+            " clkhash.schema.convert_to_latest_version"
         )
     try:
         return LinkageSchema.model_validate(document)
     except ValidationError as error:
-        raise ManifestError(_explain(source, error, document)) from None
+        raise ValueError("\n".join(_explain(error, document))) from None
 
 
 def _loaded(data: bytes, source: str) -> Any:
@@ -437,8 +272,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _explain(source: str, error: ValidationError, document: Any) -> str:
-    lines = []
+def _explain(error: ValidationError, document: Any) -> Iterator[str]:
     for item in error.errors(include_url=False, include_input=False):
         place = ".".join(_place(item["loc"], document))
         text = (
@@ -446,8 +280,7 @@ def _explain(source: str, error: ValidationError, document: Any) -> str:
             if item["type"] == "extra_forbidden"
             else item["msg"].removeprefix("Value error, ")
         )
-        lines.append(f"{source}: {place}: {text}" if place else f"{source}: {text}")
-    return "\n".join(lines)
+        yield f"{place}: {text}" if place else text
 
 
 def _place(loc: tuple[str | int, ...], document: Any) -> Iterator[str]:
