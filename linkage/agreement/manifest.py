@@ -23,7 +23,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from linkage.agreement.canonical import canonical, fingerprint
+from linkage.agreement.clk import Clk as Clk  # noqa: PLC0414 - for those who import it here
 from linkage.agreement.fields import (
+    MAX_KEY_FIELDS,
     MAX_VARIANTS,
     FieldType,
     IdentifierField,
@@ -31,6 +33,7 @@ from linkage.agreement.fields import (
     Name,
     Strict,
 )
+from linkage.agreement.linkage_schema import LinkageSchema
 from linkage.errors import ManifestError
 
 MAX_MANIFEST_BYTES = 1 << 20
@@ -52,31 +55,6 @@ class Saul(Strict):
     hashes: Annotated[int, Field(ge=2, le=6)] = 3
 
 
-class Clk(Strict):
-    """Keyed Bloom filters (cryptographic long-term keys), for interoperability only.
-
-    Attributes:
-        bits: length of one filter.
-        hashes: bits set per token.
-        risk_acknowledged: the partners know that published attacks re-identify such
-            encodings (ACSAC 2024); without it the manifest is refused.
-    """
-
-    name: Literal["clk-v1"]
-    bits: Literal[512, 1024, 2048, 4096] = 1024
-    hashes: Annotated[int, Field(ge=1, le=64)] = 10
-    risk_acknowledged: bool = False
-
-    @model_validator(mode="after")
-    def _acknowledged(self) -> Clk:
-        if not self.risk_acknowledged:
-            raise ValueError(
-                "clk-v1 can be re-identified by published attacks; set risk_acknowledged to "
-                "true to use it all the same, or use saul-v1"
-            )
-        return self
-
-
 Scheme = Annotated[Saul | Clk, Field(discriminator="name")]
 
 
@@ -91,6 +69,8 @@ class Matching(Strict):
         pair_keyed: compare candidates field by field under pair keys, for which every agent
             answers a second round; if not, the match keys' distances are all there is.
         answer_hours: how long the hub waits for those answers before it does without them.
+        answer_runs: how many runs an agent answers in one epoch; more would let a curious hub
+            learn more about every row, run by run.
         dependent: groups of fields that depend on each other, such as city and postcode; a
             group counts as one piece of evidence.
         swaps: two name fields that may stand in each other's place.
@@ -101,6 +81,7 @@ class Matching(Strict):
     precision: Annotated[float, Field(ge=0.5, lt=1.0)] | None = None
     pair_keyed: bool = True
     answer_hours: Annotated[int, Field(ge=1, le=2160)] = 72
+    answer_runs: Annotated[int, Field(ge=1, le=1000)] = 10
     dependent: Annotated[
         tuple[Annotated[tuple[Name, ...], Field(min_length=2, max_length=8, strict=False)], ...],
         Field(max_length=8, strict=False),
@@ -302,6 +283,11 @@ class Manifest(Strict):
         return fingerprint(self.canonical)
 
     @property
+    def linkage_schema(self) -> LinkageSchema | None:
+        """The clkhash linkage schema that records are encoded by, as it is to be read."""
+        return self.scheme.parsed if isinstance(self.scheme, Clk) else None
+
+    @property
     def partner_names(self) -> tuple[str, ...]:
         return tuple(partner.name for partner in self.partners)
 
@@ -346,6 +332,10 @@ class Manifest(Strict):
             _distinct(f"match key {key.name!r}: fields", list(key.fields))
             _subset(f"match key {key.name!r}: fields", key.fields, known)
             _subset(f"match key {key.name!r}: weights", key.weights, set(key.fields))
+        if self.linkage_schema is not None and isinstance(self.scheme, Clk):
+            self.scheme.require_one_key(self.match_keys)
+        else:
+            self._check_key_lengths()
         for partner in self.partners:
             self._check_partner(partner, known)
         self._check_matching()
@@ -357,6 +347,11 @@ class Manifest(Strict):
             [f"{p.name}_{t.name}" for p in self.partners for t in p.content],
         )
         return self
+
+    def _check_key_lengths(self) -> None:
+        for key in self.match_keys:
+            if len(key.fields) > MAX_KEY_FIELDS:
+                raise ValueError(f"match key {key.name!r}: has more than {MAX_KEY_FIELDS} fields")
 
     def _check_matching(self) -> None:
         names = {f.name for f in self.fields}
@@ -477,5 +472,6 @@ def _explain(source: str, error: ValidationError) -> str:
             hint = f"; did you mean {close[0]!r}?" if close else "; remove it"
             lines.append(f"{source}: {place}: unknown setting{hint}")
         else:
-            lines.append(f"{source}: {place}: {item['msg'].removeprefix('Value error, ')}")
+            texts = item["msg"].removeprefix("Value error, ").split("\n")
+            lines += [f"{source}: {place}: {text}" for text in texts]
     return "\n".join(lines)

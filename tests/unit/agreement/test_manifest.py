@@ -79,6 +79,7 @@ FULL: dict[str, Any] = {
         "precision": 0.99,
         "pair_keyed": False,
         "answer_hours": 12,
+        "answer_runs": 3,
         "dependent": [["dob", "phone"]],
         "swaps": [["given", "surname"]],
     },
@@ -301,7 +302,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "659f132356f49cc6145877e4e7ff98e55138656e1ada41f5fe8db26ec03f0422"
+KNOWN = "b4c86bd318118d8183c051e6ca11685ca2647edf0e55352020edcc77247b8f9e"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
