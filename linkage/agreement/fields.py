@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 MAX_VARIANTS = 16
 """Most encodings of one record, its aliases included."""
+MAX_KEY_FIELDS = 6
+"""Most fields of a match key; that of a linkage schema may have as many as the schema needs."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
@@ -102,5 +104,5 @@ class MatchKey(Strict):
     """
 
     name: Name
-    fields: Annotated[tuple[Name, ...], Field(min_length=1, max_length=6, strict=False)]
+    fields: Annotated[tuple[Name, ...], Field(min_length=1, max_length=40, strict=False)]
     weights: dict[Name, Annotated[int, Field(ge=1, le=8)]] = Field(default_factory=dict)

@@ -137,7 +137,7 @@ class LinkageSchema(Open):
         if read != documented:
             found.append(
                 f"clkConfig: clkhash reads xor_folds ({read}), not the documented xorFolds"
-                f" ({documented}); filters are folded {read} times"
+                f" ({documented}), and folds its filters {read} times"
             )
         if not self.encoded:
             found.append("features: all are ignored, so every encoding is empty")

@@ -465,6 +465,8 @@ def _settings_at(place: Sequence[str | int]) -> list[str]:
 def _explain(source: str, error: ValidationError) -> str:
     lines = []
     for item in error.errors(include_url=False, include_input=False):
+        if item["type"] == "default_factory_not_called":
+            continue  # follows from another one
         place = ".".join(str(part) for part in item["loc"]) or "manifest"
         if item["type"] == "extra_forbidden":
             setting = str(item["loc"][-1])
