@@ -4,8 +4,10 @@
     answers    entries x fields x 33 bytes: for each entry, in the order of the requests,
                fields x 4 uint64 words, then fields x 1 flag byte
 
-- Everything is little-endian. Entries ascend by pair id, so that a repeated one stands beside its
-  twin; pair ids are random, so that the order says nothing.
+- Everything is little-endian. Entries ascend by pair id, byte by byte, so that a repeated one
+  stands beside its twin; pair ids are random, so that the order says nothing.
+- In a list between two files an id stands once. Within one file the two rows of a pair stand under
+  one id, the smaller first; an id that stands once is a dummy.
 - The number of entries and fields alone fixes both sizes.
 
     requests = Requests.from_bytes(data)
@@ -16,11 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from linkage.errors import InvalidRequestError
+from linkage.errors import InvalidRequestError, QuotaError
 
 PAIR_ID_BYTES = 16
 REQUEST_BYTES = PAIR_ID_BYTES + 4
@@ -59,6 +62,43 @@ class Requests:
             raise InvalidRequestError(f"requests are not {REQUEST_BYTES} bytes each")
         found = np.frombuffer(data, _REQUEST)
         return cls(np.ascontiguousarray(found["pair_id"]), found["row"].astype(np.int64))
+
+
+def verify_quota(requests: Requests, rows: int, *, quota: int, within: bool) -> None:
+    """Refuse a list that asks about any row more or less often than was agreed.
+
+    Args:
+        rows: of the upload that the list is about.
+        within: the list holds pairs of rows of that one upload.
+
+    Raises:
+        QuotaError: the list has not exactly `quota` entries for each row, names a row that is not
+            there, repeats a pair, or is not in order.
+    """
+    asked, ids = requests.rows, requests.pair_ids.reshape(-1, PAIR_ID_BYTES)
+    if len(asked) != rows * quota or len(ids) != len(asked):
+        _refuse(f"it has {len(asked)} entries, not {quota} for each of {rows} rows")
+    if len(asked) and not 0 <= int(asked.min()) <= int(asked.max()) < rows:
+        _refuse("it names a row that is not in the upload")
+    if (np.bincount(asked, minlength=rows) != quota).any():
+        _refuse(f"a row does not stand exactly {quota} times")
+    high, low = np.ascontiguousarray(ids).view(">u8").reshape(-1, 2).T
+    same = (high[1:] == high[:-1]) & (low[1:] == low[:-1])
+    if not (same | (high[1:] > high[:-1]) | ((high[1:] == high[:-1]) & (low[1:] > low[:-1]))).all():
+        _refuse("its pairs are not in ascending order")
+    if not within and same.any():
+        _refuse("a pair stands more than once")
+    if (same[1:] & same[:-1]).any():
+        _refuse("a pair stands more than twice")
+    if (asked[1:][same] <= asked[:-1][same]).any():
+        _refuse("a pair is of a row with itself, or its rows are not in order")
+
+
+def _refuse(why: str) -> NoReturn:
+    raise QuotaError(
+        f"the hub's list of pairs breaks the quota: {why}",
+        remedy="Nothing was answered. Tell the steward and the other partners",
+    )
 
 
 @dataclass(frozen=True)

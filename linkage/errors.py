@@ -15,12 +15,14 @@
     │   ├── UntrustedKeyError
     │   ├── SignatureError
     │   ├── SealError
-    │   └── KeyCheckMismatchError
+    │   ├── KeyCheckMismatchError
+    │   └── QuotaError                the hub asks about rows more or less often than agreed
     ├── StateError                    right request, wrong moment
     │   ├── NotFoundError
     │   ├── AlreadyExistsError
     │   ├── NotReadyError
     │   ├── DigestMismatchError
+    │   ├── TooLateError
     │   └── CancelledError
     ├── LimitError                    over a size or rate budget
     ├── HubUnavailableError           the hub cannot be reached
@@ -177,6 +179,10 @@ class KeyCheckMismatchError(TrustError):
     reason = "KEY_CHECK_MISMATCH"
 
 
+class QuotaError(TrustError):
+    reason = "QUOTA_BROKEN"
+
+
 class StateError(LinkageError):
     reason = "WRONG_STATE"
     exit_code = 5
@@ -198,6 +204,12 @@ class NotReadyError(StateError):
 
 class DigestMismatchError(StateError):
     reason = "DIGEST_MISMATCH"
+
+
+class TooLateError(StateError):
+    """The moment for it is over; asking again cannot succeed."""
+
+    reason = "TOO_LATE"
 
 
 class CancelledError(StateError):

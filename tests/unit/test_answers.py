@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
 
-from linkage.answers import FIELD_BYTES, REQUEST_BYTES, Answers, Requests, answer_bytes
-from linkage.errors import InvalidRequestError
+from linkage.answers import (
+    FIELD_BYTES,
+    REQUEST_BYTES,
+    Answers,
+    Requests,
+    answer_bytes,
+    verify_quota,
+)
+from linkage.errors import InvalidRequestError, QuotaError
 
 PAIRS, FIELDS = 5, 3
 
@@ -72,3 +79,69 @@ def test_an_answer_that_no_agent_writes_is_refused(place: int, value: int, messa
 def test_a_broken_answer_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="99 bytes each"):
         Answers.from_bytes(b"x" * 98, fields=FIELDS)
+
+
+QUOTA = 2
+
+
+def _list(rows: list[int], ids: list[int] | None = None) -> Requests:
+    """A list of two entries for each of three rows; ids count up where not given."""
+    numbers = list(range(len(rows))) if ids is None else ids
+    raw = b"".join(number.to_bytes(16, "big") for number in numbers)
+    return Requests(np.frombuffer(raw, np.uint8).reshape(-1, 16), np.array(rows, np.int64))
+
+
+def _verify(requests: Requests, *, within: bool = False) -> None:
+    verify_quota(requests, 3, quota=QUOTA, within=within)
+
+
+def test_a_list_within_the_quota_passes() -> None:
+    _verify(_list([2, 0, 1, 1, 0, 2]))
+    _verify(_list([2, 0, 1, 1, 0, 2], [0, 255, 256, 2**64 - 1, 2**64, 2**127]))
+    verify_quota(_list([]), 0, quota=QUOTA, within=False)
+
+
+def test_a_list_within_one_file_passes_with_twins_and_dummies() -> None:
+    _verify(_list([0, 1, 2, 0, 2, 1], [5, 5, 6, 7, 8, 9]), within=True)
+    _verify(_list([0, 1, 1, 2, 0, 2], [5, 5, 6, 6, 8, 8]), within=True)
+
+
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "ids", "message"),
+    [
+        ([2, 0, 1, 1, 0], None, "5 entries, not 2 for each of 3"),
+        ([2, 0, 1, 1, 0, 2, 2], None, "7 entries"),
+        ([2, 0, 1, 1, 0, 3], None, "not in the upload"),
+        ([2, 0, 1, 1, 0, -1], None, "not in the upload"),
+        ([2, 0, 1, 1, 1, 2], None, "exactly 2 times"),
+        ([2, 0, 1, 1, 0, 2], [0, 1, 2, 4, 3, 5], "ascending"),
+        ([2, 0, 1, 1, 0, 2], [0, 1, 2, 2**64, 3, 5], "ascending"),
+    ],
+)
+def test_a_list_that_breaks_the_quota_is_refused(
+    rows: list[int], ids: list[int] | None, message: str, within: bool
+) -> None:
+    with pytest.raises(QuotaError, match=message) as caught:
+        _verify(_list(rows, ids), within=within)
+    assert caught.value.reason == "QUOTA_BROKEN"
+
+
+def test_a_repeated_pair_is_refused_between_files() -> None:
+    with pytest.raises(QuotaError, match="more than once"):
+        _verify(_list([0, 1, 2, 0, 2, 1], [5, 5, 6, 7, 8, 9]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "ids", "message"),
+    [
+        ([0, 1, 2, 0, 2, 1], [5, 5, 5, 7, 8, 9], "more than twice"),
+        ([0, 0, 2, 1, 2, 1], [5, 5, 6, 7, 8, 9], "with itself"),
+        ([1, 0, 2, 0, 2, 1], [5, 5, 6, 7, 8, 9], "not in order"),
+    ],
+)
+def test_a_broken_pair_is_refused_within_a_file(
+    rows: list[int], ids: list[int], message: str
+) -> None:
+    with pytest.raises(QuotaError, match=message):
+        _verify(_list(rows, ids), within=True)
