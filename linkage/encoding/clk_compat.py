@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count, islice
 from types import TracebackType
 from typing import cast
@@ -55,13 +55,21 @@ def encode_clks(schema: LinkageSchema, rows: Sequence[Sequence[str]], secret: by
 
 
 class ClkEncoder:
-    """Encodes under one linkage schema and secret. Not for use by two threads at once."""
+    """Encodes under one linkage schema and secret. Not for use by two threads at once.
 
-    def __init__(self, schema: LinkageSchema, secret: bytes) -> None:
+    Args:
+        none_is_empty: a cell that is None gives no token, where clkhash refuses it.
+    """
+
+    def __init__(
+        self, schema: LinkageSchema, secret: bytes, *, none_is_empty: bool = False
+    ) -> None:
         self._schema = schema
         keys = _derive_keys(schema, secret)
         self._features = {
-            column: _EncodedFeature(feature, keys[column], schema.filter_bits)
+            column: _EncodedFeature(
+                feature, keys[column], schema.filter_bits, none_is_empty=none_is_empty
+            )
             for column, feature in schema.encoded.items()
         }
         for column in keys.keys() - self._features.keys():
@@ -99,15 +107,22 @@ class ClkEncoder:
         return self.encode(list(zip(*rows, strict=True)) if rows else [()] * width)
 
     def encode(self, columns: Sequence[Sequence[str]]) -> Words:
-        """Encode columns of one length, one for each feature of the schema.
+        """Encode columns of one length, one for each feature of the schema; see `encode_places`."""
+        return self.encode_places(dict(enumerate(columns)))
+
+    def encode_places(self, columns: Mapping[int, Sequence[str | None]]) -> Words:
+        """Encode columns of one length by the place of their feature in the schema.
+
+        Args:
+            columns: those of ignored features are not looked at, and may be left out.
 
         Raises:
-            SourceError: see `encode_clks`; the ignored features' cells are not looked at.
+            SourceError: see `encode_clks`.
             StateError: the encoder is closed.
         """
         if self._closed:
             raise StateError("the encoder is closed")
-        rows = len(columns[0])
+        rows = len(next(iter(columns.values())))
         words = np.empty((rows, -(-self._schema.bits // 64)), dtype=np.uint64)
         problems: list[Problem] = []
         total = 0
@@ -170,8 +185,16 @@ def fold(filters: Words, bits: int, folds: int) -> Words:
 class _EncodedFeature:
     """One feature: its keys, and what is known of its values and tokens."""
 
-    def __init__(self, feature: Feature, keys: tuple[bytearray, bytearray], bits: int) -> None:
+    def __init__(
+        self,
+        feature: Feature,
+        keys: tuple[bytearray, bytearray],
+        bits: int,
+        *,
+        none_is_empty: bool,
+    ) -> None:
         self._keys = keys
+        self._none_is_empty = none_is_empty
         self._words = -(-bits // 64)
         self._format = formatter(feature)
         self._strategy = feature.hashing.strategy
@@ -181,8 +204,10 @@ class _EncodedFeature:
         self._clear_values()
 
     def _clear_values(self) -> None:
-        self._index = defaultdict[str, int](count().__next__)
-        self._filters = np.zeros((0, self._words), dtype=np.uint64)
+        self._index = defaultdict[str | None, int](count().__next__)
+        self._filters = np.zeros((1, self._words), dtype=np.uint64)
+        if self._none_is_empty:
+            self._index[None]  # becomes number 0, whose filter stays as it is
         self._wrong: dict[int, str] = {}
 
     def forget(self) -> None:
@@ -194,7 +219,7 @@ class _EncodedFeature:
         self._clear_values()
         self._cutter.clear()
 
-    def add_to(self, filters: Words, cells: Sequence[str]) -> list[tuple[int, str]]:
+    def add_to(self, filters: Words, cells: Sequence[str | None]) -> list[tuple[int, str]]:
         """OR the filters of cells into those of their rows.
 
         Returns:
@@ -216,7 +241,7 @@ class _EncodedFeature:
         bad = np.flatnonzero(np.isin(numbers, np.array(list(self._wrong))))
         return [(row, self._wrong[int(numbers[row])]) for row in bad.tolist()]
 
-    def _learn(self, cells: list[str], known: int) -> None:
+    def _learn(self, cells: list[str | None], known: int) -> None:
         """Make the filters of cells not met before, which get the numbers from `known` on."""
         texts, wrong = self._format(cells)
         numbers, offsets, unfit = self._cutter.cut(texts)

@@ -8,16 +8,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from typing import cast
 
 from linkage.agreement.linkage_features import (
     DateFormat,
     EnumFormat,
     Feature,
     NumberFormat,
+    Numeric,
     TextFormat,
 )
+
+_ENDLESS = 1 << 62
 
 Formatted = tuple[list[str], dict[int, str]]
 _One = Callable[[str], str]
@@ -28,7 +32,7 @@ class _RefusedError(Exception):
     """A cell is not as declared; says how."""
 
 
-def formatter(feature: Feature) -> Callable[[list[str]], Formatted]:
+def formatter(feature: Feature) -> Callable[[Sequence[str | None]], Formatted]:
     """How cells of a feature become the texts that are cut into tokens.
 
     Returns:
@@ -39,7 +43,9 @@ def formatter(feature: Feature) -> Callable[[list[str]], Formatted]:
     missing = feature.hashing.missing
     codec = codec_of(feature)
 
-    def formatted(cells: list[str]) -> Formatted:
+    def formatted(given: Sequence[str | None]) -> Formatted:
+        # What is no text is refused below.
+        cells = cast(list[str], list(given))
         if missing is not None and missing.sentinel in cells:
             place = cells.index(missing.sentinel)
             texts, wrong = regular(cells[:place] + cells[place + 1 :])
@@ -70,6 +76,30 @@ def formatter(feature: Feature) -> Callable[[list[str]], Formatted]:
         return texts, wrong
 
     return formatted
+
+
+def expected(feature: Feature) -> str:
+    """What is wrong with a cell that the schema refuses, without the cell."""
+    form = feature.format
+    match form:
+        case TextFormat(pattern=None):
+            longest = "" if form.max_length >= _ENDLESS else f" to {form.max_length}"
+            cased = "" if form.case == "mixed" else f" in {form.case} case"
+            said = f"text{cased} of {form.min_length}{longest or ' or more'} characters"
+            said += "" if form.encoding.startswith("utf") else f" in {form.encoding}"
+        case TextFormat():
+            said = "text of the declared pattern"
+        case NumberFormat():
+            low = "" if form.minimum is None else f" from {form.minimum}"
+            high = "" if form.maximum is None else f" up to {form.maximum}"
+            said = f"a whole number{low}{high}"
+        case DateFormat():
+            said = f"a date of the format {form.format}"
+        case EnumFormat():
+            said = "one of the declared values"
+    if isinstance(feature.hashing.comparison, Numeric):
+        said += " that is a number"
+    return f"not {said}, as the linkage schema's feature {feature.identifier!r} says"
 
 
 def codec_of(feature: Feature) -> str:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count, islice
 from typing import cast
 
@@ -79,6 +79,10 @@ class _NgramCutter:
             self._name(run, starts[where].tolist(), place[where].tolist())
         return numbers, offsets, unfit
 
+    def problem(self, text: str) -> str | None:
+        """What makes a text unfit to be cut."""
+        return "is too long" if len(text) > MAX_LENGTH else None
+
     def _last(self) -> Vocabulary:
         return self._vocabularies[-1]
 
@@ -122,6 +126,10 @@ class _WholeCutter:
         lists = [[text] if text else [] for text in texts]
         return *self._numbered(lists), {}
 
+    def problem(self, text: str) -> str | None:
+        """What makes a text unfit to be cut: nothing does."""
+        return None
+
     def _numbered(self, lists: list[list[str]]) -> tuple[Numbers, Codes]:
         index = self._index
         numbers = np.array([index[text] for texts in lists for text in texts], dtype=np.int32)
@@ -155,7 +163,23 @@ class _NumericCutter(_WholeCutter):
                 unfit[i] = "is not a number"
         return *self._numbered(lists), unfit
 
+    def problem(self, text: str) -> str | None:
+        try:
+            self._centre(text)
+        except (ValueError, OverflowError):
+            return "is not a number"
+        return None
+
     def _neighbours(self, text: str) -> list[str]:
+        centre, reach = self._centre(text), range(-self._resolution, self._resolution + 1)
+        return [str(centre + i * self._interval) for i in reach]
+
+    def _centre(self, text: str) -> int:
+        """The text's own place on the grid.
+
+        Raises:
+            ValueError, OverflowError: it is no number.
+        """
         try:
             value = int(text) * self._scale
         except ValueError:
@@ -165,10 +189,7 @@ class _NumericCutter(_WholeCutter):
         value *= 2 * self._resolution
         rest = value % self._interval
         value -= rest
-        if rest and not rest < self._interval / 2:
-            value += self._interval
-        reach = range(-self._resolution, self._resolution + 1)
-        return [str(value + i * self._interval) for i in reach]
+        return value + self._interval if rest and not rest < self._interval / 2 else value
 
 
 Cutter = _NgramCutter | _WholeCutter
@@ -182,3 +203,9 @@ _CUTTERS: dict[type, Callable[[Feature], Cutter]] = {
 def cutter(feature: Feature) -> Cutter:
     """What cuts a feature's texts into tokens."""
     return _CUTTERS[type(feature.hashing.comparison)](feature)
+
+
+def unfit(feature: Feature, texts: Sequence[str]) -> dict[int, str]:
+    """Which texts the feature's comparison refuses, and why, by place."""
+    problem = cutter(feature).problem
+    return {i: why for i, text in enumerate(texts) if text and (why := problem(text))}

@@ -3,7 +3,8 @@
 - A record's encoding depends on its own values, the manifest's scheme and match keys, the
   secret and the epoch alone: not on other rows, chunks or the number of threads.
 - A record lacking a field of a match key has presence False and zero words for it; a present
-  encoding is never all zeros or all ones.
+  encoding is never all zeros or all ones. Under a linkage schema a record may lack fields, and has
+  presence False where its filter would be all zeros or all ones.
 - The secret is used on construction only; `close` overwrites the keys derived from it and the
   token tables in use, as far as Python allows. No module holds anything of an encoder.
 - Memory beside the result is bounded: rows are worked on block by block, and tables of tokens
@@ -27,6 +28,7 @@ import numpy.typing as npt
 
 from linkage.agreement import FieldType, Manifest, MatchKey, Saul
 from linkage.encoding.clk import ClkScheme
+from linkage.encoding.clk_manifest import SchemaFilters
 from linkage.encoding.lists import avoid_uniform, gather
 from linkage.encoding.prf import SECRET_BYTES, namespace_of
 from linkage.encoding.saul import MAX_TOKENS, SaulScheme
@@ -76,8 +78,11 @@ class Encoder:
         self._scheme = SaulScheme(settings) if isinstance(settings, Saul) else ClkScheme(settings)
         used = {name for key in manifest.match_keys for name in key.fields}
         self._fields = tuple(field for field in manifest.fields if field.name in used)
+        schema = manifest.linkage_schema
+        self._filters = None if schema is None else SchemaFilters(manifest, secret, epoch)
         self._tables = [
-            KeyTable(manifest, key, self._scheme, secret, epoch) for key in manifest.match_keys
+            KeyTable(manifest, key, self._scheme, secret, epoch)
+            for key in (manifest.match_keys if schema is None else ())
         ]
         self._vocabularies: dict[str, Vocabulary] = {}
         self._closed = False
@@ -95,6 +100,8 @@ class Encoder:
 
     def close(self) -> None:
         """Overwrite keys and token tables; the encoder can't be used afterwards."""
+        if self._filters is not None:
+            self._filters.close()
         for table in self._tables:
             table.forget()
         self._vocabularies.clear()
@@ -116,7 +123,8 @@ class Encoder:
 
         Args:
             columns: per field of the manifest (those outside every match key may be left out)
-                a (rows,) object array of normalised values, None where missing.
+                a (rows,) object array of normalised values, None where missing. Under a linkage
+                schema the cells as they stand, None where they give no token.
             threads: how many threads combine tokens; the result is the same.
 
         Raises:
@@ -127,6 +135,8 @@ class Encoder:
         if self._closed:
             raise StateError("the encoder is closed")
         rows = self._checked_rows(columns)
+        if self._filters is not None:
+            return Encoded(*self._filters.encode(columns))
         layout = self.layout(rows)
         keys = len(layout.match_keys)
         presence = np.zeros((keys, rows), dtype=np.bool_)

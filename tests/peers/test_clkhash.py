@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import string
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,12 +15,15 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from linkage.agreement.linkage_schema import parse_linkage_schema
+from linkage.encoding import Encoder
 from linkage.encoding.clk_compat import encode_clks
 from linkage.encoding.clk_files import clks_to_json
+from linkage.encoding.clk_manifest import clk_secret, encoded_features, read_feature
 from linkage.errors import InputError, ManifestError
+from tests.clk_cases import BASE64, IGNORED, cases
+from tests.clk_projects import manifest_of
 
 HERE = Path(__file__).parent
 PEERS = HERE.parents[1] / ".venv-peers"
@@ -113,7 +115,6 @@ def _feature(name: str, form: dict, comparison: dict, strategy: dict, **more: An
     return {"identifier": name, "format": form, "hashing": hashing}
 
 
-BASE64 = base64.b64encode(bytes(range(70))).decode()
 TEXT = {"type": "string"}
 BIGRAMS = {"type": "ngram", "n": 2}
 TWENTY = {"bitsPerToken": 20}
@@ -126,7 +127,6 @@ def schema_of(*features: dict, bits: int = 256, **config: Any) -> dict:
 
 
 NAME = _feature("name", TEXT, BIGRAMS, TWENTY)
-IGNORED = {"identifier": "id", "ignored": True}
 
 
 @pytest.mark.parametrize(
@@ -197,148 +197,6 @@ def test_refused_as_clkhash_refuses(clkhash: Peer, name: str) -> None:
     assert "error" in ours(case)
 
 
-WORDS = st.text("abC é ßΩ𝒢 \u0301'-12.", max_size=12)
-NUMBERS = st.one_of(
-    st.integers(-30, 3000).map(str),
-    st.integers(-(10**20), 10**20).map(str),
-    st.sampled_from([" 7", "+12", "1_000", "٣", "00"]),
-)
-
-
-@st.composite
-def formats(draw: st.DrawFn) -> tuple[dict, st.SearchStrategy[str]]:
-    """A format, and what its cells are drawn from: mostly valid ones."""
-    kind = draw(st.sampled_from(["string", "string", "pattern", "integer", "date", "enum"]))
-    form: dict[str, Any] = {"type": kind}
-    cells = WORDS
-    match kind:
-        case "string":
-            more = draw(st.sampled_from(TEXT_FORMATS))
-            form |= more
-            if more.get("encoding") == "ascii":
-                cells = WORDS.filter(str.isascii)
-        case "pattern":
-            form = {"type": "string", "pattern": "[a-z]{1,3}|x*"}
-            cells = st.text(string.ascii_lowercase, max_size=3)
-        case "integer":
-            form |= draw(st.sampled_from([{}, {}, {"minimum": -100, "maximum": 10**22}]))
-            cells = NUMBERS
-        case "date":
-            form["format"] = draw(st.sampled_from(["%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%d %b %y"]))
-            written = form["format"]
-            cells = st.dates().map(lambda date: date.strftime(written))
-            if "%b" not in written:
-                cells |= st.sampled_from(["1999-1-2", "1/2/1999", "1999112", "01/12/0999"])
-        case "enum":
-            form["values"] = ["m", "f", "", "other"]
-            cells = st.sampled_from(form["values"])
-    return form, cells
-
-
-TEXT_FORMATS: list[dict[str, Any]] = [
-    {},
-    {},
-    {"encoding": "utf-8"},
-    {"encoding": "utf-16"},
-    {"encoding": "utf-32"},
-    {"encoding": "ascii"},
-    {"minLength": 1, "maxLength": 11},
-    {"case": "lower"},
-    {"case": "upper"},
-    {"case": "mixed"},
-]
-
-
-@st.composite
-def features(draw: st.DrawFn, number: int) -> tuple[dict, st.SearchStrategy[str]]:
-    """A feature, and what its cells are drawn from."""
-    form, cells = draw(formats())
-    numeric = draw(st.integers(0, 3)) == 0
-    if numeric:
-        floats = st.floats(-1e6, 1e6).map(str)
-        cells = (NUMBERS | floats) if form == {"type": "string"} else cells
-        comparison = {
-            "type": "numeric",
-            "thresholdDistance": draw(st.sampled_from([1, 5, 20, 7.5, 0.25, 1e3])),
-            "resolution": draw(st.integers(1, 6)),
-            "fractional_precision": draw(st.integers(0, 4)),
-        }
-    else:
-        comparison = draw(
-            st.one_of(
-                st.just({"type": "exact"}),
-                st.builds(
-                    lambda n, p: {"type": "ngram", "n": n} | p,
-                    st.integers(1, 6),
-                    st.sampled_from([{}, {"positional": True}, {"positional": False}]),
-                ),
-            )
-        )
-    hashing: dict[str, Any] = {
-        "comparison": comparison,
-        "strategy": {
-            draw(st.sampled_from(["bitsPerToken", "bitsPerFeature"])): draw(st.integers(1, 90))
-        },
-    }
-    how = draw(
-        st.sampled_from(
-            [
-                {"type": "blakeHash"},
-                {"type": "doubleHash"},
-                {"type": "doubleHash", "prevent_singularity": True},
-                None,
-            ]
-        )
-    )
-    if how is not None:
-        hashing["hash"] = how
-    if draw(st.booleans()):
-        hashing["missingValue"] = {"sentinel": draw(st.sampled_from(["", "NA", "12"]))}
-        cells |= st.just(hashing["missingValue"]["sentinel"])
-        if draw(st.booleans()):
-            hashing["missingValue"]["replaceWith"] = draw(st.sampled_from(["", "é", "0", "zz"]))
-    if draw(st.integers(0, 19)) == 0:
-        cells |= st.sampled_from(["\ud800", "x" * 70, "1e400", "nan"])
-    feature = {"identifier": f"f{number}", "format": form, "hashing": hashing}
-    if draw(st.integers(0, 9)) == 0:
-        feature["ignored"] = True
-    return feature, cells
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> dict[str, Any]:
-    drawn = [draw(features(number)) for number in range(draw(st.integers(1, 4)))]
-    described = [feature for feature, _ in drawn]
-    columns = [cells for _, cells in drawn]
-    if draw(st.booleans()):
-        described.insert(0, IGNORED)
-        columns.insert(0, st.just("any"))
-    double = all(
-        f["hashing"].get("hash", {}).get("type") == "doubleHash"
-        for f in described
-        if not f.get("ignored")
-    )
-    bits = draw(st.integers(2, 300)) if double else 1 << draw(st.integers(1, 11))
-    kdf: dict[str, Any] = {"type": "HKDF"}
-    for name, values in (
-        ("hash", ["SHA256", "SHA512"]),
-        ("salt", [BASE64, ""]),
-        ("info", ["c2NoZW1h"]),
-        ("keySize", [1, 16, 64] if not double else [1, 64, 65, 200]),
-    ):
-        if draw(st.booleans()):
-            kdf[name] = draw(st.sampled_from(values))
-    config: dict[str, Any] = {"l": bits, "kdf": kdf}
-    for name in ("xor_folds", "xorFolds"):
-        if draw(st.integers(0, 3)) == 0:
-            config[name] = draw(st.integers(0, 3))
-    return {
-        "schema": {"version": 3, "clkConfig": config, "features": described},
-        "rows": draw(st.lists(st.tuples(*columns), min_size=1, max_size=6)),
-        "secret": draw(st.binary(max_size=40)).hex(),
-    }
-
-
 @settings(
     max_examples=250,
     deadline=None,
@@ -347,3 +205,58 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
 @given(case=cases())
 def test_schemas_and_rows_made_up_at_random(clkhash: Peer, case: dict[str, Any]) -> None:
     agree(clkhash, case)
+
+
+PROJECT_SECRET = bytes(range(32))
+
+
+def through_a_manifest(case: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """What an agent makes of the rows, and the secret that clkhash is to be given for it."""
+    try:
+        manifest = manifest_of(case["schema"])
+    except ManifestError as error:
+        return {"error": str(error)}, "00"
+    columns = {}
+    for name, (place, feature) in encoded_features(manifest).items():
+        columns[name] = read_feature(feature, [row[place] for row in case["rows"]])
+    secret = bytes(clk_secret(manifest, PROJECT_SECRET, 3)).hex()
+    if any(len(column.invalid) for column in columns.values()):
+        return {"error": "invalid cells"}, secret
+    with Encoder(manifest, PROJECT_SECRET, epoch=3) as encoder:
+        values = {name: column.values for name, column in columns.items()}
+        words = encoder.encode(values, threads=2).words[0]
+    return json.loads(clks_to_json(words, manifest.scheme.bits)), secret
+
+
+def uninformative(clk: str) -> bool:
+    return len(set(base64.b64decode(clk))) == 1 and base64.b64decode(clk)[0] in (0, 255)
+
+
+def agree_through_a_manifest(clkhash: Peer, case: dict[str, Any]) -> None:
+    found, secret = through_a_manifest(case)
+    theirs = clkhash(case | {"secret": secret})
+    assert ("error" in theirs) == ("error" in found), (theirs, found)
+    if "clks" in theirs:
+        none = base64.b64encode(bytes(len(base64.b64decode(theirs["clks"][0])))).decode()
+        expected = [none if uninformative(clk) else clk for clk in theirs["clks"]]
+        assert found["clks"] == expected
+
+
+@pytest.mark.parametrize("how", ["doubleHash", "blakeHash"])
+def test_an_agent_makes_what_clkhash_makes_of_the_schema_it_ships(clkhash: Peer, how: str) -> None:
+    schema = shipped("randomnames-schema.json")
+    for feature in schema["features"][1:]:
+        feature["hashing"]["hash"] = {"type": how}
+    case = {"schema": schema, "rows": PEOPLE}
+    assert "error" not in through_a_manifest(case)[0]
+    agree_through_a_manifest(clkhash, case)
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(case=cases(for_manifests=True))
+def test_an_agent_makes_what_clkhash_makes(clkhash: Peer, case: dict[str, Any]) -> None:
+    agree_through_a_manifest(clkhash, case)
