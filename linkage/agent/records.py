@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from linkage.encoding import (
     NormalisedColumn,
     normalise_column,
 )
+from linkage.encoding.clk_manifest import encoded_features, read_feature, says_of_type
 from linkage.encodings import HANDLE_BYTES, EncodingLayout
 from linkage.errors import InputError, Problem, SourceError
 from linkage.files import write_atomic
@@ -136,13 +137,17 @@ class _Table:
             for field in self._fields:
                 if field.name not in wanted:
                     continue
-                values = self._normalise(field, batch).values
+                values = self._read(field, batch).values
                 there = np.flatnonzero(values != None)  # noqa: E711 - element by element
                 hashes = hasher(values[there])
                 for place in np.flatnonzero(np.isin(hashes, wanted[field.name])):
                     cell = batch[self._partner.column_of(field.name)][there[place]]
                     found.setdefault((field.name, int(hashes[place])), cell or "")
         return found
+
+    def _read(self, field: IdentifierField, batch: Batch) -> NormalisedColumn:
+        """What is encoded of a field."""
+        return self._normalise(field, batch)
 
     def _normalise(self, field: IdentifierField, batch: Batch) -> NormalisedColumn:
         return normalise_column(
@@ -186,8 +191,33 @@ class Records(_Table):
             [field for field in manifest.fields if field.name in used], partner, source
         )
         self._manifest = manifest
+        by_schema = manifest.linkage_schema is not None
+        self._features = (
+            {name: feature for name, (_, feature) in encoded_features(manifest).items()}
+            if by_schema
+            else {}
+        )
+        # A filter is made of the features that a record has; another encoding needs all fields.
+        self._together = np.any if by_schema else np.all
         if partner.record_id is not None:
             self._columns.append(partner.record_id)
+
+    def _read(self, field: IdentifierField, batch: Batch) -> NormalisedColumn:
+        if field.name not in self._features:
+            return self._normalise(field, batch)
+        return read_feature(self._features[field.name], batch[self._partner.column_of(field.name)])
+
+    def _normalise(self, field: IdentifierField, batch: Batch) -> NormalisedColumn:
+        if field.name not in self._features:
+            return super()._normalise(field, batch)
+        # What the linkage schema says of the column need not be said again for its type.
+        formats, sentinels = says_of_type(self._features[field.name])
+        return normalise_column(
+            field,
+            batch[self._partner.column_of(field.name)],
+            date_formats=self._partner.date_formats.get(field.name, formats),
+            missing=(*self._partner.missing_of(field.name), *sentinels),
+        )
 
     def check(self, progress: Progress, *, skip_invalid: bool = False) -> Checked:
         """Read every row, and refuse the file for all its problems at once.
@@ -244,15 +274,20 @@ class Records(_Table):
             size = len(batch[self._columns[0]])
             values, present = {}, {}
             for field in self._fields:
-                column = self._normalise(field, batch)
+                column = self._read(field, batch)
                 found.invalid(self._partner.column_of(field.name), column)
+                if field.name in self._features and self._manifest.matching.pair_keyed:
+                    # Pairs are compared by the field's type, in which a date must make sense too.
+                    typed = self._normalise(field, batch)
+                    more = np.setdiff1d(typed.invalid, column.invalid)
+                    found.invalid(self._partner.column_of(field.name), replace(typed, invalid=more))
                 values[field.name] = column.values
                 present[field.name] = column.values != None  # noqa: E711 - element by element
                 missing[field.name] += size - int(present[field.name].sum())
                 sentinels[field.name] += column.sentinels
             has_key = np.zeros(size, np.bool_)
             for key in self._manifest.match_keys:
-                whole = np.all([present[f] for f in key.fields], axis=0)
+                whole = self._together([present[f] for f in key.fields], axis=0)
                 covered[key.name] += int(whole.sum())
                 has_key |= whole
             if ids is not None:
@@ -298,7 +333,7 @@ class Records(_Table):
             chosen = kept[read : read + len(batch[self._columns[0]])]
             read += len(chosen)
             columns = {
-                field.name: self._normalise(field, batch).values[chosen] for field in self._fields
+                field.name: self._read(field, batch).values[chosen] for field in self._fields
             }
             encoded = encoder.encode(columns, threads=threads)
             where = place[done : done + int(chosen.sum())]

@@ -21,11 +21,12 @@ import numpy.typing as npt
 
 from linkage.agreement import Clk, Manifest
 from linkage.agreement.canonical import canonical, fingerprint
-from linkage.agreement.linkage_features import Feature
+from linkage.agreement.linkage_features import DateFormat, Feature
 from linkage.agreement.linkage_schema import LinkageSchema
 from linkage.encoding.clk_compat import ClkEncoder
 from linkage.encoding.clk_formats import expected, formatter
 from linkage.encoding.clk_tokens import unfit
+from linkage.encoding.dates import DEFAULT_DATE_FORMATS
 from linkage.encoding.normalise import NormalisedColumn
 from linkage.encoding.prf import derive_key, forget
 from linkage.errors import InputError
@@ -106,6 +107,17 @@ def read_feature(feature: Feature, cells: Sequence[str | None]) -> NormalisedCol
         expected(feature),
         int((codes == sentinel).sum()),
     )
+
+
+def says_of_type(feature: Feature) -> tuple[Sequence[str], tuple[str, ...]]:
+    """What a feature says of its cells that a field's type needs to know as well.
+
+    Returns:
+        strptime formats of a date, and the cells that mean "not known".
+    """
+    form, missing = feature.format, feature.hashing.missing
+    formats = (form.format,) if isinstance(form, DateFormat) else DEFAULT_DATE_FORMATS
+    return formats, () if missing is None else (missing.sentinel,)
 
 
 class SchemaFilters:
