@@ -20,7 +20,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -28,33 +27,17 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.agreement import Manifest
+from linkage.answers import PAIR_ID_BYTES, Answers
 from linkage.encoding.pairkernel import FIELD_BITS, FIELD_WORDS, Scratch, encode_pairs
 from linkage.encoding.pairlists import Prepared, prepare
 from linkage.encoding.prf import SECRET_BYTES, derive_key, forget, namespace_of
 from linkage.errors import InputError, InvalidRequestError, StateError
 
 SCHEME = "pairwise-v1"
-PAIR_ID_BYTES = 16
 BLOCK_PAIRS = 4096
 
 Objects = npt.NDArray[np.object_]
 Bools = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class PairAnswers:
-    """One side of some pairs, field by field in the manifest's order.
-
-    Attributes:
-        words: (pairs, fields, 4) uint64; bit j of a field is bit j % 64 of word j // 64.
-        present: (pairs, fields) bool.
-        initial: (pairs, fields) bool; the value is a name of a single letter, which says too
-            little to be held against another name field.
-    """
-
-    words: npt.NDArray[np.uint64]
-    present: Bools
-    initial: Bools
 
 
 class PairwiseEncoder:
@@ -141,7 +124,7 @@ class PairwiseEncoder:
         *,
         context: str,
         threads: int = 1,
-    ) -> PairAnswers:
+    ) -> Answers:
         """Encode one record for each pair.
 
         A caller that answers a list in pieces must see itself that no pair id stands in two.
@@ -194,7 +177,7 @@ class PairwiseEncoder:
         present = codes >= 0
         initial = np.zeros_like(present)
         initial[present] = prepared.initial[codes[present]]
-        return PairAnswers(words, present, initial)
+        return Answers(words, present, initial, np.zeros_like(present, np.uint8))
 
 
 def _check(pair_ids: npt.NDArray[Any], rows: npt.NDArray[Any], known: int) -> None:

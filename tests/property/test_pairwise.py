@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 import linkage.encoding.pairlists as lists
 import linkage.encoding.pairwise as module
 from linkage.agreement import FieldType, IdentifierField, Manifest, parse_manifest
+from linkage.answers import Answers
 from linkage.encoding import normalise_column
-from linkage.encoding.pairwise import PairAnswers, PairwiseEncoder
+from linkage.encoding.pairwise import PairwiseEncoder
 
 SECRET = b"\x5a" * 32
 FIELDS = {"given": "given_name", "surname": "surname", "dob": "date_of_birth", "zip": "postcode"}
@@ -61,7 +62,7 @@ def encode(
     pair_ids: np.ndarray,
     threads: int = 1,
     fields: dict[str, str] | None = None,
-) -> PairAnswers:
+) -> Answers:
     columns = {}
     for name in FIELDS if fields is None else fields:
         columns[name] = np.empty(len(records), dtype=object)

@@ -9,7 +9,8 @@ import pytest
 
 import linkage.encoding.pairlists as lists
 import linkage.encoding.pairwise as module
-from linkage.encoding.pairwise import PairAnswers, PairwiseEncoder
+from linkage.answers import Answers
+from linkage.encoding.pairwise import PairwiseEncoder
 from linkage.errors import InputError, InvalidRequestError, StateError
 
 SECRET = bytes(range(32))
@@ -40,7 +41,7 @@ def answer(make_manifest, columns):
         threads=1,
         change=None,
         **settings,
-    ) -> PairAnswers:
+    ) -> Answers:
         with PairwiseEncoder(make_manifest(**settings), secret, epoch=epoch) as encoder:
             encoder.prepare(columns | (change or {}))
             rows = np.array(list(rows), dtype=np.int64)
