@@ -22,7 +22,7 @@
     │   ├── AlreadyExistsError
     │   ├── NotReadyError
     │   ├── DigestMismatchError
-    │   ├── TooLateError
+    │   ├── TooLateError              the moment for it is over; asking again cannot succeed
     │   └── CancelledError
     ├── LimitError                    over a size or rate budget
     ├── HubUnavailableError           the hub cannot be reached
@@ -74,11 +74,13 @@ class Problem:
         row: 1-based line of data (the header is not counted); 0 means the whole file.
         field: column or field name, or "" for the whole row.
         message: what is wrong there, never the value itself.
+        file: where it is another file than the error is about.
     """
 
     row: int
     field: str
     message: str
+    file: str = ""
 
 
 class SourceError(InputError):
@@ -111,7 +113,7 @@ class SourceError(InputError):
             ", ".join(
                 part
                 for part in (
-                    self.file,
+                    p.file or self.file,
                     f"row {p.row}" if p.row else "",
                     f"field {p.field!r}" if p.field else "",
                 )

@@ -251,12 +251,12 @@ def _within_quota(
     used_left = np.zeros(rows_left, np.int32)
     used_right = used_left if triangle else np.zeros(rows_right, np.int32)
     kept = np.zeros(len(pairs), np.bool_)
-    _fill(order, pairs.left, pairs.right, quota, used_left, used_right, kept)
+    claim(order, pairs.left, pairs.right, quota, used_left, used_right, kept)
     return kept
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _fill(
+def claim(
     order: npt.NDArray[np.int64],
     left: kernel.Rows,
     right: kernel.Rows,
@@ -265,6 +265,7 @@ def _fill(
     used_right: kernel.Rows,
     kept: npt.NDArray[np.bool_],
 ) -> None:
+    """Give pairs a place one after another, while both of their rows have one left."""
     for n in order:
         a, b = left[n], right[n]
         if used_left[a] < quota and used_right[b] < quota:
