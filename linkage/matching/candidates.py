@@ -171,8 +171,8 @@ def find_candidates(
 
     rows_left, rows_right = unpack(packed)
     pairs = measure(left, right, rows_left, rows_right, dice=dice, null=null)
-    pairs = _best_of_persons(pairs, left.persons, right.persons, triangle)
-    kept = _within_quota(pairs, quota, left.rows, right.rows, triangle)
+    pairs = best_of_persons(pairs, left.persons, right.persons, triangle)
+    kept = within_quota(pairs, quota, left.rows, right.rows, triangle)
     looking = scan.looks is not None
     return Candidates(
         pairs=pairs.take(kept),
@@ -232,7 +232,7 @@ def _tiles(key: int, rows_left: int, rows_right: int, triangle: bool) -> Iterato
                 yield Tile(key, left, right)
 
 
-def _best_of_persons(pairs: Pairs, left: Rows, right: Rows, triangle: bool) -> Pairs:
+def best_of_persons(pairs: Pairs, left: Rows, right: Rows, triangle: bool) -> Pairs:
     """Of several pairs of rows between two persons the most promising one, and none between
     rows that the partner knows to be one person.
     """
@@ -243,7 +243,7 @@ def _best_of_persons(pairs: Pairs, left: Rows, right: Rows, triangle: bool) -> P
     return pairs.take(best[one[best] != other[best]] if triangle else best)
 
 
-def _within_quota(
+def within_quota(
     pairs: Pairs, quota: int, rows_left: int, rows_right: int, triangle: bool
 ) -> npt.NDArray[np.bool_]:
     """Best pairs first, while both rows have room; in one file a row has one quota."""
