@@ -77,12 +77,11 @@ class Clk(Strict):
         """What a partner may not expect of the linkage schema."""
         if self.linkage_schema is None:
             return ()
-        found = read_linkage_schema(self.linkage_schema).warnings
-        if self.folds == "documented" and self.parsed is not None and self.parsed.config.xor_folds:
-            found += (
-                "folds: clkhash does not fold as documented, so the filters are not clkhash's",
-            )
-        return tuple(f"linkage schema: {text}" for text in found)
+        schema = read_linkage_schema(self.linkage_schema)
+        found = [f"linkage schema: {text}" for text in schema.warnings]
+        if self.folds == "documented" and schema.config.documented_folds != schema.config.xor_folds:
+            found.append("folds is documented: the filters are not those that clkhash makes")
+        return tuple(found)
 
     def require_one_key(self, keys: Sequence[MatchKey]) -> None:
         """Check that there is one match key, whose fields are the schema's encoded features.

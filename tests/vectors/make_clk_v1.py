@@ -6,6 +6,8 @@ The cases are ours; the filters are what clkhash 0.18.3 makes of them.
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 from importlib.metadata import version
 from pathlib import Path
@@ -206,6 +208,40 @@ CASES = [
 ]
 
 
+def derived_secret(project_secret, project, epoch, match_key, described, folds):
+    """The secret a project gives to clkhash: HKDF-SHA256 (RFC 5869), 32 bytes, as hexadecimal text.
+
+    Sorted keys without blanks are RFC 8785 for schemas of ASCII text and whole numbers.
+    """
+    canonical = json.dumps(described, sort_keys=True, separators=(",", ":")).encode()
+    parameters = f"schema={hashlib.sha256(canonical).hexdigest()},folds={folds}"
+    parts = ["linkage", "clk-v1", parameters, project, str(epoch), match_key, "clkhash"]
+    info = b"".join(len(p.encode()).to_bytes(2, "big") + p.encode() for p in parts)
+    prk = hmac.digest(bytes(32), project_secret, "sha256")
+    return hmac.digest(prk, info + b"\x01", "sha256").hex()
+
+
+def project_case(title, project, epoch, described, rows, folds="clkhash"):
+    secret = bytes(range(epoch, epoch + 32))
+    derived = derived_secret(secret, project, epoch, "clk", described, folds)
+    read = json.loads(json.dumps(described))
+    if folds == "documented":
+        read["clkConfig"]["xor_folds"] = read["clkConfig"]["xorFolds"]
+    made = generate_clks(rows, from_json_dict(read), derived)
+    return {
+        "name": title,
+        "project": project,
+        "epoch": epoch,
+        "match_key": "clk",
+        "project_secret": secret.hex(),
+        "folds": folds,
+        "schema": described,
+        "clk_secret": derived,
+        "rows": rows,
+        "clks": [serialize_bitarray(clk) for clk in made],
+    }
+
+
 def main() -> None:
     assert version("clkhash") == "0.18.3"
     cases = []
@@ -222,7 +258,15 @@ def main() -> None:
                 "clks": clks,
             }
         )
-    text = json.dumps({"scheme": "clk-v1", "clkhash": "0.18.3", "cases": cases}, indent=1)
+    by_name = {title: (described, rows) for title, described, rows in CASES}
+    folded = schema(IGNORED, name(), xorFolds=1)
+    projects = [
+        project_case("a census file", "county", 1, *by_name["a census file"]),
+        project_case("double hashing", "a-b_2", 7, *by_name["a total, double hashing"]),
+        project_case("folded as documented", "county", 0, folded, NAMES, "documented"),
+    ]
+    document = {"scheme": "clk-v1", "clkhash": "0.18.3", "cases": cases, "projects": projects}
+    text = json.dumps(document, indent=1)
     (HERE / "clk_v1.json").write_text(text + "\n", "utf-8")
 
 
