@@ -284,7 +284,7 @@ class Profiler:
             lengths, weights=counts, minlength=LONGEST + 1
         ).astype(np.int64)
         looks = self._looks[field.name]
-        for place in np.flatnonzero(_looks_like_placeholder(field.type, distinct)):
+        for place in np.flatnonzero(reads_like_placeholder(field.type, distinct)):
             name = int(hashes[place])
             if name in looks or len(looks) < MAX_SUSPECTS:
                 looks[name] = looks.get(name, 0) + int(counts[place])
@@ -390,7 +390,8 @@ _REPEATED = "|".join(
 )
 
 
-def _looks_like_placeholder(kind: FieldType, distinct: Objects) -> npt.NDArray[np.bool_]:
+def reads_like_placeholder(kind: FieldType, distinct: Objects) -> npt.NDArray[np.bool_]:
+    """Which normalised values of a field of this type read as if they stood for "not known"."""
     if not len(distinct):
         return np.zeros(0, np.bool_)
     texts = pa.array(distinct, pa.string())
