@@ -7,7 +7,7 @@
   having none. No bit of any other filter is altered.
 
     column = read_feature(schema.encoded[1], ["mary", ""])     # values: "mary", None
-    with SchemaFilters(manifest, secret, epoch=1) as filters:
+    with SchemaFilters(manifest, clk_secret(manifest, secret, epoch=1)) as filters:
         presence, words = filters.encode({"name": column.values})
 """
 
@@ -121,14 +121,16 @@ def says_of_type(feature: Feature) -> tuple[Sequence[str], tuple[str, ...]]:
 
 
 class SchemaFilters:
-    """Makes the filters of one manifest, secret and epoch. Not for use by two threads at once."""
+    """Makes filters by a manifest's linkage schema. Not for use by two threads at once.
 
-    def __init__(self, manifest: Manifest, secret: bytes, epoch: int) -> None:
+    Args:
+        secret: what clkhash would be given, as bytes.
+    """
+
+    def __init__(self, manifest: Manifest, secret: bytes | bytearray) -> None:
         _, schema = schema_of(manifest)
         self._places = {name: place for name, (place, _) in encoded_features(manifest).items()}
-        text = clk_secret(manifest, secret, epoch)
-        self._encoder = ClkEncoder(schema, bytes(text), none_is_empty=True)
-        forget(text)
+        self._encoder = ClkEncoder(schema, bytes(secret), none_is_empty=True)
 
     def __enter__(self) -> SchemaFilters:
         return self
@@ -148,7 +150,7 @@ class SchemaFilters:
     def encode(
         self, columns: Mapping[str, Objects]
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint64]]:
-        """Make filters of columns as `read_feature` gives them.
+        """Make filters of columns as `read_feature` gives them, without those that say nothing.
 
         Returns:
             (1, rows) presence and (1, rows, bits / 64) words.
@@ -157,12 +159,16 @@ class SchemaFilters:
             SourceError: a cell is not as the schema says.
             StateError: closed.
         """
-        words = self._encoder.encode_places(
-            {place: columns[name].tolist() for name, place in self._places.items()}
-        )
+        words = self.all_filters(columns)
         presence = informative(words)
         words[~presence] = 0
         return presence[None], words[None]
+
+    def all_filters(self, columns: Mapping[str, Objects]) -> npt.NDArray[np.uint64]:
+        """Every record's filter as clkhash makes it, (rows, bits / 64); see `encode`."""
+        return self._encoder.encode_places(
+            {place: columns[name].tolist() for name, place in self._places.items()}
+        )
 
 
 def informative(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:

@@ -28,9 +28,9 @@ import numpy.typing as npt
 
 from linkage.agreement import FieldType, Manifest, MatchKey, Saul
 from linkage.encoding.clk import ClkScheme
-from linkage.encoding.clk_manifest import SchemaFilters
+from linkage.encoding.clk_manifest import SchemaFilters, clk_secret
 from linkage.encoding.lists import avoid_uniform, gather
-from linkage.encoding.prf import SECRET_BYTES, namespace_of
+from linkage.encoding.prf import SECRET_BYTES, forget, namespace_of
 from linkage.encoding.saul import MAX_TOKENS, SaulScheme
 from linkage.encoding.tables import KeyTable
 from linkage.encoding.tokens import Tokens, Vocabulary, tokenise
@@ -79,7 +79,11 @@ class Encoder:
         used = {name for key in manifest.match_keys for name in key.fields}
         self._fields = tuple(field for field in manifest.fields if field.name in used)
         schema = manifest.linkage_schema
-        self._filters = None if schema is None else SchemaFilters(manifest, secret, epoch)
+        self._filters = None
+        if schema is not None:
+            text = clk_secret(manifest, secret, epoch)
+            self._filters = SchemaFilters(manifest, text)
+            forget(text)
         self._tables = [
             KeyTable(manifest, key, self._scheme, secret, epoch)
             for key in (manifest.match_keys if schema is None else ())

@@ -8,16 +8,21 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import re
 import struct
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from linkage.agreement.linkage_schema import parse_linkage_schema
 from linkage.encoding import clk_compat
 from linkage.encoding.clk_compat import ClkEncoder, encode_clks, fold
 from linkage.encoding.clk_files import (
+    blocks_from_json,
+    blocks_to_json,
     clks_from_binary,
     clks_from_json,
     clks_from_numbered,
@@ -275,13 +280,23 @@ def test_files_round_trip(bits: int) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"{", "not valid JSON"),
-        (b"[]", "no list of filters"),
-        (b'{"clks": {}}', "no list of filters"),
-        (b'{"clks": [1]}', "not base64"),
-        (b'{"clks": ["*"]}', "not base64"),
-        (b'{"clks": ["AA=="]}', "not 2 bytes long"),
-        (b'{"clks": ["AAE="]}', "more than 9 bits"),
+        (b"", "it is not JSON so"),
+        (b"{", "it is not JSON so"),
+        (b"[]", "it is not JSON so"),
+        (b'{"clks": {}}', "it is not JSON so"),
+        (b'{"clks": [1]}', "it is not JSON so"),
+        (b'{"clks": []} x', "it is not JSON so"),
+        (b'{"clknblocks": [["AAA=", "1"]]}', "made without blocks"),
+        (b'{"clks": [' + b" " * 5000, "it is not JSON so"),
+        (b'{"clks": ["AAA=",]}', "after 1 filters it goes on otherwise, or ends"),
+        (b'{"clks": ["AAA=" "AAA="]}', "after 1 filters"),
+        (b'{"clks": ["AAA="', "after 1 filters"),
+        (b'{"clks": ["AAA="]', "after 1 filters"),
+        (b'{"clks": ["AAA=", "' + b"A" * 5000, "after 1 filters"),
+        (b'{"clks": ["*"]}', "filter 1 is not base64"),
+        (b'{"clks": ["AAA=", "\xff\xff"]}', "filter 2 is not base64"),
+        (b'{"clks": ["AA=="]}', "filter 1 is 1 bytes long, not 2"),
+        (b'{"clks": ["AIA=", "AAE="]}', "filter 2 has more than 9 bits"),
     ],
 )
 def test_files_that_are_none(data: bytes, said: str) -> None:
@@ -292,3 +307,26 @@ def test_files_that_are_none(data: bytes, said: str) -> None:
     with pytest.raises(InputError, match="whole number of filters"):
         clks_from_numbered(b"1234567", 9)
     assert len(clks_from_json(b'{"clks": []}', 9)) == 0
+
+
+@settings(deadline=None)
+@given(
+    rows=st.integers(0, 9),
+    bits=st.integers(1, 70),
+    gap=st.text(" \n\t\r", max_size=3),
+    size=st.integers(1, 40),
+)
+def test_json_may_be_cut_anywhere(rows: int, bits: int, gap: str, size: int) -> None:
+    rng = np.random.default_rng(rows)
+    flat = np.zeros((rows, -(-bits // 64) * 64), np.uint8)
+    flat[:, :bits] = rng.integers(0, 2, (rows, bits))
+    words = np.packbits(flat, axis=1, bitorder="little").view("<u8")
+    blocks = [words[:2], words[2:2], words[2:]]
+    whole = b"".join(blocks_to_json(blocks, bits))
+    assert whole == clks_to_json(words, bits)
+    spaced = re.sub(rb'([\[\]{},:])|"', lambda m: gap.encode() + m[0] + gap.encode(), whole)
+    spaced = re.sub(rb'"\s*(clks|[A-Za-z0-9+/=]+)\s*"', rb'"\1"', spaced)
+    assert json.loads(spaced) == json.loads(whole)
+    pieces = [spaced[at : at + size] for at in range(0, len(spaced), size)]
+    read = [np.empty((0, words.shape[1]), np.uint64), *blocks_from_json(pieces, bits)]
+    assert (np.concatenate(read) == words).all()
