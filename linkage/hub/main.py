@@ -10,13 +10,17 @@ from typing import Any
 import grpc
 import structlog
 
+from linkage.hub.comparisons import Comparisons
 from linkage.hub.home import HubHome
+from linkage.hub.jobs import Jobs
+from linkage.hub.keeper import Keeper
 from linkage.hub.keys import Enrolment, Envelopes
 from linkage.hub.projects import Projects
 from linkage.hub.releases import Releases
 from linkage.hub.results import Results
 from linkage.hub.runs import Runs
 from linkage.hub.servicers import (
+    ComparisonServicer,
     EnrolmentServicer,
     ProjectServicer,
     ReleaseServicer,
@@ -25,10 +29,11 @@ from linkage.hub.servicers import (
     UploadServicer,
 )
 from linkage.hub.uploads import Uploads
-from linkage.hub.worker import Jobs, Worker
+from linkage.hub.worker import Worker
 from linkage.rpc.interceptors import Guard
 from linkage.rpc.server import Server
 from linkage.trust.identity import issue_server
+from linkage.v1.comparison_pb2_grpc import add_ComparisonServiceServicer_to_server
 from linkage.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
 from linkage.v1.project_pb2_grpc import add_ProjectServiceServicer_to_server
 from linkage.v1.release_pb2_grpc import add_ReleaseServiceServicer_to_server
@@ -60,10 +65,13 @@ class HubServer:
         blobs = home.blobs()
         projects, results = Projects(self._database), Results(blobs)
         enrolment = Enrolment(name, home.authority, self._database)
-        self._jobs = Jobs(home.jobs_url, Worker(self._database, results))
+        comparisons = Comparisons(self._database, results, projects)
+        worker = Worker(self._database, results, comparisons)
+        self._jobs = Jobs(home.jobs_url, worker)
         self._runs = runs = Runs(self._database, projects, results, self._jobs.start)
         releases = Releases(self._database, blobs, projects, runs, results)
-        uploads = Uploads(self._database, blobs, home.path / "staging", projects)
+        uploads = Uploads(self._database, blobs, home.path / "staging", projects, comparisons)
+        self._keeper = Keeper(self._database, results, comparisons, uploads, worker, self._jobs)
 
         def register(server: grpc.Server) -> None:
             add_EnrolmentServiceServicer_to_server(EnrolmentServicer(name, enrolment), server)
@@ -73,6 +81,7 @@ class HubServer:
             add_UploadServiceServicer_to_server(UploadServicer(name, uploads), server)
             add_RunServiceServicer_to_server(RunServicer(name, runs), server)
             add_ReleaseServiceServicer_to_server(ReleaseServicer(name, releases), server)
+            add_ComparisonServiceServicer_to_server(ComparisonServicer(name, comparisons), server)
 
         key, certificate = issue_server(home.authority, home.settings.hosts)
         self._server = Server(
@@ -93,12 +102,14 @@ class HubServer:
         """Resume what was under way, then take calls."""
         self._jobs.launch()
         self._runs.resume()
+        self._keeper.start()
         self._server.start()
         log.info("serving", port=self.port)
 
     def stop(self) -> None:
         """Let calls finish, then leave; a run under way goes on at the next start."""
         self._server.stop(GRACE_SECONDS)
+        self._keeper.stop()
         self._jobs.stop()
         self._database.close()
         log.info("stopped")

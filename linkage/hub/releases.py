@@ -26,9 +26,8 @@ from linkage.errors import (
     StateError,
 )
 from linkage.hub.projects import Project, Projects
-from linkage.hub.results import Results
+from linkage.hub.results import Results, blob_key
 from linkage.hub.runs import Runs, encodings_of, recommended_threshold
-from linkage.hub.uploads import blob_key
 from linkage.matching import Source, pairs_to_compare, resolve
 from linkage.release.pseudonyms import draw_ids
 from linkage.store import tables

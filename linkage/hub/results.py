@@ -1,6 +1,10 @@
 """What runs and releases leave behind, as blobs: arrays by name, and the quality report.
 
-    runs/<run>/<left>.<right>.candidates.npz   until the run ends
+    uploads/<upload>                           a finished upload
+    runs/<run>/work/                           until the run ends:
+        <left>.<right>.candidates.npz
+        <left>.<right>.entries.npz             what the comparison round's entries are
+        <partner>.<other>.requests             the lists that agents get
     runs/<run>/<left>.<right>.scored.npz
     runs/<run>/report.json
     releases/<release>/index/<partner>.npz     row handle -> index id
@@ -14,7 +18,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -22,14 +26,16 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.agreement.canonical import canonical
+from linkage.answers import Answers
 from linkage.encodings import EncodingMatrix
 from linkage.errors import InternalError
-from linkage.hub.uploads import blob_key
 from linkage.matching import Candidates, Pairs, ScoredPairs
+from linkage.matching.linker import Answered
+from linkage.matching.requests import Asked, Entries, Plan
 from linkage.matching.sources import Null
 from linkage.store.blobs import Blobs
 from linkage.store.sql import Row
-from linkage.trust.headers import EncodingsHeader, parse_header
+from linkage.trust.headers import AnswersHeader, EncodingsHeader, parse_header
 
 Array = npt.NDArray[Any]
 PartnerPair = tuple[str, str]
@@ -60,10 +66,10 @@ class Results:
                 arrays |= {f"{field.name}.{name}": array for name, array in vars(value).items()}
             else:
                 plain[field.name] = value
-        self.save(_key(run, pair, "candidates"), arrays, plain)
+        self.save(_work(run, pair, "candidates.npz"), arrays, plain)
 
     def candidates(self, run: str, pair: PartnerPair) -> Candidates:
-        arrays, plain = self._load(_key(run, pair, "candidates"))
+        arrays, plain = self._load(_work(run, pair, "candidates.npz"))
         parts: dict[str, dict[str, Array]] = {}
         for name, array in arrays.items():
             owner, _, part = name.partition(".")
@@ -75,8 +81,41 @@ class Results:
             **plain,
         )
 
-    def forget_candidates(self, run: str, pair: PartnerPair) -> None:
-        self._blobs.delete(_key(run, pair, "candidates"))
+    def save_plan(self, run: str, pair: PartnerPair, plan: Plan) -> None:
+        """Keep a comparison's lists, and what their entries are."""
+        sides = (pair, pair[::-1])
+        for side, requests in zip(sides, plan.lists, strict=False):
+            self._blobs.put(_work(run, side, "requests"), requests.to_bytes())
+        entries = plan.entries
+        arrays: dict[str, Array] = {"kept": entries.kept}
+        for name, asked in (("candidates", entries.candidates), ("decoys", entries.decoys)):
+            arrays |= {f"{name}.{part}": array for part, array in vars(asked).items()}
+        self.save(_work(run, pair, "entries.npz"), arrays)
+
+    def entries(self, run: str, pair: PartnerPair) -> Entries:
+        found = self.load(_work(run, pair, "entries.npz"))
+
+        def asked(name: str) -> Asked:
+            return Asked(**{field.name: found[f"{name}.{field.name}"] for field in fields(Asked)})
+
+        return Entries(asked("candidates"), found["kept"], asked("decoys"))
+
+    def requests(self, run: str, partner: str, other: str, offset: int = 0) -> Iterator[bytes]:
+        """A partner's list in chunks of bytes, from an offset on."""
+        return self._blobs.stream(_work(run, (partner, other), "requests"), offset)
+
+    def answers(self, upload: Row) -> Answered:
+        """Reads answers by place in the list; from a memory map, whatever their size."""
+        header = parse_header(upload["header"])
+        if not isinstance(header, AnswersHeader):
+            raise InternalError("the upload holds no answers")
+        data = np.memmap(self._blobs.local(blob_key(upload["id"])), np.uint8, "r")
+        rows = data.reshape(header.entries, -1)
+        return lambda places: Answers.from_bytes(rows[places].tobytes(), fields=header.fields)
+
+    def clear(self, run: str, *, succeeded: bool) -> None:
+        """Delete what an ended run no longer needs; everything, where it has no results."""
+        self._blobs.delete_all(f"runs/{run}/work" if succeeded else f"runs/{run}")
 
     def save_scored(self, run: str, pair: PartnerPair, scored: ScoredPairs) -> None:
         values = asdict(scored)
@@ -116,6 +155,15 @@ class Results:
         with np.load(io.BytesIO(self._blobs.get(key)), allow_pickle=False) as stored:
             arrays = dict(stored)
         return arrays, json.loads(arrays.pop(_PLAIN).tobytes())
+
+
+def blob_key(upload: str) -> str:
+    """Where a finished upload's bytes are."""
+    return f"uploads/{upload}"
+
+
+def _work(run: str, pair: PartnerPair, what: str) -> str:
+    return f"runs/{run}/work/{pair[0]}.{pair[1]}.{what}"
 
 
 def _key(run: str, pair: PartnerPair, what: str) -> str:

@@ -3,6 +3,7 @@
 - A run starts only when every partner has signed, every upload is there, and all partners hold
   the same project secret.
 - What a run computes lies in blobs under its id; the row says how far it is.
+- While a run waits, its view also says for whom (`waiting_for`) and until when (`deadline`).
 """
 
 from __future__ import annotations
@@ -24,17 +25,16 @@ from linkage.errors import (
     NotReadyError,
     StateError,
 )
+from linkage.hub.comparisons import waiting_for
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import Results
+from linkage.hub.states import CANCELLED, ENDED, PENDING, RUNNING, SUCCEEDED, WAITING
 from linkage.matching import ScoredPairs, Source, pairs_to_compare
 from linkage.store import tables
 from linkage.store.sql import Database, Row, find, find_all, insert, now, page, update
 from linkage.trust.headers import EncodingsHeader, parse_header
 from linkage.trust.identity import PartyId
 
-PENDING, RUNNING = "pending", "running"
-SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
-ENDED = frozenset({SUCCEEDED, FAILED, CANCELLED})
 POLL_SECONDS = 0.25
 BATCH_PAIRS = 20_000
 
@@ -88,7 +88,7 @@ class Runs:
             elif known["project"] != name:
                 raise StateError("this request id was used for another project")
         self._start(known["id"])
-        return known
+        return self.get(caller, known["id"])
 
     def resume(self) -> None:
         """Hand over again what has not ended: a crash may have come between row and queue."""
@@ -109,7 +109,8 @@ class Runs:
     def list(self, caller: PartyId, project: str, *, after: str, size: int) -> Sequence[Row]:
         with self._database.transaction() as connection:
             self._projects.require(connection, project, caller)
-            return page(connection, tables.run, after=after, size=size, project=project)
+            rows = page(connection, tables.run, after=after, size=size, project=project)
+            return [_view(connection, row) for row in rows]
 
     def watch(self, caller: PartyId, run: str, *, active: Callable[[], bool]) -> Iterator[Row]:
         """The run whenever it changes, until it ends or `active` says stop."""
@@ -169,7 +170,7 @@ class Runs:
             self._projects.require(connection, row["project"], caller)
         except NotFoundError:
             raise NotFoundError("there is no such run for you") from None
-        return row
+        return _view(connection, row)
 
     @staticmethod
     def _insert(connection: sa.Connection, project: Project, request_id: str) -> Row:
@@ -186,6 +187,7 @@ class Runs:
             "created_at": now(),
             "ended_at": None,
             "request_id": request_id,
+            "cleared_at": None,
         }
         insert(connection, tables.run, **values)
         return values
@@ -209,6 +211,11 @@ def encodings_of(connection: sa.Connection, project: Project) -> dict[str, Row]:
             remedy="Each of them must run: linkage agent submit",
         )
     return {name: finished[name] for name in names}
+
+
+def _view(connection: sa.Connection, row: Row) -> Row:
+    names, deadline = waiting_for(connection, row["id"]) if row["state"] == WAITING else ([], None)
+    return {**row, "waiting_for": names, "deadline": deadline}
 
 
 def require_same_secret(uploads: dict[str, Row]) -> None:

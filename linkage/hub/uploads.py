@@ -22,6 +22,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from linkage.agreement.canonical import fingerprint
+from linkage.answers import Answers, answer_bytes
 from linkage.encodings import EncodingMatrix
 from linkage.errors import (
     AlreadyExistsError,
@@ -31,9 +32,12 @@ from linkage.errors import (
     NotFoundError,
     NotReadyError,
     StateError,
+    TooLateError,
 )
 from linkage.files import private_directory
+from linkage.hub.comparisons import Comparisons
 from linkage.hub.projects import Project, Projects, require_epoch
+from linkage.hub.results import blob_key
 from linkage.store import tables
 from linkage.store.blobs import Blobs
 from linkage.store.sql import Database, Row, find, find_all, insert, now, update
@@ -50,6 +54,7 @@ from linkage.trust.signing import verify
 
 MAX_PARCEL_BYTES = 8 << 30
 SYNC_BYTES = 64 << 20
+CHECKED_ANSWERS = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,19 @@ class Receipt:
 class Uploads:
     """The use cases around uploads."""
 
-    def __init__(self, database: Database, blobs: Blobs, staging: Path, projects: Projects) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        staging: Path,
+        projects: Projects,
+        comparisons: Comparisons,
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._staging = private_directory(staging)
         self._projects = projects
+        self._comparisons = comparisons
         self._busy: set[str] = set()
         self._guard = threading.Lock()
 
@@ -118,11 +131,13 @@ class Uploads:
 
         Raises:
             StateError: the offset is not the committed size, or somebody else is writing.
+            TooLateError: nobody waits for these answers any more.
             LimitError: more bytes than announced.
         """
         row = self._own(caller, upload)
         if row["finished_at"] is not None:
             return int(row["size"])
+        self._require_still_open(caller, row)
         with self._exclusive(upload), self._path(upload).open("ab") as file:
             committed = file.tell()
             if offset != committed:
@@ -150,11 +165,13 @@ class Uploads:
             NotReadyError: bytes are missing.
             DigestMismatchError: they are not the announced ones; the upload starts over.
             InvalidRequestError: the content is not what an encoder writes.
+            TooLateError: nobody waits for these answers any more.
         """
         row = self._own(caller, upload)
         with self._exclusive(upload):
             if row["finished_at"] is None:
-                self._take_over(row)
+                self._require_still_open(caller, row)
+                self._take_over(caller, row)
         with self._database.transaction() as connection:
             row = find(connection, tables.upload, id=upload) or row
         return Receipt(
@@ -177,7 +194,7 @@ class Uploads:
         if isinstance(header, EncodingsHeader):
             _check_encodings(project, header)
         elif isinstance(header, AnswersHeader):
-            raise NotReadyError("no comparison waits for answers")
+            self._comparisons.require_open(connection, project, header)
         else:
             self._check_parcel(connection, project, header)
 
@@ -205,6 +222,8 @@ class Uploads:
             "partner": header.partner,
             "epoch": header.epoch,
             "release": release,
+            "run": header.run if isinstance(header, AnswersHeader) else "",
+            "other": header.other if isinstance(header, AnswersHeader) else "",
         }
         for row in find_all(connection, tables.upload, **same):
             if row["finished_at"] is not None:
@@ -225,7 +244,22 @@ class Uploads:
         insert(connection, tables.upload, **values)
         return values
 
-    def _take_over(self, row: Row) -> None:
+    def forget_answers(self, run: str) -> None:
+        """Delete the bytes of all answers to a run, whole or not."""
+        with self._database.transaction() as connection:
+            rows = find_all(connection, tables.upload, kind="answers", run=run)
+        for row in rows:
+            self._path(row["id"]).unlink(missing_ok=True)
+            self._blobs.delete(blob_key(row["id"]))
+
+    def _require_still_open(self, caller: PartyId, row: Row) -> None:
+        header = parse_header(row["header"])
+        if isinstance(header, AnswersHeader):
+            with self._database.transaction() as connection:
+                project = self._projects.require(connection, header.project, caller)
+                self._comparisons.require_open(connection, project, header)
+
+    def _take_over(self, caller: PartyId, row: Row) -> None:
         path, blob = self._path(row["id"]), blob_key(row["id"])
         if not path.exists() and self._blobs.exists(blob):
             path = self._blobs.local(blob)
@@ -242,8 +276,13 @@ class Uploads:
             data = np.memmap(path, np.uint8, "r")
             EncodingMatrix.from_buffer(data, header.layout).validate()
             del data
+        if isinstance(header, AnswersHeader):
+            _check_answers(path, header.fields)
         if path == self._path(row["id"]):
             self._blobs.adopt(blob, path)
+        if isinstance(header, AnswersHeader):
+            self._take_answers(caller, row["id"], header)
+            return
         replaced = []
         with self._database.transaction() as connection:
             same = {k: row[k] for k in ("kind", "project", "partner", "epoch", "release")}
@@ -257,6 +296,17 @@ class Uploads:
             update(connection, tables.upload, {"id": row["id"]}, finished_at=now())
         for key in replaced:
             self._blobs.delete(key)
+
+    def _take_answers(self, caller: PartyId, upload: str, header: AnswersHeader) -> None:
+        try:
+            with self._database.transaction() as connection:
+                project = self._projects.require(connection, header.project, caller)
+                self._comparisons.take(connection, project, header, upload)
+                update(connection, tables.upload, {"id": upload}, finished_at=now())
+        except TooLateError:
+            self._blobs.delete(blob_key(upload))
+            raise
+        self._comparisons.changed.set()
 
     def _own(self, caller: PartyId, upload: str) -> Row:
         with self._database.transaction() as connection:
@@ -301,9 +351,10 @@ def _require_replaceable(connection: sa.Connection, header: Header) -> None:
         )
 
 
-def blob_key(upload: str) -> str:
-    """Where a finished upload's bytes are."""
-    return f"uploads/{upload}"
+def _check_answers(path: Path, fields: int) -> None:
+    with path.open("rb") as file:
+        while data := file.read(CHECKED_ANSWERS * answer_bytes(fields)):
+            Answers.from_bytes(data, fields=fields)
 
 
 def _check_encodings(project: Project, header: EncodingsHeader) -> None:

@@ -1,49 +1,48 @@
-"""Runs as durable jobs (DBOS): a hub that is killed goes on with the step it was in.
+"""What a run does, step by step, as durable jobs (DBOS): a killed hub goes on with its step.
 
-- One run at a time: matching uses every core by itself.
+- A run with a comparison round is two jobs: the first ends when its lists are open, so that a run
+  that waits keeps no other from working.
 - A step's result is in a blob before the step counts as done, so repeating it is harmless.
 - The job's own record holds run ids only: no row, no handle, no encoding.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import structlog
-from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
+from dbos import DBOS, DBOSConfiguredInstance
 
 from linkage.errors import CancelledError, InternalError, LinkageError, NotFoundError
+from linkage.hub.comparisons import Comparisons, RequestList, time_text
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import PartnerPair, Results
-from linkage.hub.runs import (
-    CANCELLED,
-    ENDED,
-    FAILED,
-    RUNNING,
-    SUCCEEDED,
-    encodings_of,
-    require_same_secret,
-)
+from linkage.hub.runs import encodings_of, require_same_secret
+from linkage.hub.states import CANCELLED, ENDED, FAILED, RUNNING, SUCCEEDED
 from linkage.matching import (
+    Candidates,
     LocalEngine,
     Source,
     find_candidates,
     pairs_to_compare,
+    plan_requests,
     quality_report,
     score,
+    score_answers,
 )
+from linkage.matching.linker import Answered
 from linkage.rpc.status import to_status
 from linkage.store import tables
 from linkage.store.sql import Database, Row, find, now, update
 from linkage.trust.identity import PartyId, Role
 
 REPORT_SECONDS = 0.5
-POLL_SECONDS = 0.2
-JOBS_VERSION = "1"
-_QUEUE = "runs"
 _WORKER = "worker"
+_SEARCHED = 0.8
 log = structlog.get_logger()
 
 
@@ -51,38 +50,63 @@ log = structlog.get_logger()
 class Worker(DBOSConfiguredInstance):
     """Does what a run needs, step by step."""
 
-    def __init__(self, database: Database, results: Results) -> None:
+    def __init__(self, database: Database, results: Results, comparisons: Comparisons) -> None:
         super().__init__(_WORKER)
         self._database = database
         self._results = results
+        self._comparisons = comparisons
         self._projects = Projects(database)
         self._engine = LocalEngine()
 
     @DBOS.workflow()
     def link(self, run: str) -> None:
-        """Candidates, model, report: the protocol's matching, one durable step after another."""
+        """Candidates, then lists for the partners, or without a comparison round the rest."""
         try:
             if self._run(run)["state"] in ENDED:
                 return
-            pairs = self.begin(run)
+            pairs, pair_keyed = self.begin(run)
             for number in range(pairs):
                 self.candidates(run, number, pairs)
-                self.score(run, number)
-            self.report(run)
+            if pair_keyed:
+                for number in range(pairs):
+                    self.plan(run, number)
+                self.open(run)
+            else:
+                self._conclude(run, pairs)
         except CancelledError:
             log.info("run cancelled", run=run)
         except Exception as error:
             self._fail(run, error)
 
+    @DBOS.workflow()
+    def compare(self, run: str) -> None:
+        """Model and report, from what was answered."""
+        try:
+            self._conclude(run, self.go_on(run))
+        except CancelledError:
+            log.info("run cancelled", run=run)
+        except Exception as error:
+            self._fail(run, error)
+
+    def _conclude(self, run: str, pairs: int) -> None:
+        for number in range(pairs):
+            self.score(run, number, pairs)
+        self.report(run)
+
     @DBOS.step()
-    def begin(self, run: str) -> int:
-        """Check once more what the run stands on; returns how many partner pairs there are."""
+    def begin(self, run: str) -> tuple[int, bool]:
+        """Check once more what the run stands on.
+
+        Returns:
+            How many partner pairs there are, and whether they are compared under pair keys.
+        """
         project = self._project(self._run(run))
         project.require_active()
         with self._database.transaction() as connection:
             require_same_secret(encodings_of(connection, project))
         self._set(run, state=RUNNING)
-        return len(pairs_to_compare(self._sources(project)))
+        pairs = len(pairs_to_compare(self._sources(project)))
+        return pairs, project.manifest.matching.pair_keyed
 
     @DBOS.step()
     def candidates(self, run: str, number: int, pairs: int) -> None:
@@ -101,12 +125,56 @@ class Worker(DBOSConfiguredInstance):
         self._results.save_candidates(run, (left.partner, right.partner), found)
 
     @DBOS.step()
-    def score(self, run: str, number: int) -> None:
+    def plan(self, run: str, number: int) -> None:
         project = self._project(self._run(run))
         left, right = pairs_to_compare(self._sources(project))[number]
         pair = (left.partner, right.partner)
+        self._set(run, step=f"plan {'-'.join(pair)}", progress=_SEARCHED)
         found = self._results.candidates(run, pair)
-        self._results.save_scored(run, pair, score(left, right, found, project.manifest.scheme))
+        plan = plan_requests(left, right, found, random=np.random.default_rng())
+        self._results.save_plan(run, pair, plan)
+
+    @DBOS.step()
+    def open(self, run: str) -> None:
+        """Let the run wait for answers to its lists, whose bytes are final now."""
+        project = self._project(self._run(run))
+        with self._database.transaction() as connection:
+            uploads = encodings_of(connection, project)
+        lists = []
+        for left, right in pairs_to_compare(self._sources(project)):
+            for one, other in dict.fromkeys([(left, right), (right, left)]):
+                names = (one.partner, other.partner)
+                digest = hashlib.sha256()
+                for chunk in self._results.requests(run, *names):
+                    digest.update(chunk)
+                entries = one.rows * project.manifest.matching.quota
+                upload = uploads[one.partner]["id"]
+                lists.append(RequestList(*names, upload, digest.hexdigest(), entries))
+        hours = project.manifest.matching.answer_hours
+        self._comparisons.open(run, lists, now() + 3600 * hours)
+
+    @DBOS.step()
+    def go_on(self, run: str) -> int:
+        """Wait no longer; returns how many partner pairs there are."""
+        project = self._project(self._run(run))
+        self._set(run, state=RUNNING, step="")
+        return len(pairs_to_compare(self._sources(project)))
+
+    @DBOS.step()
+    def score(self, run: str, number: int, pairs: int) -> None:
+        project = self._project(self._run(run))
+        left, right = pairs_to_compare(self._sources(project))[number]
+        pair = (left.partner, right.partner)
+        done = _SEARCHED + (1 - _SEARCHED) * number / pairs
+        self._set(run, step=f"score {'-'.join(pair)}", progress=done)
+        found = self._results.candidates(run, pair)
+        answers = self._answers(run, pair)
+        if answers is None:
+            scored = score(left, right, found, project.manifest.scheme)
+        else:
+            entries = self._results.entries(run, pair)
+            scored = score_answers(left, right, found, entries, answers, project.manifest)
+        self._results.save_scored(run, pair, scored)
 
     @DBOS.step()
     def report(self, run: str) -> None:
@@ -116,10 +184,41 @@ class Worker(DBOSConfiguredInstance):
         found: Mapping[PartnerPair, Any] = {p: self._results.candidates(run, p) for p in names}
         scored = {pair: self._results.scored(run, pair) for pair in names}
         floor = project.manifest.matching.threshold
-        self._results.save_report(run, quality_report(sources, found, scored, floor=floor))
-        self._set(run, state=SUCCEEDED, step="", progress=1.0, ended_at=now())
+        made = quality_report(sources, found, scored, floor=floor)
         for pair in names:
-            self._results.forget_candidates(run, pair)
+            made["pairs"]["|".join(pair)] |= self._how_compared(run, pair, found[pair])
+        self._results.save_report(run, made)
+        self._set(run, state=SUCCEEDED, step="", progress=1.0, ended_at=now())
+
+    def _answers(self, run: str, pair: PartnerPair) -> tuple[Answered, Answered] | None:
+        """Both sides' answers, where both are there."""
+        lists = self._comparisons.of(run)
+        sides = [lists[side]["answers"] for side in (pair, pair[::-1]) if side in lists]
+        if len(sides) != 2 or None in sides:
+            return None
+        with self._database.transaction() as connection:
+            uploads = [find(connection, tables.upload, id=side) for side in sides]
+        left, right = (self._results.answers(upload) for upload in uploads if upload)
+        return left, right
+
+    def _how_compared(self, run: str, pair: PartnerPair, found: Candidates) -> dict[str, Any]:
+        """What the report says about how a partner pair was compared, and why so."""
+        lists = self._comparisons.of(run)
+        sides = [lists[side] for side in dict.fromkeys((pair, pair[::-1])) if side in lists]
+        late = [row["partner"] for row in sides if row["answered_at"] is None]
+        if sides and not late:
+            entries = self._results.entries(run, pair)
+            asked = {
+                "candidates": len(entries.candidates),
+                "displaced": len(found.pairs) - len(entries.candidates),
+                "decoys": len(entries.decoys),
+            }
+            return {"comparison": "pair_keyed", "comparison_reason": "", "asked": asked}
+        why = "the manifest has no pair-keyed comparison"
+        if late:
+            until = time_text(sides[0]["deadline"])
+            why = f"{' and '.join(late)} had not answered by {until}"
+        return {"comparison": "match_keys", "comparison_reason": why}
 
     def _sources(self, project: Project) -> list[Source]:
         with self._database.transaction() as connection:
@@ -154,6 +253,10 @@ class Worker(DBOSConfiguredInstance):
         if not isinstance(error, LinkageError):
             error = InternalError(to_status(error).message)
         log.error("run failed", run=run, reason=error.reason)
+        self.fail(run, error)
+
+    def fail(self, run: str, error: LinkageError) -> None:
+        """End a run that has not ended."""
         with self._database.transaction() as connection:
             row = find(connection, tables.run, id=run)
             if row is None or row["state"] in ENDED:
@@ -184,7 +287,7 @@ class _Reporter:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + REPORT_SECONDS
-        done = (self._number + share) / self._pairs
+        done = _SEARCHED * (self._number + share) / self._pairs
         try:
             self._worker._set(self._run, step=self._step, progress=done)
         except CancelledError:
@@ -192,39 +295,3 @@ class _Reporter:
 
     def cancelled(self) -> bool:
         return self._stop
-
-
-class Jobs:
-    """The durable queue that runs wait in.
-
-    Args:
-        url: database of the queue itself; SQLite or PostgreSQL.
-    """
-
-    def __init__(self, url: str, worker: Worker) -> None:
-        self._worker = worker
-        DBOS(
-            config={
-                "name": "linkage",
-                "system_database_url": url,
-                "application_version": JOBS_VERSION,
-                "enable_otlp": False,
-                "console_log_level": "ERROR",
-                "notification_listener_polling_interval_sec": POLL_SECONDS,
-            }
-        )
-
-    def launch(self) -> None:
-        """Take up what was under way when the hub stopped."""
-        DBOS.launch()
-        self._queue = DBOS.register_queue(
-            _QUEUE, global_concurrency=1, polling_interval_sec=POLL_SECONDS
-        )
-
-    def start(self, run: str) -> None:
-        """Queue a run; one that is queued or done already stays as it is."""
-        with SetWorkflowID(run):
-            self._queue.enqueue(self._worker.link, run)
-
-    def stop(self) -> None:
-        DBOS.destroy(workflow_completion_timeout_sec=0)

@@ -7,9 +7,10 @@ from linkage.matching.candidates import Candidates, find_candidates
 from linkage.matching.clusters import Clusters, resolve
 from linkage.matching.comparison import ComparisonVectors, compare
 from linkage.matching.engine import Engine, LocalEngine
-from linkage.matching.linker import Linkage, link, pairs_to_compare, score
+from linkage.matching.linker import Linkage, link, pairs_to_compare, score, score_answers
 from linkage.matching.model import ScoredPairs, score_pairs
 from linkage.matching.quality import quality_report
+from linkage.matching.requests import plan_requests
 from linkage.matching.sources import Pairs, Source
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "find_candidates",
     "link",
     "pairs_to_compare",
+    "plan_requests",
     "quality_report",
     "resolve",
     "score",
+    "score_answers",
     "score_pairs",
 ]

@@ -17,15 +17,27 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from linkage.agreement.manifest import Clk, Matching, Saul
+import numpy as np
+import numpy.typing as npt
+
+from linkage.agreement.manifest import Clk, Manifest, Matching, Saul
+from linkage.answers import Answers
 from linkage.errors import InvalidRequestError
 from linkage.matching.candidates import Candidates, find_candidates
 from linkage.matching.clusters import Clusters, PartnerPair, resolve
-from linkage.matching.comparison import compare
+from linkage.matching.comparison import ComparisonVectors, compare
 from linkage.matching.engine import Engine, LocalEngine
+from linkage.matching.fieldwise import compare_fields
+from linkage.matching.measure import measure
 from linkage.matching.model import ScoredPairs, score_pairs
 from linkage.matching.quality import quality_report
+from linkage.matching.requests import Asked, Entries
 from linkage.matching.sources import Pairs, Source, persons_of
+
+ANSWERS_AT_ONCE = 1 << 16
+
+Answered = Callable[[npt.NDArray[np.int64]], Answers]
+"""One side's answers, by place in its list."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +126,51 @@ def score(left: Source, right: Source, candidates: Candidates, scheme: Saul | Cl
         unique_right=right.unique,
         same_file=left.partner == right.partner,
     )
+
+
+def score_answers(
+    left: Source,
+    right: Source,
+    candidates: Candidates,
+    entries: Entries,
+    answers: tuple[Answered, Answered],
+    manifest: Manifest,
+) -> ScoredPairs:
+    """Compare the candidates field by field, as both sides answered, and fit the model to them.
+
+    Candidates that were not asked about are left out. Memory is O(pairs x dimensions), and of the
+    answers themselves `ANSWERS_AT_ONCE`.
+
+    Args:
+        entries: what was asked.
+        answers: the left and the right side's; the same twice within one file.
+    """
+    dice = isinstance(manifest.scheme, Clk)
+    asked = entries.decoys
+    decoys = measure(left, right, asked.left, asked.right, dice=dice, null=candidates.null)
+    pairs = candidates.pairs.take(entries.kept)
+    return score_pairs(
+        by_person(left, right, replace(candidates, pairs=pairs, decoys=decoys)),
+        _vectors(entries.candidates, answers, manifest),
+        _vectors(entries.decoys, answers, manifest),
+        rows_left=left.people,
+        rows_right=right.people,
+        unique_left=left.unique,
+        unique_right=right.unique,
+        same_file=left.partner == right.partner,
+    )
+
+
+def _vectors(
+    asked: Asked, answers: tuple[Answered, Answered], manifest: Manifest
+) -> ComparisonVectors:
+    left, right = answers
+    parts = []
+    for start in range(0, max(len(asked), 1), ANSWERS_AT_ONCE):
+        these = slice(start, start + ANSWERS_AT_ONCE)
+        one, other = left(asked.left_place[these]), right(asked.right_place[these])
+        parts.append(compare_fields(one, other, manifest.fields, manifest.matching))
+    return replace(parts[0], levels=np.concatenate([part.levels for part in parts]))
 
 
 def by_person(left: Source, right: Source, candidates: Candidates) -> Candidates:

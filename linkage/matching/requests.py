@@ -57,20 +57,26 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One comparison's lists, and what their entries are.
+class Entries:
+    """What the entries of a comparison's lists are, where they are not thrown away.
 
     Attributes:
-        lists: the left and the right side's; a single one within one file.
         candidates: those of the candidate pairs that found room.
         kept: (n,) their places among `Candidates.pairs`, ascending.
         decoys: random pairs, in no order.
     """
 
-    lists: tuple[Requests, ...]
     candidates: Asked
     kept: Index
     decoys: Asked
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One comparison's lists: the left and the right side's; a single one within one file."""
+
+    lists: tuple[Requests, ...]
+    entries: Entries
 
 
 def plan_requests(
@@ -119,7 +125,8 @@ def plan_requests(
         return Asked(rows_left, rows_right, places[0][which], places[1][which])
 
     of_decoys = np.arange(len(decoys), dtype=np.int64)
-    return Plan(lists, asked(of_candidates), np.flatnonzero(kept), asked(of_decoys))
+    entries = Entries(asked(of_candidates), np.flatnonzero(kept), asked(of_decoys))
+    return Plan(lists, entries)
 
 
 def _draw_decoys(
@@ -211,7 +218,8 @@ def _among(packed: Index, known: Index) -> npt.NDArray[np.bool_]:
         return np.zeros(len(packed), np.bool_)
     ordered = np.sort(known)
     place = np.minimum(np.searchsorted(ordered, packed), len(ordered) - 1)
-    return ordered[place] == packed
+    found: npt.NDArray[np.bool_] = ordered[place] == packed
+    return found
 
 
 def _lists(

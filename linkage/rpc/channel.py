@@ -31,6 +31,7 @@ _RETRIED = (
     ("linkage.v1.SecretService", ("PutEnvelope", "ListEnvelopes")),
     ("linkage.v1.UploadService", ("CreateUpload", "GetUpload", "FinishUpload")),
     ("linkage.v1.RunService", ("CreateRun", "GetRun", "ListRuns", "CancelRun", "GetQualityReport")),
+    ("linkage.v1.ComparisonService", ("ListComparisons",)),
     (
         "linkage.v1.ReleaseService",
         (

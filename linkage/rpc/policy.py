@@ -64,6 +64,10 @@ _SERVICES: dict[str, dict[str, Rule]] = {
         "GetQualityReport": Rule(_MEMBERS, Scope.RESOURCE),
         "ListLinks": Rule(_STEWARD, Scope.RESOURCE),
     },
+    "linkage.v1.ComparisonService": {
+        "ListComparisons": Rule(_PARTNER, Scope.REQUEST),
+        "DownloadRequests": Rule(_PARTNER, Scope.RESOURCE),
+    },
     "linkage.v1.ReleaseService": {
         "CreateRelease": Rule(_STEWARD, Scope.RESOURCE),
         "GetRelease": Rule(_MEMBERS, Scope.RESOURCE),

@@ -96,8 +96,11 @@ upload = Table(
     Column("project", ForeignKey("project.name"), nullable=False),
     Column("partner", String(63), nullable=False),
     Column("epoch", Integer, nullable=False),
-    # The release of a parcel; empty for encodings.
+    # The release of a parcel; empty for others.
     Column("release", String(32), nullable=False),
+    # The run and the partner compared with, of answers; empty for others.
+    Column("run", String(32), nullable=False, server_default=""),
+    Column("other", String(63), nullable=False, server_default=""),
     Column("header", LargeBinary, nullable=False),
     Column("header_fingerprint", String(64), nullable=False),
     Column("signature", LargeBinary, nullable=False),
@@ -123,8 +126,27 @@ run = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
     Column("request_id", String(64), nullable=False),
+    # When what the run no longer needs was deleted: lists, plans, answers, candidates.
+    Column("cleared_at", BigInteger),
     UniqueConstraint("request_id"),
     Index("ix_run_project", "project"),
+)
+
+# One list of a comparison round: a partner's rows against another's, or its own.
+comparison = Table(
+    "comparison",
+    metadata,
+    Column("run", ForeignKey("run.id"), primary_key=True),
+    Column("partner", String(63), primary_key=True),
+    Column("other", String(63), primary_key=True),
+    # The partner's encodings, whose rows the list names.
+    Column("upload", String(32), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    Column("deadline", BigInteger, nullable=False),
+    # The upload that answers it.
+    Column("answers", String(32)),
+    Column("answered_at", BigInteger),
 )
 
 release = Table(

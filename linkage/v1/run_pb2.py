@@ -25,45 +25,45 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14linkage/v1/run.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x02\n\x03Run\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.linkage.v1.RunState\x12\x0c\n\x04step\x18\x04 \x01(\t\x12\x10\n\x08progress\x18\x05 \x01(\x01\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66ingerprint\x18\n \x01(\t\x12\r\n\x05\x65poch\x18\x0b \x01(\r\"7\n\x10\x43reateRunRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"1\n\x11\x43reateRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.linkage.v1.Run\"\x1c\n\rGetRunRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\".\n\x0eGetRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.linkage.v1.Run\"I\n\x0fListRunsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"J\n\x10ListRunsResponse\x12\x1d\n\x04runs\x18\x01 \x03(\x0b\x32\x0f.linkage.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1e\n\x0fWatchRunRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\"0\n\x10WatchRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.linkage.v1.Run\"\x1f\n\x10\x43\x61ncelRunRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\"1\n\x11\x43\x61ncelRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.linkage.v1.Run\"&\n\x17GetQualityReportRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\"*\n\x18GetQualityReportResponse\x12\x0e\n\x06report\x18\x01 \x01(\x0c\"8\n\x10ListLinksRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x17\n\x0fmin_probability\x18\x02 \x01(\x01\"\x9e\x01\n\x11ListLinksResponse\x12\x14\n\x0cleft_partner\x18\x01 \x01(\t\x12\x15\n\rright_partner\x18\x02 \x01(\t\x12\x14\n\x0cleft_handles\x18\x03 \x01(\x0c\x12\x15\n\rright_handles\x18\x04 \x01(\x0c\x12\x19\n\x11match_probability\x18\x05 \x03(\x01\x12\x14\n\x0cmatch_weight\x18\x06 \x03(\x01*\x9b\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_PENDING\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10RUN_STATE_FAILED\x10\x04\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x05\x32\x9c\x04\n\nRunService\x12H\n\tCreateRun\x12\x1c.linkage.v1.CreateRunRequest\x1a\x1d.linkage.v1.CreateRunResponse\x12?\n\x06GetRun\x12\x19.linkage.v1.GetRunRequest\x1a\x1a.linkage.v1.GetRunResponse\x12\x45\n\x08ListRuns\x12\x1b.linkage.v1.ListRunsRequest\x1a\x1c.linkage.v1.ListRunsResponse\x12G\n\x08WatchRun\x12\x1b.linkage.v1.WatchRunRequest\x1a\x1c.linkage.v1.WatchRunResponse0\x01\x12H\n\tCancelRun\x12\x1c.linkage.v1.CancelRunRequest\x1a\x1d.linkage.v1.CancelRunResponse\x12]\n\x10GetQualityReport\x12#.linkage.v1.GetQualityReportRequest\x1a$.linkage.v1.GetQualityReportResponse\x12J\n\tListLinks\x12\x1c.linkage.v1.ListLinksRequest\x1a\x1d.linkage.v1.ListLinksResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14linkage/v1/run.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x02\n\x03Run\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.linkage.v1.RunState\x12\x0c\n\x04step\x18\x04 \x01(\t\x12\x10\n\x08progress\x18\x05 \x01(\x01\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66ingerprint\x18\n \x01(\t\x12\r\n\x05\x65poch\x18\x0b \x01(\r\x12\x13\n\x0bwaiting_for\x18\x0c \x03(\t\x12,\n\x08\x64\x65\x61\x64line\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x10\x43reateRunRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"1\n\x11\x43reateRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.linkage.v1.Run\"\x1c\n\rGetRunRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\".\n\x0eGetRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.linkage.v1.Run\"I\n\x0fListRunsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"J\n\x10ListRunsResponse\x12\x1d\n\x04runs\x18\x01 \x03(\x0b\x32\x0f.linkage.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1e\n\x0fWatchRunRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\"0\n\x10WatchRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.linkage.v1.Run\"\x1f\n\x10\x43\x61ncelRunRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\"1\n\x11\x43\x61ncelRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.linkage.v1.Run\"&\n\x17GetQualityReportRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\"*\n\x18GetQualityReportResponse\x12\x0e\n\x06report\x18\x01 \x01(\x0c\"8\n\x10ListLinksRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x17\n\x0fmin_probability\x18\x02 \x01(\x01\"\x9e\x01\n\x11ListLinksResponse\x12\x14\n\x0cleft_partner\x18\x01 \x01(\t\x12\x15\n\rright_partner\x18\x02 \x01(\t\x12\x14\n\x0cleft_handles\x18\x03 \x01(\x0c\x12\x15\n\rright_handles\x18\x04 \x01(\x0c\x12\x19\n\x11match_probability\x18\x05 \x03(\x01\x12\x14\n\x0cmatch_weight\x18\x06 \x03(\x01*\xb2\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_PENDING\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10RUN_STATE_FAILED\x10\x04\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x05\x12\x15\n\x11RUN_STATE_WAITING\x10\x06\x32\x9c\x04\n\nRunService\x12H\n\tCreateRun\x12\x1c.linkage.v1.CreateRunRequest\x1a\x1d.linkage.v1.CreateRunResponse\x12?\n\x06GetRun\x12\x19.linkage.v1.GetRunRequest\x1a\x1a.linkage.v1.GetRunResponse\x12\x45\n\x08ListRuns\x12\x1b.linkage.v1.ListRunsRequest\x1a\x1c.linkage.v1.ListRunsResponse\x12G\n\x08WatchRun\x12\x1b.linkage.v1.WatchRunRequest\x1a\x1c.linkage.v1.WatchRunResponse0\x01\x12H\n\tCancelRun\x12\x1c.linkage.v1.CancelRunRequest\x1a\x1d.linkage.v1.CancelRunResponse\x12]\n\x10GetQualityReport\x12#.linkage.v1.GetQualityReportRequest\x1a$.linkage.v1.GetQualityReportResponse\x12J\n\tListLinks\x12\x1c.linkage.v1.ListLinksRequest\x1a\x1d.linkage.v1.ListLinksResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'linkage.v1.run_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RUNSTATE']._serialized_start=1146
-  _globals['_RUNSTATE']._serialized_end=1301
+  _globals['_RUNSTATE']._serialized_start=1213
+  _globals['_RUNSTATE']._serialized_end=1391
   _globals['_RUN']._serialized_start=70
-  _globals['_RUN']._serialized_end=337
-  _globals['_CREATERUNREQUEST']._serialized_start=339
-  _globals['_CREATERUNREQUEST']._serialized_end=394
-  _globals['_CREATERUNRESPONSE']._serialized_start=396
-  _globals['_CREATERUNRESPONSE']._serialized_end=445
-  _globals['_GETRUNREQUEST']._serialized_start=447
-  _globals['_GETRUNREQUEST']._serialized_end=475
-  _globals['_GETRUNRESPONSE']._serialized_start=477
-  _globals['_GETRUNRESPONSE']._serialized_end=523
-  _globals['_LISTRUNSREQUEST']._serialized_start=525
-  _globals['_LISTRUNSREQUEST']._serialized_end=598
-  _globals['_LISTRUNSRESPONSE']._serialized_start=600
-  _globals['_LISTRUNSRESPONSE']._serialized_end=674
-  _globals['_WATCHRUNREQUEST']._serialized_start=676
-  _globals['_WATCHRUNREQUEST']._serialized_end=706
-  _globals['_WATCHRUNRESPONSE']._serialized_start=708
-  _globals['_WATCHRUNRESPONSE']._serialized_end=756
-  _globals['_CANCELRUNREQUEST']._serialized_start=758
-  _globals['_CANCELRUNREQUEST']._serialized_end=789
-  _globals['_CANCELRUNRESPONSE']._serialized_start=791
-  _globals['_CANCELRUNRESPONSE']._serialized_end=840
-  _globals['_GETQUALITYREPORTREQUEST']._serialized_start=842
-  _globals['_GETQUALITYREPORTREQUEST']._serialized_end=880
-  _globals['_GETQUALITYREPORTRESPONSE']._serialized_start=882
-  _globals['_GETQUALITYREPORTRESPONSE']._serialized_end=924
-  _globals['_LISTLINKSREQUEST']._serialized_start=926
-  _globals['_LISTLINKSREQUEST']._serialized_end=982
-  _globals['_LISTLINKSRESPONSE']._serialized_start=985
-  _globals['_LISTLINKSRESPONSE']._serialized_end=1143
-  _globals['_RUNSERVICE']._serialized_start=1304
-  _globals['_RUNSERVICE']._serialized_end=1844
+  _globals['_RUN']._serialized_end=404
+  _globals['_CREATERUNREQUEST']._serialized_start=406
+  _globals['_CREATERUNREQUEST']._serialized_end=461
+  _globals['_CREATERUNRESPONSE']._serialized_start=463
+  _globals['_CREATERUNRESPONSE']._serialized_end=512
+  _globals['_GETRUNREQUEST']._serialized_start=514
+  _globals['_GETRUNREQUEST']._serialized_end=542
+  _globals['_GETRUNRESPONSE']._serialized_start=544
+  _globals['_GETRUNRESPONSE']._serialized_end=590
+  _globals['_LISTRUNSREQUEST']._serialized_start=592
+  _globals['_LISTRUNSREQUEST']._serialized_end=665
+  _globals['_LISTRUNSRESPONSE']._serialized_start=667
+  _globals['_LISTRUNSRESPONSE']._serialized_end=741
+  _globals['_WATCHRUNREQUEST']._serialized_start=743
+  _globals['_WATCHRUNREQUEST']._serialized_end=773
+  _globals['_WATCHRUNRESPONSE']._serialized_start=775
+  _globals['_WATCHRUNRESPONSE']._serialized_end=823
+  _globals['_CANCELRUNREQUEST']._serialized_start=825
+  _globals['_CANCELRUNREQUEST']._serialized_end=856
+  _globals['_CANCELRUNRESPONSE']._serialized_start=858
+  _globals['_CANCELRUNRESPONSE']._serialized_end=907
+  _globals['_GETQUALITYREPORTREQUEST']._serialized_start=909
+  _globals['_GETQUALITYREPORTREQUEST']._serialized_end=947
+  _globals['_GETQUALITYREPORTRESPONSE']._serialized_start=949
+  _globals['_GETQUALITYREPORTRESPONSE']._serialized_end=991
+  _globals['_LISTLINKSREQUEST']._serialized_start=993
+  _globals['_LISTLINKSREQUEST']._serialized_end=1049
+  _globals['_LISTLINKSRESPONSE']._serialized_start=1052
+  _globals['_LISTLINKSRESPONSE']._serialized_end=1210
+  _globals['_RUNSERVICE']._serialized_start=1394
+  _globals['_RUNSERVICE']._serialized_end=1934
 # @@protoc_insertion_point(module_scope)

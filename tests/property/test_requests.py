@@ -30,9 +30,9 @@ def test_between_two_files(
     check(made, one, other, quota=quota)
     asked = joined(made)
     assert len(set(asked)) == len(asked)
-    assert as_set(made.candidates) <= set(pairs)
-    assert as_set(made.candidates) | as_set(made.decoys) <= set(asked)
-    _nothing_better_was_left_out(found, made.kept, made, quota)
+    assert as_set(made.entries.candidates) <= set(pairs)
+    assert as_set(made.entries.candidates) | as_set(made.entries.decoys) <= set(asked)
+    _nothing_better_was_left_out(found, made.entries.kept, made, quota)
 
 
 @settings(max_examples=60, deadline=None)
@@ -42,13 +42,13 @@ def test_within_one_file(rows: int, quota: int, seed: int, data: st.DataObject) 
     one = source("a", rows, unique=False)
     made = plan(one, one, candidates(pairs, np.arange(len(pairs)), quota=quota), seed)
     check(made, one, one, quota=quota)
-    assert as_set(made.candidates) <= set(pairs)
+    assert as_set(made.entries.candidates) <= set(pairs)
 
 
 def _nothing_better_was_left_out(found, kept, made, quota) -> None:
     """A candidate without a place has a row whose places went to decoys and better candidates."""
     score, left, right = found.pairs.score, found.pairs.left, found.pairs.right
-    decoys = as_set(made.decoys)
+    decoys = as_set(made.entries.decoys)
     for n in sorted(set(range(len(score))) - set(kept.tolist())):
         full = []
         for rows, side in ((left, 0), (right, 1)):

@@ -3,6 +3,7 @@
 Who calls is read from the verified certificate; what a message body says about it is never used.
 """
 
+from linkage.hub.servicers.comparisons import ComparisonServicer
 from linkage.hub.servicers.parties import EnrolmentServicer, SecretServicer
 from linkage.hub.servicers.projects import ProjectServicer
 from linkage.hub.servicers.releases import ReleaseServicer
@@ -10,6 +11,7 @@ from linkage.hub.servicers.runs import RunServicer
 from linkage.hub.servicers.uploads import UploadServicer
 
 __all__ = [
+    "ComparisonServicer",
     "EnrolmentServicer",
     "ProjectServicer",
     "ReleaseServicer",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import grpc
 
-from linkage.hub import runs as run_states
+from linkage.hub import states
 from linkage.hub.runs import Runs
 from linkage.hub.servicers.common import (
     Callers,
@@ -20,11 +20,12 @@ from linkage.v1 import run_pb2 as run
 from linkage.v1.run_pb2_grpc import RunServiceServicer
 
 _RUN_STATES = {
-    run_states.PENDING: run.RUN_STATE_PENDING,
-    run_states.RUNNING: run.RUN_STATE_RUNNING,
-    run_states.SUCCEEDED: run.RUN_STATE_SUCCEEDED,
-    run_states.FAILED: run.RUN_STATE_FAILED,
-    run_states.CANCELLED: run.RUN_STATE_CANCELLED,
+    states.PENDING: run.RUN_STATE_PENDING,
+    states.RUNNING: run.RUN_STATE_RUNNING,
+    states.WAITING: run.RUN_STATE_WAITING,
+    states.SUCCEEDED: run.RUN_STATE_SUCCEEDED,
+    states.FAILED: run.RUN_STATE_FAILED,
+    states.CANCELLED: run.RUN_STATE_CANCELLED,
 }
 
 
@@ -102,7 +103,7 @@ class RunServicer(Callers, RunServiceServicer):
 
 
 def _run(row: Row) -> run.Run:
-    ended = row["ended_at"]
+    ended, deadline = row["ended_at"], row["deadline"]
     return run.Run(
         run=row["id"],
         project=row["project"],
@@ -115,4 +116,6 @@ def _run(row: Row) -> run.Run:
         ended_at=None if ended is None else stamp(ended),
         fingerprint=row["fingerprint"],
         epoch=row["epoch"],
+        waiting_for=row["waiting_for"],
+        deadline=None if deadline is None else stamp(deadline),
     )

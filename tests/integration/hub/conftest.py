@@ -316,6 +316,7 @@ def make_manifest(**changes: Any) -> Manifest:
             {"name": "surname_dob", "fields": ["surname", "dob"]},
         ],
         "scheme": {"name": "saul-v1", "bits": 1024},
+        "matching": {"pair_keyed": False},
         **changes,
     }
     return parse_manifest(json.dumps(document).encode())
@@ -368,7 +369,7 @@ class Linked:
 def linked(
     steward: Steward, members: dict[str, Member], tmp_path_factory: pytest.TempPathFactory
 ) -> Linked:
-    manifest = make_manifest(matching={"threshold": 0.6})
+    manifest = make_manifest(matching={"threshold": 0.6, "pair_keyed": False})
     steward.propose(manifest)
     for name in manifest.partner_names:
         members[name].agent().sign(members[name].connection, manifest)

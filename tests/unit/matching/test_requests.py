@@ -60,7 +60,7 @@ def check(made: Plan, left: Source, right: Source, *, quota: int = QUOTA) -> Non
     for requests, one in zip(made.lists, (left, right), strict=False):
         verify_quota(requests, one.rows, quota=quota, within=within)
     one, other = made.lists[0], made.lists[-1]
-    for asked in (made.candidates, made.decoys):
+    for asked in (made.entries.candidates, made.entries.decoys):
         np.testing.assert_array_equal(one.rows[asked.left_place], asked.left)
         np.testing.assert_array_equal(other.rows[asked.right_place], asked.right)
         np.testing.assert_array_equal(
@@ -85,7 +85,7 @@ def test_every_row_stands_as_often_whatever_the_sizes(rows: tuple[int, int]) -> 
     found = candidates([(0, 0)], [9.0])
     made = plan(left, right, found)
     check(made, left, right)
-    assert as_set(made.candidates) == {(0, 0)}
+    assert as_set(made.entries.candidates) == {(0, 0)}
     pairs = joined(made)
     assert len(set(pairs)) == len(pairs)
     assert len(pairs) == min(QUOTA * min(rows), rows[0] * rows[1])
@@ -95,8 +95,8 @@ def test_without_candidates_there_is_still_a_full_list() -> None:
     left, right = source("a", 30), source("b", 40)
     made = plan(left, right, candidates([], []))
     check(made, left, right)
-    assert len(made.candidates) == 0
-    assert len(made.decoys) > 0
+    assert len(made.entries.candidates) == 0
+    assert len(made.entries.decoys) > 0
     assert len(joined(made)) > 100
 
 
@@ -106,8 +106,10 @@ def test_candidates_find_room_before_filler() -> None:
     left, right = source("a", rows), source("b", rows)
     made = plan(left, right, candidates(pairs, np.ones(len(pairs))))
     check(made, left, right)
-    assert as_set(made.candidates) == set(pairs), "half of every row's places are never a decoy's"
-    np.testing.assert_array_equal(made.kept, np.arange(len(pairs)))
+    assert as_set(made.entries.candidates) == set(pairs), (
+        "half of every row's places are never a decoy's"
+    )
+    np.testing.assert_array_equal(made.entries.kept, np.arange(len(pairs)))
 
 
 def test_where_room_is_short_the_least_promising_candidates_go() -> None:
@@ -119,12 +121,14 @@ def test_where_room_is_short_the_least_promising_candidates_go() -> None:
     made = plan(left, right, found)
     check(made, left, right)
     kept = np.zeros(len(pairs), np.bool_)
-    kept[made.kept] = True
+    kept[made.entries.kept] = True
     share = [kept[found.pairs.score == 10.0 - k].mean() for k in range(QUOTA)]
     assert share[0] == share[1] == 1.0
     assert share[1] > share[2] > share[3]
-    np.testing.assert_array_equal(found.pairs.left[made.kept], made.candidates.left)
-    np.testing.assert_array_equal(found.pairs.right[made.kept], made.candidates.right)
+    np.testing.assert_array_equal(found.pairs.left[made.entries.kept], made.entries.candidates.left)
+    np.testing.assert_array_equal(
+        found.pairs.right[made.entries.kept], made.entries.candidates.right
+    )
 
 
 def test_a_decoy_that_is_a_candidate_is_one_entry_that_counts_as_both() -> None:
@@ -133,7 +137,7 @@ def test_a_decoy_that_is_a_candidate_is_one_entry_that_counts_as_both() -> None:
     left, right = source("a", rows), source("b", rows)
     made = plan(left, right, candidates(every, np.ones(len(every))))
     check(made, left, right)
-    assert as_set(made.decoys) <= as_set(made.candidates)
+    assert as_set(made.entries.decoys) <= as_set(made.entries.candidates)
     assert len(set(joined(made))) == len(joined(made)) >= (rows - 1) * QUOTA
 
 
@@ -144,7 +148,7 @@ def test_decoys_are_an_unbiased_sample() -> None:
     seen, draws = np.zeros((12, 30)), 3_000
     total = 0
     for seed in range(draws):
-        decoys = plan(left, right, crowd, seed).decoys
+        decoys = plan(left, right, crowd, seed).entries.decoys
         np.add.at(seen, (decoys.left, decoys.right), 1)
         total += len(decoys)
     assert total >= 10 * draws
@@ -159,11 +163,11 @@ def test_within_one_file_one_list_holds_both_rows() -> None:
     pairs = [(n, n + 1) for n in range(49)]
     made = plan(one, one, candidates(pairs, np.ones(49)))
     check(made, one, one)
-    assert as_set(made.candidates) == set(pairs)
+    assert as_set(made.entries.candidates) == set(pairs)
     ids, times = np.unique(made.lists[0].pair_ids, axis=0, return_counts=True)
     assert len(ids) < 50 * QUOTA * 0.55, "nearly all places are those of pairs"
     assert times.max() == 2
-    assert all(a < b for a, b in as_set(made.decoys))
+    assert all(a < b for a, b in as_set(made.entries.decoys))
 
 
 def test_within_one_file_decoys_are_unbiased_and_never_one_person() -> None:
@@ -172,7 +176,7 @@ def test_within_one_file_decoys_are_unbiased_and_never_one_person() -> None:
     crowd = candidates([(4, n) for n in range(5, 9)], np.ones(4))
     seen, total, draws = np.zeros((20, 20)), 0, 3_000
     for seed in range(draws):
-        decoys = plan(one, one, crowd, seed).decoys
+        decoys = plan(one, one, crowd, seed).entries.decoys
         np.add.at(seen, (decoys.left, decoys.right), 1)
         total += len(decoys)
     allowed = np.triu(np.ones((20, 20), np.bool_), 1)

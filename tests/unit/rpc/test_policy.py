@@ -42,6 +42,8 @@ EXPECTED = {
     "/linkage.v1.RunService/CancelRun": "...x.",
     "/linkage.v1.RunService/GetQualityReport": "xxxx.",
     "/linkage.v1.RunService/ListLinks": "...x.",
+    "/linkage.v1.ComparisonService/ListComparisons": "x....",
+    "/linkage.v1.ComparisonService/DownloadRequests": "x....",
     "/linkage.v1.ReleaseService/CreateRelease": "...x.",
     "/linkage.v1.ReleaseService/GetRelease": "xxxx.",
     "/linkage.v1.ReleaseService/ListReleases": "xxxx.",
