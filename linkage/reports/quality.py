@@ -20,6 +20,7 @@ from typing import Any
 
 from linkage.errors import InvalidRequestError
 from linkage.reports import charts
+from linkage.reports.breakdown import breakdown
 from linkage.reports.html import (
     NOT_KNOWN,
     Block,
@@ -63,6 +64,7 @@ def quality_page(
         Section("In short", list(_short(overall, recommended, truth.get("overall", {}), at))),
         Section("Precision and recall", list(_measures(overall, truth.get("overall", {}), at))),
         Section("Pairs of partners", list(_pairs(quality, truth, at))),
+        *breakdown(quality),
         Section("Match weights", list(_weights(quality, at))),
         Section("What the files held", list(_files(quality))),
         Section("How to read this", list(_reading(bool(truth)))),
