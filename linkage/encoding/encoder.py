@@ -43,6 +43,18 @@ MAX_VOCABULARY = 32_768
 Objects = npt.NDArray[np.object_]
 
 
+def layout_of(manifest: Manifest, rows: int) -> EncodingLayout:
+    """The encoding matrix that `rows` records of a manifest fill."""
+    return EncodingLayout(
+        scheme=manifest.scheme.name,
+        bits=manifest.scheme.bits,
+        match_keys=tuple(key.name for key in manifest.match_keys),
+        rows=rows,
+        fingerprint=manifest.fingerprint,
+        strata=tuple(stratum.name for stratum in manifest.strata),
+    )
+
+
 @dataclass(frozen=True)
 class Encoded:
     """The encodings of some records.
@@ -113,14 +125,7 @@ class Encoder:
 
     def layout(self, rows: int) -> EncodingLayout:
         """The encoding matrix that `rows` records of this manifest fill."""
-        return EncodingLayout(
-            scheme=self._manifest.scheme.name,
-            bits=self._manifest.scheme.bits,
-            match_keys=tuple(key.name for key in self._manifest.match_keys),
-            rows=rows,
-            fingerprint=self._manifest.fingerprint,
-            strata=tuple(stratum.name for stratum in self._manifest.strata),
-        )
+        return layout_of(self._manifest, rows)
 
     def encode(self, columns: Mapping[str, Objects], *, threads: int = 1) -> Encoded:
         """Encode records.
