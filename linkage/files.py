@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from linkage.errors import InputError, NotFoundError, TrustError
@@ -15,11 +16,17 @@ PRIVATE_DIRECTORY = 0o700
 
 def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
     """Write a file so that a reader, or a crash, sees all of it or nothing."""
+    write_pieces(path, [data], mode=mode)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], *, mode: int = PRIVATE) -> None:
+    """Write a file piece by piece; see `write_atomic`."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -27,6 +34,12 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Make what was written to a file, also through a memory map, survive a power cut."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_directory(directory: Path) -> None:

@@ -288,6 +288,11 @@ class Manifest(Strict):
         return self.scheme.parsed if isinstance(self.scheme, Clk) else None
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader may not expect of what is written here."""
+        return self.scheme.warnings if isinstance(self.scheme, Clk) else ()
+
+    @property
     def partner_names(self) -> tuple[str, ...]:
         return tuple(partner.name for partner in self.partners)
 

@@ -14,14 +14,18 @@ import sys
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import structlog
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from linkage.errors import InputError, LinkageError, NotReadyError, SourceError
+
+if TYPE_CHECKING:
+    from linkage.agreement import Manifest
 
 T = TypeVar("T")
 WAIT_PAUSE = 0.5
@@ -178,6 +182,11 @@ class Bar:
         if step not in self._tasks:
             self._tasks[step] = self._progress.add_task(step, total=total or None)
         self._progress.update(self._tasks[step], completed=done, total=total or None)
+
+
+def say_warnings(manifest: Manifest) -> None:
+    for text in manifest.warnings:
+        errors.print(f"[yellow]warning[/] {escape(text)}")
 
 
 def say_waiting(seconds: float) -> None:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from linkage.agreement import Clk
 from linkage.agreement.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from linkage.cli.common import JsonOption, show
+from linkage.cli.common import JsonOption, say_warnings, show
 from linkage.files import read_bounded
 
 app = typer.Typer(no_args_is_help=True, help="Check and read a project's manifest.")
@@ -17,15 +18,25 @@ FileArgument = Annotated[Path, typer.Argument(metavar="MANIFEST", help="The mani
 
 
 def load_manifest(path: Path) -> Manifest:
-    """Raises InputError or ManifestError, naming the file and every place in it."""
-    return parse_manifest(read_bounded(path, MAX_MANIFEST_BYTES), source=path.name)
+    """Read a manifest, and say on standard error what may be unexpected in it.
+
+    Raises:
+        InputError, ManifestError: names the file and every place in it.
+    """
+    manifest = parse_manifest(read_bounded(path, MAX_MANIFEST_BYTES), source=path.name)
+    say_warnings(manifest)
+    return manifest
 
 
 @app.command()
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a manifest and print its fingerprint, which every partner signs."""
     manifest = load_manifest(file)
-    result = {"project": manifest.project, "fingerprint": manifest.fingerprint}
+    result = {
+        "project": manifest.project,
+        "fingerprint": manifest.fingerprint,
+        "warnings": list(manifest.warnings),
+    }
     show(result, as_json=as_json, text=f"{manifest.project}: valid\n{manifest.fingerprint}")
 
 
@@ -43,8 +54,7 @@ def show_(file: FileArgument) -> None:
         f"expires      {manifest.expires}; retention {manifest.retention_days} days",
         f"scheme       {manifest.scheme.name}, {manifest.scheme.bits} bits",
         "",
-        "Match keys (each encoded as a whole; none of the values leaves the agency):",
-        *(f"  {key.name}: {', '.join(key.fields)}" for key in manifest.match_keys),
+        *_encoded(manifest),
         "",
         "Partners, and the content each contributes after the release:",
     ]
@@ -55,3 +65,17 @@ def show_(file: FileArgument) -> None:
             lines.append(f"    {table.name}: {fields}")
     lines += ["", "Recipients:", *(f"  {r.name} ({r.role})" for r in manifest.recipients)]
     typer.echo("\n".join(lines))
+
+
+def _encoded(manifest: Manifest) -> list[str]:
+    keys = [f"  {key.name}: {', '.join(key.fields)}" for key in manifest.match_keys]
+    if manifest.linkage_schema is None or not isinstance(manifest.scheme, Clk):
+        said = "each encoded as a whole; none of the values leaves the agency"
+        return [f"Match keys ({said}):", *keys]
+    return [
+        "One filter per record, by the linkage schema. Published attacks re-identify such filters:",
+        *(
+            f"  {field}: feature {manifest.scheme.feature_of(field)!r}"
+            for field in manifest.match_keys[0].fields
+        ),
+    ]
