@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.agent.records import RowMap
+from linkage.agent.plan import sorted_order
+from linkage.agent.rowmap import RowMap
 from linkage.agent.source import SourceFile
 from linkage.agreement import ContentTable, Manifest, Partner
 from linkage.encodings import HANDLE_BYTES
@@ -168,8 +169,8 @@ def _index_ids(connection: Connection, release: str, handles: Ids) -> Ids:
     ids_array = np.frombuffer(bytes(ids), np.uint8).reshape(-1, HANDLE_BYTES)
     if len(theirs_array) != len(handles) or len(ids_array) != len(handles):
         raise AgreementError("the hub's index ids are not those of the rows submitted")
-    ours_order = np.lexsort(handles.T[::-1])
-    theirs_order = np.lexsort(theirs_array.T[::-1])
+    ours_order = sorted_order(handles)
+    theirs_order = sorted_order(theirs_array)
     if not np.array_equal(handles[ours_order], theirs_array[theirs_order]):
         raise AgreementError("the hub's index ids are not those of the rows submitted")
     found = np.empty_like(handles)

@@ -1,13 +1,16 @@
 """Read a partner's CSV or Parquet file as text columns, batch by batch.
 
 - Memory is bounded by the batch; the file is never held whole.
-- Every cell comes out as text or None; what cannot be text is refused with row and field.
+- Every cell comes out as text or None; what cannot be text is named by row and field, all such
+  cells of a file at once.
 - A file that changes while it is read is refused: half of one version and half of another must
   never be linked.
 
     source = SourceFile(Path("jail.csv"))
     for batch in source.batches(["surname", "dob"]):
         batch["surname"]    # list of str or None
+
+`batches` refuses a file with any such cell; `read` hands them over as faults.
 """
 
 from __future__ import annotations
@@ -22,23 +25,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from linkage.agent.cells import Fault, as_text, is_readable
 from linkage.errors import Problem, SourceError
 
-MAX_CELL = 10_000
 MAX_COLUMNS = 2_000
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 8 << 20
 MAX_HEADER_BYTES = 1 << 20
 MAX_SHOWN = 1000
-MAX_WHOLE_FLOAT = float(1 << 53)
 
 Batch = dict[str, list[str | None]]
 _ROW = re.compile(r"Row #(\d+)")
 _PARQUET_MAGIC = b"PAR1"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Consecutive rows of a file, at most `BATCH_ROWS`.
+
+    Attributes:
+        first: 0-based row of the file that comes first.
+        count: how many rows.
+        cells: by column; None also where a fault is.
+        faults: the cells that cannot be taken.
+    """
+
+    first: int
+    count: int
+    cells: Batch
+    faults: tuple[Fault, ...]
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,7 @@ class SourceFile:
         self.path = path
         self.name = path.name
         self._stamp = self._look()
+        self._digest: str | None = None
         if not path.is_file():
             raise self._error("this is not a file", "Name the CSV or Parquet file itself")
         if self._stamp.size == 0:
@@ -75,9 +94,16 @@ class SourceFile:
         self._check_header()
 
     def digest(self) -> str:
-        """SHA-256 of the file's bytes, 64 hex digits."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """SHA-256 of the file's bytes, 64 hex digits.
+
+        Raises:
+            SourceError: the file is not the one that was opened.
+        """
+        if self._digest is None:
+            with self.path.open("rb") as file:
+                self._digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.require_unchanged()
+        return self._digest
 
     def require(self, columns: Sequence[str]) -> None:
         """Raises SourceError naming every column that is not there, with the closest one.
@@ -119,23 +145,55 @@ class SourceFile:
         )
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """The given columns, batch by batch.
+        """The given columns, batch by batch, up to the first one with a faulty cell.
 
         Raises:
-            SourceError: a column is missing, a row or cell cannot be read, there are no rows, or
-                the file changed meanwhile.
+            SourceError: a column is missing, rows or cells cannot be read, there are no rows, or
+                the file changed meanwhile. All faulty cells of the file are counted.
+        """
+        problems: list[Problem] = []
+        total = 0
+        for rows in self.read(columns):
+            for fault in rows.faults:
+                total += len(fault.rows)
+                problems += [
+                    Problem(rows.first + int(row) + 1, fault.column, fault.message)
+                    for row in fault.rows[: MAX_SHOWN - len(problems)]
+                ]
+            if not total:
+                yield rows.cells
+        if total:
+            raise SourceError(
+                self.name,
+                sorted(problems),
+                total=total,
+                remedy="Correct the cells, or write the columns as text again; nothing was sent",
+            )
+
+    def read(self, columns: Sequence[str]) -> Iterator[Rows]:
+        """The given columns with their faulty cells, batch by batch.
+
+        Raises:
+            SourceError: a column is missing or can never be text, rows cannot be read, there are no
+                rows, or the file changed meanwhile.
         """
         wanted = list(dict.fromkeys(columns))
         self.require(wanted)
-        row = 0
+        first = 0
         read = self._parquet_batches if self._is_parquet else self._csv_batches
         for batch in read(wanted):
             # Before a caller fits rows of another version into places counted for this one.
             self.require_unchanged()
-            self._check_cells(batch, row)
-            row += batch.num_rows
-            yield {name: batch.column(name).to_pylist() for name in wanted}
-        if row == 0:
+            for start in range(0, batch.num_rows, BATCH_ROWS):
+                part = batch.slice(start, BATCH_ROWS)
+                cells, faults = {}, []
+                for name in wanted:
+                    text, wrong = as_text(name, part.column(name))
+                    cells[name] = text.to_pylist()
+                    faults += wrong
+                yield Rows(first, part.num_rows, cells, tuple(faults))
+                first += part.num_rows
+        if first == 0:
             raise self._error("the file has a header but no rows", _ROWS_REMEDY)
         self.require_unchanged()
 
@@ -157,18 +215,13 @@ class SourceFile:
         try:
             with self.path.open("rb") as raw:
                 head = raw.read(MAX_HEADER_BYTES)
-            # A cut in the middle of a character is no error of the file's.
-            text = head.decode(
-                "utf-8-sig", errors="strict" if len(head) < MAX_HEADER_BYTES else "ignore"
-            )
+            # Rows after the header are not judged here.
+            text = head.decode("utf-8-sig", errors="surrogateescape")
             columns = next(csv.reader(io.StringIO(text, newline="")), [])
-        except UnicodeDecodeError as error:
-            row = head[: error.start].count(b"\n")
-            raise self._error("the file is not UTF-8 text", _ENCODING_REMEDY, row=row) from None
         except csv.Error:
             raise self._error("the header cannot be read", _QUOTE_REMEDY) from None
-        if any("\0" in column for column in columns):
-            # UTF-16 without its mark.
+        if any("\0" in column or not _is_text(column) for column in columns):
+            # NULs: UTF-16 without its mark.
             raise self._error("the file is not UTF-8 text", _ENCODING_REMEDY)
         return columns
 
@@ -198,6 +251,17 @@ class SourceFile:
                 )
 
     def _csv_batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        broken: list[int] = []
+        total = 0
+
+        def note(row: pa_csv.InvalidRow) -> str:
+            # Arrow counts the header as row 1; the row's content must not be shown.
+            nonlocal total
+            total += 1
+            if total <= MAX_SHOWN:
+                broken.append(row.number - 1)
+            return "skip"
+
         try:
             reader = pa_csv.open_csv(
                 self.path,
@@ -207,124 +271,59 @@ class SourceFile:
                     column_names=self.columns,
                     skip_rows=1,
                 ),
-                parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+                parse_options=pa_csv.ParseOptions(
+                    newlines_in_values=True, invalid_row_handler=note
+                ),
                 convert_options=pa_csv.ConvertOptions(
                     column_types=dict.fromkeys(self.columns, pa.string()),
                     include_columns=columns,
                     strings_can_be_null=False,
+                    # Cell by cell later, so that all are found.
+                    check_utf8=False,
                 ),
             )
-            yield from reader
+            for batch in reader:
+                if not total:
+                    yield batch
         except pa.ArrowInvalid as error:
             raise self._csv_error(str(error)) from None
+        if total:
+            self.require_unchanged()
+            message = f"the row does not have {len(self.columns)} cells as the header has"
+            raise SourceError(
+                self.name,
+                [Problem(row, "", message) for row in broken],
+                total=total,
+                remedy=_QUOTE_REMEDY,
+            )
 
     def _csv_error(self, text: str) -> SourceError:
         self.require_unchanged()
-        # Arrow counts the header as row 1 and quotes the row's content, which must not be shown.
-        found = _ROW.search(text)
-        row = int(found[1]) - 1 if found else 0
-        if "UTF8" in text:
-            return self._error("the row is not UTF-8 text", _ENCODING_REMEDY, row=row)
         if "Empty CSV" in text or "not skip" in text:
             return self._error("the file has a header but no rows", _ROWS_REMEDY)
         if "straddling" in text:
             return self._error(f"a row is longer than {BLOCK_BYTES} bytes", _QUOTE_REMEDY)
-        if "Expected" in text:
-            return self._error(
-                f"the row does not have {len(self.columns)} cells as the header has",
-                _QUOTE_REMEDY,
-                row=row,
-            )
+        found = _ROW.search(text)
+        row = int(found[1]) - 1 if found else 0
         return self._error("the file cannot be read as CSV", _QUOTE_REMEDY, row=row)
 
     def _parquet_batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        row = 0
         try:
             with pq.ParquetFile(self.path) as file:
-                for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
-                    yield pa.RecordBatch.from_arrays(
-                        [self._as_text(name, batch.column(name), row) for name in columns],
-                        names=columns,
-                    )
-                    row += batch.num_rows
+                self._require_readable(file.schema_arrow, columns)
+                yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
         except (pa.ArrowException, OSError):
             self.require_unchanged()
             raise self._error("the Parquet file is damaged", _DAMAGED_REMEDY) from None
 
-    def _as_text(self, name: str, column: pa.Array, before: int) -> pa.Array:
-        kind = column.type
-        if pa.types.is_dictionary(kind):
-            column, kind = column.cast(kind.value_type), kind.value_type
-        if pa.types.is_timestamp(kind):
-            column = pc.strftime(column, format="%Y-%m-%d")
-        elif pa.types.is_floating(kind):
-            column = self._whole(name, column.cast(pa.float64()), before)
-        elif not (
-            pa.types.is_string(kind)
-            or pa.types.is_large_string(kind)
-            or pa.types.is_integer(kind)
-            or pa.types.is_date(kind)
-            or pa.types.is_boolean(kind)
-            or pa.types.is_null(kind)
-        ):
-            raise SourceError(
-                self.name,
-                [Problem(0, name, f"a column of type {kind} cannot be read as text")],
-                remedy="Write the column as text",
-            )
-        try:
-            text = column.cast(pa.string())
-            text.validate(full=True)
-        except pa.ArrowInvalid:
-            raise SourceError(
-                self.name,
-                [Problem(0, name, "a cell of the column is not UTF-8 text")],
-                remedy="Write the column as text again",
-            ) from None
-        return text
-
-    def _whole(self, name: str, column: pa.Array, before: int) -> pa.Array:
-        """Whole numbers stored as floats, as pandas does beside missing ones: 7, not 7.0."""
-        column = pc.if_else(pc.is_nan(column), None, column)
-        whole = pc.and_(
-            pc.equal(pc.floor(column), column), pc.less_equal(pc.abs(column), MAX_WHOLE_FLOAT)
-        )
-        rows = pc.indices_nonzero(pc.fill_null(pc.invert(whole), False)).to_pylist()
-        if rows:
-            raise SourceError(
-                self.name,
-                [
-                    Problem(before + row + 1, name, "the cell is a fraction, not a code or text")
-                    for row in rows[:MAX_SHOWN]
-                ],
-                total=len(rows),
-                remedy="Write the column as text",
-            )
-        return column.cast(pa.int64())
-
-    def _check_cells(self, batch: pa.RecordBatch, before: int) -> None:
-        problems = []
-        for name in batch.schema.names:
-            column = batch.column(name)
-            for wrong, message in (
-                (
-                    pc.greater(pc.utf8_length(column), MAX_CELL),
-                    f"the cell is longer than {MAX_CELL} characters",
-                ),
-                (
-                    pc.match_substring_regex(column, r"[\r\n\x00]"),
-                    "the cell holds a line break or a NUL; a quote may be missing",
-                ),
-            ):
-                rows = pc.indices_nonzero(pc.fill_null(wrong, False)).to_pylist()
-                problems += [Problem(before + row + 1, name, message) for row in rows]
+    def _require_readable(self, schema: pa.Schema, columns: list[str]) -> None:
+        problems = [
+            Problem(0, name, f"a column of type {schema.field(name).type} cannot be read as text")
+            for name in columns
+            if not is_readable(schema.field(name).type)
+        ]
         if problems:
-            raise SourceError(
-                self.name,
-                sorted(problems)[:MAX_SHOWN],
-                total=len(problems),
-                remedy="Correct the cells; nothing was sent",
-            )
+            raise SourceError(self.name, problems, remedy="Write the columns as text")
 
     def _cannot_read(self, error: OSError) -> SourceError:
         return self._error(
@@ -334,6 +333,11 @@ class SourceFile:
 
     def _error(self, message: str, remedy: str | None = None, *, row: int = 0) -> SourceError:
         return SourceError(self.path.name, [Problem(row, "", message)], remedy=remedy)
+
+
+def _is_text(name: str) -> bool:
+    """Whether it was UTF-8: other bytes have been escaped as surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _folded(name: str) -> str:

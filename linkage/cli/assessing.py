@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from linkage.agent.records import handles_by_row
+from linkage.agent.rowmap import places_by_row
 from linkage.agent.source import SourceFile
 from linkage.agreement import Manifest
 from linkage.cli.scoring import score_links
@@ -43,9 +43,7 @@ def assess(
         _source(name, outboxes[name], manifest.partner(name).unique)
         for name in manifest.partner_names
     ]
-    people = {
-        s.partner: _truth_of(s, outboxes[s.partner], files[s.partner], truth) for s in sources
-    }
+    people = {s.partner: _truth_of(outboxes[s.partner], files[s.partner], truth) for s in sources}
     table = pq.read_table(links)
     scored = {
         (left.partner, right.partner): _scored(table, left, right)
@@ -61,14 +59,14 @@ def _source(partner: str, outbox: Path, unique: bool) -> Source:
     return Source(partner, EncodingMatrix.from_buffer(data, header.layout), unique)
 
 
-def _truth_of(source: Source, outbox: Path, file: Path, column: str) -> npt.NDArray[np.object_]:
+def _truth_of(outbox: Path, file: Path, column: str) -> npt.NDArray[np.object_]:
     """The truth value of each row of an upload."""
     values: list[str | None] = []
     for batch in SourceFile(file).batches([column]):
         values += batch[column]
-    handles, _ = handles_by_row(outbox / "rows.parquet")
-    found = np.empty(len(values), dtype=object)
-    found[_places(source.matrix.handles, handles)] = values
+    rows, places = places_by_row(outbox)
+    found = np.empty(len(places), dtype=object)
+    found[places] = np.array(values, dtype=object)[rows]
     return found
 
 

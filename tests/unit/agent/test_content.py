@@ -9,7 +9,7 @@ import pytest
 
 from linkage.agent import content as module
 from linkage.agent.content import pack_content
-from linkage.agent.records import RowMap
+from linkage.agent.rowmap import RowMap
 from linkage.agent.source import SourceFile
 from linkage.errors import AgreementError, InputError, LinkageError, SourceError, UntrustedKeyError
 from linkage.release.parcels import ParcelAddress, unpack

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from linkage.agent.profile import Profiler
-from linkage.agent.records import Checked, Records, handles_by_row, read_row_map
+from linkage.agent.records import Checked, Records, read_row_map
 from linkage.agent.source import BATCH_ROWS, SourceFile
 from linkage.agreement import Manifest
 from linkage.encoding import Encoder, normalise_column
@@ -108,7 +108,8 @@ def encode(
     data = np.fromfile(made.path, np.uint8)
     matrix = EncodingMatrix.from_buffer(data, made.layout)
     matrix.validate()
-    return matrix, *handles_by_row(directory / "rows.parquet")
+    sent = read_row_map(directory)
+    return matrix, sent.handles, sent.record_ids
 
 
 def people(count: int) -> list[str]:
@@ -159,7 +160,7 @@ def test_files_are_private_and_hold_no_identifier(
     make_manifest: MakeManifest, path: Path, tmp_path: Path
 ) -> None:
     encode(make_manifest(), write(path, [f"1,{MARKER},{MARKER},1980-01-31"]), tmp_path / "out")
-    for file in (tmp_path / "out").iterdir():
+    for file in (f for f in (tmp_path / "out").rglob("*") if f.is_file()):
         assert file.stat().st_mode & 0o077 == 0
         assert MARKER.encode() not in file.read_bytes()
 
@@ -181,14 +182,16 @@ def test_a_file_that_grew_after_the_check_is_refused(
 
 def test_handles_of_nothing_submitted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing was submitted"):
-        handles_by_row(tmp_path / "rows.parquet")
+        read_row_map(tmp_path)
 
 
-def test_fields_outside_every_match_key_are_not_read(
+def test_fields_outside_every_match_key_are_read_only_to_compare_pairs(
     make_manifest: MakeManifest, path: Path
 ) -> None:
     fields = json.loads(make_manifest().canonical)["fields"] + [{"name": "sex", "type": "sex"}]
-    assert check(make_manifest(fields=fields), write(path, people(5))).rows == 5
+    alone = make_manifest(fields=fields, matching={"pair_keyed": False})
+    assert check(alone, write(path, people(5))).rows == 5
+    assert "'sex': the column is missing" in str(refused(make_manifest(fields=fields), path))
 
 
 def broken(count: int) -> list[str]:
@@ -255,7 +258,7 @@ def test_skipped_records_are_not_encoded_and_the_others_as_ever(
     order = [place[handle.tobytes()] for handle in sent.handles]
     expected = directly(manifest, [rows[row] for row in sent.rows])
     assert np.array_equal(matrix.words[:, order], expected.words)
-    for file in (tmp_path / "out").iterdir():
+    for file in (f for f in (tmp_path / "out").rglob("*") if f.is_file()):
         assert MARKER.encode() not in file.read_bytes()
 
 
@@ -270,3 +273,37 @@ def test_suspects_are_named_only_by_reading_the_file_again(
     figures = profiler.result()
     assert "nknown" not in repr(figures)
     assert list(records.reveal(figures, profiler.hasher).values()) == ["Unknown."]
+
+
+def test_what_was_sent_is_read_again_with_its_places(
+    make_manifest: MakeManifest, path: Path, tmp_path: Path
+) -> None:
+    manifest, count = make_manifest(), BATCH_ROWS + 1000
+    rows = broken(count)
+    source = SourceFile(write(path, rows))
+    records = Records(manifest, manifest.partners[0], source)
+    checked = records.check(silent, skip_invalid=True)
+    (tmp_path / "out").mkdir()
+    with Encoder(manifest, SECRET, epoch=0) as encoder:
+        made = records.encode(
+            checked, encoder, tmp_path / "out" / "payload", threads=2, progress=silent
+        )
+        matrix = EncodingMatrix.from_buffer(np.fromfile(made.path, np.uint8), made.layout)
+        again = Records(manifest, manifest.partners[0], SourceFile(path))
+        seen = []
+        for columns, places in again.sent(tmp_path / "out"):
+            assert set(columns) == {"given", "surname", "dob"}
+            assert np.array_equal(encoder.encode(columns).words, matrix.words[:, places])
+            seen += places.tolist()
+    assert sorted(seen) == list(range(checked.sent))
+
+
+def test_another_file_is_not_taken_for_what_was_sent(
+    make_manifest: MakeManifest, path: Path, tmp_path: Path
+) -> None:
+    manifest = make_manifest()
+    encode(manifest, write(path, people(20)), tmp_path / "out")
+    write(path, people(20)[::-1])
+    again = Records(manifest, manifest.partners[0], SourceFile(path))
+    with pytest.raises(SourceError, match="not the one that was submitted"):
+        again.sent(tmp_path / "out")

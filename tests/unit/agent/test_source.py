@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from linkage.agent.source import BATCH_ROWS, MAX_CELL, SourceFile
+from linkage.agent.cells import MAX_CELL
+from linkage.agent.source import BATCH_ROWS, SourceFile
 from linkage.errors import SourceError
 
 MARKER = "Zqmarker17"
@@ -74,7 +75,7 @@ def test_csv_that_is_read(write: Write, data: bytes, cells: dict[str, list[str]]
         (b"a,b,b\n1,2,3\n", 0, "b", "names this column twice"),
         (b"a,b,\n1,2,3\n", 0, "", "no name for column 3"),
         (b'a,"b\nc"\n1,2\n', 0, "", "column 2 holds a line break"),
-        (f"a,b\n1,{MARKER}é\n".encode("latin-1"), 1, "", "not UTF-8"),
+        (f"a,b\n1,{MARKER}é\n".encode("latin-1"), 1, "b", "not UTF-8"),
         (f"a,b\n1,{MARKER}\n".encode("utf-16"), 0, "", "not UTF-8"),
         (f"a,b\n1,{MARKER}\n".encode("utf-16-le"), 0, "", "not UTF-8"),
         (f"a,b\n1,2\n{MARKER}\n".encode(), 2, "", "does not have 2 cells"),
@@ -94,6 +95,37 @@ def test_a_byte_that_is_not_utf8_far_into_the_file(write: Write) -> None:
     rows = b"12345678,12345678901234567\n" * 69_999
     error = refused(write(b"a,b\n" + rows + b"1,caf\xe9\n" + b"1,2\n" * 9))
     assert error.problems[0].row == 70_000
+
+
+def test_all_faulty_cells_of_a_file_are_named_at_once(write: Write) -> None:
+    row = b"12345678,12345678901234567\n"
+    lines = [row] * 400_000
+    wrong = {3: b"1,caf\xe9\n", 70_000: b'"1\n",2\n', 399_999: b"1," + b"x" * 10_001 + b"\n"}
+    for place, line in wrong.items():
+        lines[place - 1] = line
+    error = refused(write(b"a,b\n" + b"".join(lines)))
+    assert [(p.row, p.field) for p in error.problems] == [(3, "b"), (70_000, "a"), (399_999, "b")]
+
+
+def test_a_fault_costs_its_cell_and_not_the_row(write: Write) -> None:
+    source = SourceFile(write(b"a,b\n1,2\n3,caf\xe9\n5,6\n"))
+    (rows,) = source.read(["b", "a"])
+    assert (rows.first, rows.count) == (0, 3)
+    assert rows.cells == {"a": ["1", "3", "5"], "b": ["2", None, "6"]}
+    (fault,) = rows.faults
+    assert (fault.column, fault.rows.tolist()) == ("b", [1])
+
+
+def test_more_faulty_cells_than_are_kept_are_counted(write: Write) -> None:
+    error = refused(write(b"a,b\n" + b"\xff,\xff\n" * 3000))
+    assert (len(error.problems), error.total) == (1000, 6000)
+
+
+def test_all_rows_with_too_many_or_too_few_cells_are_named(write: Write) -> None:
+    lines = [b"1,2\n"] * 200_000
+    lines[9], lines[150_000] = b"1\n", b"1,2,3\n"
+    error = refused(write(b"a,b\n" + b"".join(lines)))
+    assert [p.row for p in error.problems] == [10, 150_001]
 
 
 def test_a_cell_of_the_longest_allowed_length(write: Write) -> None:

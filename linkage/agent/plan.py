@@ -1,0 +1,111 @@
+"""Where each record of a file goes in its upload: drawn once, and kept while the file is encoded.
+
+- Rows of the upload stand in the order of their random handles, which says nothing of the file's
+  order.
+- A killed process finds its plan again, and with it what the check of the file found: neither has
+  to be made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linkage.agent.checking import Checked
+from linkage.agent.findings import Reason
+from linkage.agreement.canonical import canonical
+from linkage.files import PRIVATE, write_atomic
+from linkage.release.pseudonyms import draw_ids
+
+Handles = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A file's way into an upload.
+
+    Attributes:
+        checked: the file as it was checked.
+        places: (records sent,) uint32 first row of the upload of each, in the file's order.
+    """
+
+    checked: Checked
+    places: npt.NDArray[np.uint32]
+
+    def first_places(self, first: int, end: int) -> npt.NDArray[np.int64]:
+        """For rows of the file, the first row of the upload of each; 0 where it is left out."""
+        variants = self.checked.variants
+        before = np.count_nonzero(variants[:first])
+        sent = variants[first:end] > 0
+        found = np.zeros(end - first, np.int64)
+        found[sent] = self.places[before : before + np.count_nonzero(sent)]
+        return found
+
+    def save(self, directory: Path, made_from: Mapping[str, Any]) -> None:
+        """Keep it beside what it was made from."""
+        _write_array(directory / "places.npy", self.places)
+        _write_array(directory / "variants.npy", self.checked.variants)
+        said = {
+            name: value
+            for name, value in vars(self.checked).items()
+            if name in ("missing", "covered", "sentinels", "grouped", "unlisted")
+        }
+        said["reasons"] = [asdict(reason) for reason in self.checked.reasons]
+        document = {"made_from": dict(made_from), "checked": said}
+        write_atomic(directory / "plan.json", canonical(document))
+
+    @classmethod
+    def load(cls, directory: Path, made_from: Mapping[str, Any]) -> Plan | None:
+        """The plan that was kept in a directory, if it was made from the same."""
+        try:
+            document = json.loads((directory / "plan.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        if any(document["made_from"].get(name) != value for name, value in made_from.items()):
+            return None
+        said = document["checked"]
+        said["reasons"] = tuple(Reason(**reason) for reason in said["reasons"])
+        checked = Checked(**said, variants=np.load(directory / "variants.npy"), groups=None)
+        return cls(checked, np.load(directory / "places.npy"))
+
+
+def draw(checked: Checked) -> tuple[Plan, Handles, Handles]:
+    """A new plan, and the (rows of the upload, 16) row and group handles in the upload's order.
+
+    Takes some 100 bytes of memory per record for a moment.
+    """
+    counts = checked.variants[checked.variants > 0]
+    order = sorted_order(ids := draw_ids(len(counts)))
+    sizes = counts[order]
+    ends = np.cumsum(sizes, dtype=np.int64)
+    places = np.empty(len(counts), np.uint32)
+    places[order] = ends - sizes
+    record = np.repeat(order, sizes)
+    handles = ids[record]
+    del ids, order
+    persons = draw_ids(len(counts))
+    if checked.groups is not None:
+        first = checked.groups[checked.variants > 0]
+        _, person = np.unique(first, return_inverse=True)
+        persons = persons[person]
+    return Plan(checked, places), handles, persons[record]
+
+
+def sorted_order(ids: Handles) -> npt.NDArray[np.intp]:
+    """The order of (n, 16) ids as bytes."""
+    words = np.ascontiguousarray(ids).view(">u8").astype(np.uint64)
+    return np.lexsort((words[:, 1], words[:, 0]))
+
+
+def _write_array(path: Path, array: npt.NDArray[Any]) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "wb") as file:
+        np.save(file, array)
+        file.flush()
+        os.fsync(file.fileno())
