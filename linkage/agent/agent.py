@@ -95,6 +95,7 @@ class Agent:
         self.keyring = Keyring(home / "keys")
         self._progress = progress
         self._threads = threads or os.cpu_count() or 1
+        self._checked: tuple[Mapping[str, Any], Checked] | None = None
 
     def sign(self, connection: Connection, manifest: Manifest) -> project_pb2.Project:
         """Agree to a manifest that this partner has read.
@@ -123,12 +124,16 @@ class Agent:
         project: str,
         file: Path,
         *,
+        aliases: Path | None = None,
         replace: bool = False,
         skip_invalid: bool = False,
     ) -> Submitted:
         """Check, encode and upload this partner's file.
 
+        A process that was killed while it encoded is gone on from by the same call.
+
         Args:
+            aliases: alias table: further values of some records, joined by record id.
             replace: send anew what was sent before, which the hub takes until a run has used
                 it; the project secret is fetched anew too.
             skip_invalid: leave out records with errors and send the others. How many are left
@@ -140,19 +145,26 @@ class Agent:
             NotReadyError: not all have signed, or the project secret has not arrived.
             AlreadyExistsError: another file was sent before, and `replace` is not given.
         """
-        from linkage.agent.records import Records
+        from linkage.agent.records import Records, can_resume, forget_work
         from linkage.agent.source import SourceFile
 
         manifest, shown = self._agreed(connection, project)
-        source = SourceFile(file)
-        records = Records(manifest, manifest.partner(self._name), source)
-        checked = records.check(self._progress, skip_invalid=skip_invalid)
+        records = Records(
+            manifest,
+            manifest.partner(self._name),
+            SourceFile(file),
+            None if aliases is None else SourceFile(aliases),
+        )
+        digests = records.digests()
+        asked = {**digests, "fingerprint": manifest.fingerprint, "skip_invalid": skip_invalid}
+        sent = self._outbox(project, shown.epoch)
+        replacing = Outbox(sent.directory.with_suffix(".replacing"))
+        checked = self._check(records, asked, (sent, replacing))
         secret = project_secret(
             connection, self.keyring, manifest, shown, self._name, renew=replace
         )
         check = key_check(secret, project, manifest.fingerprint, shown.epoch)
-        made_from = {"digest": source.digest(), "key_check": check}
-        sent = self._outbox(project, shown.epoch)
+        made_from = {**digests, "key_check": check}
         known = self._name in shown.uploaded
         if known and sent.made_from == made_from and (receipt := sent.receipt):
             return Submitted(checked, receipt.size, receipt.digest, receipt.upload, True)
@@ -162,16 +174,19 @@ class Agent:
                 f"{self._name!r} has sent its encodings already, from another file",
                 remedy="Go on with the file that was sent, or send this one with --replace",
             )
-        outbox = Outbox(sent.directory.with_suffix(".replacing")) if known and replace else sent
+        outbox = replacing if known and replace else sent
         repeated = outbox.made_from == made_from and (known or outbox.live)
         if not repeated:
-            outbox.clear()
-            encoded = self._encode(records, checked, manifest, shown.epoch, secret, outbox)
+            asked |= {"key_check": check, "epoch": shown.epoch}
+            if not can_resume(outbox.directory, asked):
+                outbox.clear()
+            encoded = self._encode(records, checked, manifest, secret, outbox, asked)
             _keep_skipped(outbox, checked)
             header = self._encodings_header(
                 manifest, shown.epoch, encoded, check, skipped=len(checked.skipped)
             )
             outbox.announce(header, made_from)
+        forget_work(outbox.directory)
         receipt = self._send(connection, outbox, "submit")
         if outbox is not sent:
             outbox.take_the_place_of(sent)
@@ -248,7 +263,7 @@ class Agent:
                 partner=manifest.partner(self._name),
                 sent=read_row_map(sent.directory),
                 file=file,
-                submitted=(sent.made_from or {}).get("digest", ""),
+                submitted=(sent.made_from or {}).get("source", ""),
                 content=content,
             )
             outbox.clear()
@@ -313,24 +328,40 @@ class Agent:
     def _outbox(self, project: str, epoch: int) -> Outbox:
         return Outbox(self._directory(project) / f"epoch-{epoch}")
 
+    def _check(
+        self, records: Records, asked: Mapping[str, Any], outboxes: tuple[Outbox, ...]
+    ) -> Checked:
+        """What a check of the file finds, or found before it was asked again or killed."""
+        from linkage.agent.records import checked_before
+
+        if self._checked is not None and self._checked[0] == asked:
+            return self._checked[1]
+        before = (checked_before(outbox.directory, asked) for outbox in outboxes)
+        found = next(filter(None, before), None)
+        if found is None:
+            found = records.check(self._progress, skip_invalid=asked["skip_invalid"])
+        self._checked = (dict(asked), found)
+        return found
+
     def _encode(
         self,
         records: Records,
         checked: Checked,
         manifest: Manifest,
-        epoch: int,
         secret: bytes,
         outbox: Outbox,
+        made_from: Mapping[str, Any],
     ) -> EncodedFile:
         from linkage.encoding import Encoder
 
-        with Encoder(manifest, secret, epoch=epoch) as encoder:
+        with Encoder(manifest, secret, epoch=made_from["epoch"]) as encoder:
             return records.encode(
                 checked,
                 encoder,
                 outbox.payload,
                 threads=self._threads,
                 progress=self._progress,
+                made_from=made_from,
             )
 
     def _encodings_header(

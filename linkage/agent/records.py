@@ -49,6 +49,9 @@ __all__ = [
     "Records",
     "RowMap",
     "Values",
+    "can_resume",
+    "checked_before",
+    "forget_work",
     "read_row_map",
 ]
 
@@ -279,6 +282,22 @@ class Records:
         column = name or self._table.columns[0]
         for rows in self._source.read([column]):
             yield [None] * rows.count if name is None else rows.cells[column]
+
+
+def can_resume(directory: Path, made_from: Mapping[str, Any]) -> bool:
+    """Whether a process was killed in a directory while it encoded the same."""
+    return Plan.load(directory / WORK, made_from) is not None
+
+
+def checked_before(directory: Path, made_from: Mapping[str, Any]) -> Checked | None:
+    """What a process that was killed while it encoded had found when it checked the same."""
+    plan = Plan.load(directory / WORK, made_from)
+    return None if plan is None else plan.checked
+
+
+def forget_work(directory: Path) -> None:
+    """Delete what only a killed process would have needed."""
+    shutil.rmtree(directory / WORK, ignore_errors=True)
 
 
 def _other(file: str, message: str) -> SourceError:

@@ -32,7 +32,8 @@ from linkage.files import read_bounded, write_atomic
 
 if TYPE_CHECKING:
     from linkage.agent.profile import FileFigures
-    from linkage.agent.records import Examined, Values
+    from linkage.agent.findings import Reason
+    from linkage.agent.records import Checked, Examined, Values
     from linkage.agreement.profile import Description
 
 SHOWN_ERRORS = 20
@@ -62,6 +63,14 @@ ShowValuesOption = Annotated[
     typer.Option(
         "--show-values",
         help="Show the suspected placeholders themselves, on this screen only.",
+    ),
+]
+AliasesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--aliases",
+        metavar="FILE",
+        help="Alias table: record id and further values of identifiers, CSV or Parquet.",
     ),
 ]
 CLEAN_SUBSET = 8
@@ -115,6 +124,7 @@ def check(
         Path, typer.Option("--manifest", help="The project's manifest.", show_default=False)
     ],
     partner: Annotated[str, typer.Option("--partner", help="Which partner of it you are.")],
+    aliases: AliasesOption = None,
     max_errors: Annotated[
         int,
         typer.Option("--max-errors", min=1, help="Keep and show so many errors; all are counted."),
@@ -139,7 +149,8 @@ def check(
     from linkage.agent.source import SourceFile
 
     agreed = load_manifest(manifest)
-    records = Records(agreed, agreed.partner(partner), SourceFile(file))
+    table = None if aliases is None else SourceFile(aliases)
+    records = Records(agreed, agreed.partner(partner), SourceFile(file), table)
     profiler = Profiler(records.fields, agreed.match_keys)
     with Bar() as bar:
         found = records.examine(bar, max_problems=max_errors, profiler=profiler)
@@ -153,6 +164,10 @@ def check(
         "missing": checked.missing,
         "covered": checked.covered,
         "usable": checked.sent if found.usable else 0,
+        "sentinels": checked.sentinels,
+        "aliases": checked.aliases,
+        "grouped": checked.grouped,
+        "unlisted": checked.unlisted,
         "reasons": [vars(reason) for reason in checked.reasons],
         "profile": _figures(figures, values),
     }
@@ -165,6 +180,7 @@ def check(
             "problems": [vars(problem) for problem in found.problems],
         }
     lines = [*_verdict(file.name, found, errors_file), "", *_figures_text(figures, values)]
+    lines += _declared(checked)
     show(result, as_json=as_json, text="\n".join(lines))
     if found.total or not found.usable:
         raise typer.Exit(CLEAN_SUBSET if found.usable else SourceError.exit_code)
@@ -243,6 +259,7 @@ def profile(
 def submit(
     file: SourceArgument,
     project: ProjectOption,
+    aliases: AliasesOption = None,
     replace: Annotated[
         bool,
         typer.Option("--replace", help="Send anew what was sent before; until a run has used it."),
@@ -268,7 +285,12 @@ def submit(
         agent = Agent(home, progress=bar, threads=threads)
         done = patiently(
             lambda: agent.submit(
-                connection, project, file, replace=replace, skip_invalid=skip_invalid
+                connection,
+                project,
+                file,
+                aliases=aliases,
+                replace=replace,
+                skip_invalid=skip_invalid,
             ),
             wait,
         )
@@ -277,6 +299,8 @@ def submit(
             "project": project,
             "upload": done.upload,
             "rows": done.checked.sent,
+            "aliases": done.checked.aliases,
+            "grouped": done.checked.grouped,
             "skipped": skipped,
             "reasons": [vars(reason) for reason in done.checked.reasons],
             "bytes": done.size,
@@ -287,9 +311,11 @@ def submit(
             "wire": vars(connection.wire),
         }
     lines = [f"submitted {done.checked.sent} records, {done.size} bytes"]
-    if skipped:
-        lines.append(f"left out {skipped} records with errors:")
-        lines += [f"  {r.count:>9}  {r.field}: {r.message}" for r in done.checked.reasons]
+    if done.checked.aliases:
+        lines.append(f"with {done.checked.aliases} aliases")
+    if done.checked.reasons:
+        lines.append(f"left out {skipped} records, and aliases, with errors:")
+        lines += [_reason(r) for r in done.checked.reasons]
     lines.append(f"receipt {done.upload}")
     show(result, as_json=as_json, text="\n".join(lines))
 
@@ -429,8 +455,8 @@ def _description(
 def _write_errors(path: Path, problems: Sequence[Problem]) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", "field", "message"])
-    writer.writerows((p.row or "", p.field, p.message) for p in problems)
+    writer.writerow(["row", "field", "message", "file"])
+    writer.writerows((p.row or "", p.field, p.message, p.file) for p in problems)
     write_atomic(path, text.getvalue().encode())
 
 
@@ -444,9 +470,9 @@ def _verdict(name: str, found: Examined, written: Path | None) -> list[str]:
             "Check the column names and the missing values; nothing was sent",
         ]
     lines = [f"{name}: {found.total} errors in {checked.rows} records; nothing was sent", ""]
-    lines += [f"{r.count:>9}  {r.field}: {r.message}" for r in checked.reasons]
+    lines += [_reason(r) for r in checked.reasons]
     shown = found.problems if written is None else found.problems[:SHOWN_ERRORS]
-    lines += ["", *(f"row {p.row}, {p.field}: {p.message}" for p in shown)]
+    lines += ["", *(f"{_of(p.file)}row {p.row}, {p.field}: {p.message}" for p in shown)]
     if found.total > len(shown):
         lines.append(f"and {found.total - len(shown)} more")
     if written is not None:
@@ -459,6 +485,30 @@ def _verdict(name: str, found: Examined, written: Path | None) -> list[str]:
         ]
     else:
         lines += ["", "no record that could be sent is left"]
+    return lines
+
+
+def _of(file: str) -> str:
+    """How a line about another file than the identifier file begins."""
+    return f"{file}, " if file else ""
+
+
+def _reason(reason: Reason) -> str:
+    return f"{reason.count:>9}  {_of(reason.file)}{reason.field}: {reason.message}"
+
+
+def _declared(checked: Checked) -> list[str]:
+    """What the manifest's declarations caught."""
+    caught = [f"{count} of {name}" for name, count in checked.sentinels.items() if count]
+    lines = ["", f'cells that hold a declared word for "not known": {", ".join(caught) or "none"}']
+    if checked.aliases:
+        lines.append(f"aliases: {checked.aliases} more encodings of the same records")
+    if checked.groups is not None:
+        lines.append(f"groups: {checked.grouped} records are the same person as an earlier one")
+    lines += [
+        f"stratum {name}: {count} cells are filled and not one of its values; sent as not given"
+        for name, count in checked.unlisted.items()
+    ]
     return lines
 
 
