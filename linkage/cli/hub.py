@@ -427,12 +427,24 @@ def release(
     with _connect(home, patience) as connection:
         found = Steward(connection).release(run, threshold)
         wire = vars(connection.wire)
-    result = {"release": found.release, "threshold": found.threshold, "wire": wire}
-    text = (
-        f"proposed release {found.release}: links from match probability {found.threshold:g}\n"
-        "next: each partner runs: linkage agent approve"
-    )
-    show(result, as_json=as_json, text=text)
+    result: dict[str, Any] = {
+        "release": found.release,
+        "threshold": found.threshold,
+        "continuity": None,
+        "wire": wire,
+    }
+    lines = [f"proposed release {found.release}: links from match probability {found.threshold:g}"]
+    if found.HasField("continuity"):
+        since = found.continuity
+        result["continuity"] = {
+            field.name: getattr(since, field.name) for field in since.DESCRIPTOR.fields
+        }
+        lines.append(
+            f"since release {since.former}: {since.kept} linkage ids go on, {since.started} are"
+            f" new, {since.merged} clusters merged, {since.split} split, {since.ended} ended"
+        )
+    lines.append("next: each partner runs: linkage agent approve")
+    show(result, as_json=as_json, text="\n".join(lines))
 
 
 def _draft_text(draft: Draft, out: Path) -> list[str]:

@@ -4,6 +4,8 @@
   index id, and every cluster a random study id. None is derived from anything.
 - A partner learns the index ids of its own rows only. The assembler learns index id -> study id
   only, once. Linkage ids stay at the hub.
+- A cluster keeps the linkage id it had in the last approved release, as far as it is the same
+  cluster; merges and splits are kept beside the release.
 - Ids are drawn when the release is proposed and handed out when every partner has approved.
 """
 
@@ -13,11 +15,13 @@ import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from linkage.agreement.canonical import canonical
 from linkage.errors import (
     AgreementError,
     InvalidRequestError,
@@ -27,9 +31,10 @@ from linkage.errors import (
 )
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import Results, blob_key
-from linkage.hub.runs import Runs, encodings_of, recommended_threshold
-from linkage.matching import Source, pairs_to_compare, resolve
-from linkage.release.pseudonyms import draw_ids
+from linkage.hub.runs import Runs, recommended_threshold
+from linkage.matching import Clusters, Source, pairs_to_compare, resolve
+from linkage.release.continuity import inherit
+from linkage.release.pseudonyms import Ids, draw_ids
 from linkage.store import tables
 from linkage.store.blobs import Blobs
 from linkage.store.sql import Database, Row, find, find_all, insert, now, page, update
@@ -88,7 +93,7 @@ class Releases:
                     raise StateError("this request id was used for another run")
                 return _view(connection, known, project)
             project.require_active()
-            uploads = encodings_of(connection, project)
+            former = self._former(connection, project)
         if row["fingerprint"] != project.fingerprint:
             raise AgreementError("the run was made under another manifest")
         report = self._results.report(run)
@@ -99,8 +104,7 @@ class Releases:
         if floor is not None and chosen < floor:
             raise AgreementError(f"the manifest allows no threshold below {floor}")
         release = secrets.token_hex(16)
-        unique = {p.name: p.unique for p in project.manifest.partners}
-        self._draw(release, run, chosen, uploads, unique)
+        continuity = self._draw(release, run, chosen, self._runs.sources(caller, run), former)
         said = ReleaseStatement(
             release=release,
             project=project.name,
@@ -119,6 +123,7 @@ class Releases:
                 run=run,
                 threshold=chosen,
                 statement=said.canonical,
+                continuity=canonical(continuity),
                 created_at=now(),
                 map_acknowledged_at=None,
                 request_id=request_id,
@@ -239,22 +244,27 @@ class Releases:
         for key in keys:
             self._results.delete(key)
 
+    @staticmethod
+    def _former(connection: sa.Connection, project: Project) -> str | None:
+        """The newest release that every partner approved: its linkage ids go on."""
+        rows = find_all(connection, tables.release, order="created_at", project=project.name)
+        approved = [row["id"] for row in rows if _view(connection, row, project).approved]
+        return approved[-1] if approved else None
+
     def _draw(
         self,
         release: str,
         run: str,
         threshold: float,
-        uploads: dict[str, Row],
-        unique: dict[str, bool],
-    ) -> None:
-        sources = [
-            Source(partner, self._results.matrix(upload), unique[partner])
-            for partner, upload in uploads.items()
-        ]
+        sources: Sequence[Source],
+        former: str | None,
+    ) -> dict[str, Any]:
+        """Draw every id of a release; returns what became of the former linkage ids."""
         pairs = [(one.partner, two.partner) for one, two in pairs_to_compare(sources)]
         scored = {pair: self._results.scored(run, pair) for pair in pairs}
         clusters = resolve(sources, scored, threshold)
-        linkage_ids, study_ids = draw_ids(clusters.count), draw_ids(clusters.count)
+        linkage_ids, continuity = self._linkage_ids(release, former, sources, clusters)
+        study_ids = draw_ids(clusters.count)
         for source in sources:
             # A record with aliases has several rows, one handle, and so one index id.
             records = source.matrix.first_rows()
@@ -275,6 +285,38 @@ class Releases:
                 f"{place}/linkage/{source.partner}.npz",
                 {"handles": handles, "linkage_ids": linkage_ids[cluster]},
             )
+        return continuity
+
+    def _linkage_ids(
+        self, release: str, former: str | None, sources: Sequence[Source], clusters: Clusters
+    ) -> tuple[Ids, dict[str, Any]]:
+        """Each cluster's linkage id, a former one where it can be; what merged or split is kept
+        beside the release.
+        """
+        if former is None:
+            return draw_ids(clusters.count), {}
+        known = [
+            self._results.load(f"releases/{former}/linkage/{source.partner}.npz")
+            for source in sources
+        ]
+        records = [(source, source.matrix.first_rows()) for source in sources]
+        found = inherit(
+            np.concatenate([arrays["handles"] for arrays in known]),
+            np.concatenate([arrays["linkage_ids"] for arrays in known]),
+            np.concatenate([source.matrix.handles[rows] for source, rows in records]),
+            np.concatenate([clusters.of[source.partner][rows] for source, rows in records]),
+            clusters.count,
+        )
+        moved = {"merges": found.merges, "splits": found.splits}
+        self._results.save(f"releases/{release}/history.npz", moved)
+        return found.ids, {
+            "former": former,
+            "kept": int(found.kept.sum()),
+            "started": int((~found.kept).sum()),
+            "merged": len(np.unique(found.merges[:, 1], axis=0)),
+            "split": len(np.unique(found.splits[:, 0], axis=0)),
+            "ended": found.ended,
+        }
 
     def _partners(self, caller: PartyId, release: Release) -> Sequence[str]:
         return self._project(caller, release).manifest.partner_names

@@ -2,9 +2,9 @@
 
     uploads/<upload>                           a finished upload
     runs/<run>/work/                           until the run ends:
-        <left>.<right>.candidates.npz
         <left>.<right>.entries.npz             what the comparison round's entries are
         <partner>.<other>.requests             the lists that agents get
+    runs/<run>/<left>.<right>.candidates.npz   until a later run of the project has succeeded
     runs/<run>/<left>.<right>.scored.npz
     runs/<run>/report.json
     releases/<release>/index/<partner>.npz     row handle -> index id
@@ -66,10 +66,10 @@ class Results:
                 arrays |= {f"{field.name}.{name}": array for name, array in vars(value).items()}
             else:
                 plain[field.name] = value
-        self.save(_work(run, pair, "candidates.npz"), arrays, plain)
+        self.save(_key(run, pair, "candidates"), arrays, plain)
 
     def candidates(self, run: str, pair: PartnerPair) -> Candidates:
-        arrays, plain = self._load(_work(run, pair, "candidates.npz"))
+        arrays, plain = self._load(_key(run, pair, "candidates"))
         parts: dict[str, dict[str, Array]] = {}
         for name, array in arrays.items():
             owner, _, part = name.partition(".")
@@ -80,6 +80,12 @@ class Results:
             null=Null(**parts["null"]),
             **plain,
         )
+
+    def has_candidates(self, run: str, pair: PartnerPair) -> bool:
+        return self._blobs.exists(_key(run, pair, "candidates"))
+
+    def forget_candidates(self, run: str, pair: PartnerPair) -> None:
+        self._blobs.delete(_key(run, pair, "candidates"))
 
     def save_plan(self, run: str, pair: PartnerPair, plan: Plan) -> None:
         """Keep a comparison's lists, and what their entries are."""

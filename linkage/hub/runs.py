@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from linkage.agreement.canonical import canonical
 from linkage.errors import (
     KeyCheckMismatchError,
     NotFoundError,
@@ -83,8 +84,9 @@ class Runs:
             known = find(connection, tables.run, request_id=request_id)
             if known is None:
                 project.require_active()
-                require_same_secret(encodings_of(connection, project))
-                known = self._insert(connection, project, request_id)
+                uploads = encodings_of(connection, project)
+                require_same_secret(uploads)
+                known = self._insert(connection, project, uploads, request_id)
             elif known["project"] != name:
                 raise StateError("this request id was used for another project")
         self._start(known["id"])
@@ -143,17 +145,17 @@ class Runs:
 
     def links(self, caller: PartyId, run: str, min_probability: float) -> Iterator[LinkBatch]:
         """Scored pairs by row handle, partner pair by partner pair, in batches."""
+        for left, right in pairs_to_compare(self.sources(caller, run)):
+            scored = self._results.scored(run, (left.partner, right.partner))
+            yield from _batches(left, right, scored, min_probability)
+
+    def sources(self, caller: PartyId, run: str) -> Sequence[Source]:
+        """What a run that has succeeded stood on, in the manifest's order."""
         row = self.succeeded(caller, run)
         with self._database.transaction() as connection:
             project = self._projects.require(connection, row["project"], caller)
-            uploads = encodings_of(connection, project)
-        sources = {
-            p.name: Source(p.name, self._results.matrix(uploads[p.name]), p.unique)
-            for p in project.manifest.partners
-        }
-        for left, right in pairs_to_compare(list(sources.values())):
-            scored = self._results.scored(run, (left.partner, right.partner))
-            yield from _batches(left, right, scored, min_probability)
+            uploads = uploads_of(connection, row)
+        return sources_of(self._results, project, uploads)
 
     def succeeded(self, caller: PartyId, run: str) -> Row:
         """The run, if it has succeeded; else NotReadyError."""
@@ -173,7 +175,9 @@ class Runs:
         return _view(connection, row)
 
     @staticmethod
-    def _insert(connection: sa.Connection, project: Project, request_id: str) -> Row:
+    def _insert(
+        connection: sa.Connection, project: Project, uploads: Mapping[str, Row], request_id: str
+    ) -> Row:
         values: dict[str, Any] = {
             "id": secrets.token_hex(16),
             "project": project.name,
@@ -187,6 +191,7 @@ class Runs:
             "created_at": now(),
             "ended_at": None,
             "request_id": request_id,
+            "uploads": canonical({name: row["id"] for name, row in uploads.items()}),
             "cleared_at": None,
         }
         insert(connection, tables.run, **values)
@@ -194,13 +199,18 @@ class Runs:
 
 
 def encodings_of(connection: sa.Connection, project: Project) -> dict[str, Row]:
-    """Every partner's finished upload in this epoch, in the manifest's order.
+    """Every partner's newest finished upload in this epoch, in the manifest's order.
 
     Raises:
         NotReadyError: names the partners whose upload is missing.
     """
     rows = find_all(
-        connection, tables.upload, project=project.name, kind="encodings", epoch=project.epoch
+        connection,
+        tables.upload,
+        order="round",
+        project=project.name,
+        kind="encodings",
+        epoch=project.epoch,
     )
     finished = {row["partner"]: row for row in rows if row["finished_at"] is not None}
     names = project.manifest.partner_names
@@ -211,6 +221,24 @@ def encodings_of(connection: sa.Connection, project: Project) -> dict[str, Row]:
             remedy="Each of them must run: linkage agent submit",
         )
     return {name: finished[name] for name in names}
+
+
+def uploads_of(connection: sa.Connection, run: Row) -> dict[str, Row]:
+    """The uploads that a run stands on, by partner."""
+    found = {}
+    for partner, upload in json.loads(run["uploads"]).items():
+        row = find(connection, tables.upload, id=upload)
+        if row is None:
+            raise NotFoundError(f"the encodings of {partner!r} that the run stood on are gone")
+        found[partner] = row
+    return found
+
+
+def sources_of(results: Results, project: Project, uploads: Mapping[str, Row]) -> list[Source]:
+    """Uploads ready to be compared, in the manifest's order."""
+    return [
+        Source(p.name, results.matrix(uploads[p.name]), p.unique) for p in project.manifest.partners
+    ]
 
 
 def _view(connection: sa.Connection, row: Row) -> Row:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import threading
@@ -38,6 +39,7 @@ from linkage.files import private_directory
 from linkage.hub.comparisons import Comparisons
 from linkage.hub.projects import Project, Projects, require_epoch
 from linkage.hub.results import blob_key
+from linkage.hub.states import CANCELLED, FAILED
 from linkage.store import tables
 from linkage.store.blobs import Blobs
 from linkage.store.sql import Database, Row, find, find_all, insert, now, update
@@ -193,6 +195,7 @@ class Uploads:
         require_epoch(project, header.fingerprint, header.epoch)
         if isinstance(header, EncodingsHeader):
             _check_encodings(project, header)
+            _check_round(connection, header)
         elif isinstance(header, AnswersHeader):
             self._comparisons.require_open(connection, project, header)
         else:
@@ -224,10 +227,11 @@ class Uploads:
             "release": release,
             "run": header.run if isinstance(header, AnswersHeader) else "",
             "other": header.other if isinstance(header, AnswersHeader) else "",
+            "round": header.round if isinstance(header, EncodingsHeader) else 0,
         }
         for row in find_all(connection, tables.upload, **same):
             if row["finished_at"] is not None:
-                _require_replaceable(connection, header)
+                _require_replaceable(connection, row)
                 continue
             connection.execute(sa.delete(tables.upload).where(tables.upload.c.id == row["id"]))
             self._path(row["id"]).unlink(missing_ok=True)
@@ -285,10 +289,10 @@ class Uploads:
             return
         replaced = []
         with self._database.transaction() as connection:
-            same = {k: row[k] for k in ("kind", "project", "partner", "epoch", "release")}
+            same = {k: row[k] for k in ("kind", "project", "partner", "epoch", "release", "round")}
             for other in find_all(connection, tables.upload, **same):
                 if other["finished_at"] is not None and other["id"] != row["id"]:
-                    _require_replaceable(connection, header)
+                    _require_replaceable(connection, other)
                     connection.execute(
                         sa.delete(tables.upload).where(tables.upload.c.id == other["id"])
                     )
@@ -340,14 +344,13 @@ class Uploads:
                 self._busy.discard(upload)
 
 
-def _require_replaceable(connection: sa.Connection, header: Header) -> None:
-    """Raises AlreadyExistsError unless what this header is to replace was used by no run."""
-    runs = find_all(connection, tables.run, project=header.project, epoch=header.epoch)
-    used = any(run["state"] not in {"failed", "cancelled"} for run in runs)
-    if not isinstance(header, EncodingsHeader) or used:
+def _require_replaceable(connection: sa.Connection, row: Row) -> None:
+    """Raises AlreadyExistsError unless this upload holds encodings that no run has used."""
+    if row["kind"] != "encodings" or _used(connection, row):
         raise AlreadyExistsError(
-            f"{header.partner!r} has sent its {header.kind} already",
-            remedy="What a run or a release has used cannot be replaced",
+            f"{row['partner']!r} has sent its {row['kind']} already",
+            remedy="What a run or a release has used cannot be replaced; changed encodings go into"
+            " the next round: linkage agent submit --update",
         )
 
 
@@ -355,6 +358,43 @@ def _check_answers(path: Path, fields: int) -> None:
     with path.open("rb") as file:
         while data := file.read(CHECKED_ANSWERS * answer_bytes(fields)):
             Answers.from_bytes(data, fields=fields)
+
+
+def _used(connection: sa.Connection, upload: Row) -> bool:
+    """Whether a run stands on these encodings, or did."""
+    runs = find_all(connection, tables.run, project=upload["project"], epoch=upload["epoch"])
+    return any(
+        run["state"] not in {FAILED, CANCELLED}
+        and json.loads(run["uploads"]).get(upload["partner"]) == upload["id"]
+        for run in runs
+    )
+
+
+def _check_round(connection: sa.Connection, header: EncodingsHeader) -> None:
+    """Raises StateError unless the encodings are those of the partner's present or next round."""
+    rows = find_all(
+        connection,
+        tables.upload,
+        kind=header.kind,
+        project=header.project,
+        partner=header.partner,
+        epoch=header.epoch,
+    )
+    finished = [row for row in rows if row["finished_at"] is not None]
+    present = max(finished, key=lambda row: int(row["round"]), default=None)
+    if present is None:
+        expected = [0]
+    elif _used(connection, present):
+        expected = [present["round"], present["round"] + 1]
+    else:
+        expected = [present["round"]]
+    if header.round not in expected:
+        raise StateError(
+            f"the next encodings of {header.partner!r} are those of round {expected[-1]},"
+            f" not {header.round}",
+            remedy="A round's encodings can be replaced until a run has used them; then the next"
+            " round begins",
+        )
 
 
 def _check_encodings(project: Project, header: EncodingsHeader) -> None:

@@ -11,6 +11,7 @@ from linkage.matching.linker import Linkage, link, pairs_to_compare, score, scor
 from linkage.matching.model import ScoredPairs, score_pairs
 from linkage.matching.quality import quality_report
 from linkage.matching.requests import plan_requests
+from linkage.matching.rounds import Former, former_rows, update_candidates
 from linkage.matching.sources import Pairs, Source
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Clusters",
     "ComparisonVectors",
     "Engine",
+    "Former",
     "Linkage",
     "LocalEngine",
     "Pairs",
@@ -25,6 +27,7 @@ __all__ = [
     "Source",
     "compare",
     "find_candidates",
+    "former_rows",
     "link",
     "pairs_to_compare",
     "plan_requests",
@@ -33,4 +36,5 @@ __all__ = [
     "score",
     "score_answers",
     "score_pairs",
+    "update_candidates",
 ]

@@ -153,10 +153,10 @@ def _changed(
     left: Source, right: Source, former: Former
 ) -> list[tuple[Source, Source, Rows, Rows]]:
     """What is to be compared: two sources, and which rows of the uploads theirs are."""
-    all_left, all_right = np.arange(left.rows), np.arange(right.rows)
-    new_left = np.setdiff1d(all_left, former.left)
-    new_right = np.setdiff1d(all_right, former.right)
-    todo = []
+    all_left, all_right = (np.arange(side.rows, dtype=np.int32) for side in (left, right))
+    new_left: Rows = np.setdiff1d(all_left, former.left)
+    new_right: Rows = np.setdiff1d(all_right, former.right)
+    todo: list[tuple[Source, Source, Rows, Rows]] = []
     if len(new_left):
         todo.append((_part(left, new_left), right, new_left, all_right))
     if len(new_right) and left.partner != right.partner:

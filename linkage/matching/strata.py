@@ -92,7 +92,8 @@ def _cell(
 
 def _suppressed(cells: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any] | None]:
     def smallest(cell: dict[str, Any]) -> int:
-        return min([count for count in (*cell["rows"].values(), cell["links"]) if count] or [0])
+        counts = [*cell["rows"].values(), cell["links"]]
+        return min((int(count) for count in counts if count), default=0)
 
     small = {label for label, cell in cells.items() if 0 < smallest(cell) < SMALLEST_CELL}
     if len(small) == 1:

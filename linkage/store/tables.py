@@ -101,6 +101,8 @@ upload = Table(
     # The run and the partner compared with, of answers; empty for others.
     Column("run", String(32), nullable=False, server_default=""),
     Column("other", String(63), nullable=False, server_default=""),
+    # Which of the partner's encodings they are, counted from 0; 0 for others.
+    Column("round", Integer, nullable=False, server_default="0"),
     Column("header", LargeBinary, nullable=False),
     Column("header_fingerprint", String(64), nullable=False),
     Column("signature", LargeBinary, nullable=False),
@@ -126,6 +128,8 @@ run = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
     Column("request_id", String(64), nullable=False),
+    # JSON: the encodings it runs over, upload by partner.
+    Column("uploads", LargeBinary, nullable=False, server_default="{}"),
     # When what the run no longer needs was deleted: lists, plans, answers, candidates.
     Column("cleared_at", BigInteger),
     UniqueConstraint("request_id"),
@@ -149,6 +153,27 @@ comparison = Table(
     Column("answered_at", BigInteger),
 )
 
+# What a reviewer decided about two records; only ever added to, the newest counts.
+decision = Table(
+    "decision",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("project", ForeignKey("project.name"), nullable=False),
+    Column("run", ForeignKey("run.id"), nullable=False),
+    Column("left_partner", String(63), nullable=False),
+    Column("right_partner", String(63), nullable=False),
+    Column("left_handle", LargeBinary, nullable=False),
+    Column("right_handle", LargeBinary, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("note", String(500), nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("decided_by", String(63), nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("request_id", String(64), nullable=False),
+    UniqueConstraint("request_id"),
+    Index("ix_decision_project", "project"),
+)
+
 release = Table(
     "release",
     metadata,
@@ -157,6 +182,8 @@ release = Table(
     Column("run", ForeignKey("run.id"), nullable=False),
     Column("threshold", Float, nullable=False),
     Column("statement", LargeBinary, nullable=False),
+    # JSON: what became of the linkage ids of the release before; see `hub.releases`.
+    Column("continuity", LargeBinary, nullable=False, server_default="{}"),
     Column("created_at", BigInteger, nullable=False),
     Column("map_acknowledged_at", BigInteger),
     Column("request_id", String(64), nullable=False),

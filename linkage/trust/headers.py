@@ -53,6 +53,7 @@ class EncodingsHeader(_Header):
     """Announces an encoding matrix.
 
     Attributes:
+        round: which of the partner's encodings in this epoch they are, counted from 0.
         skipped: records that the partner left out because they had errors.
         key_check: value that equals every other partner's when all hold the same project secret.
     """
@@ -63,6 +64,7 @@ class EncodingsHeader(_Header):
     match_keys: Annotated[tuple[Name, ...], Field(min_length=1, max_length=16, strict=False)]
     rows: Annotated[int, Field(ge=1, le=100_000_000)]
     strata: Annotated[tuple[Name, ...], Field(max_length=4, strict=False)] = ()
+    round: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     skipped: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     key_check: Identifier
 

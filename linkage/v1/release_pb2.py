@@ -25,57 +25,59 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18linkage/v1/release.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"_\n\x08\x41pproval\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12/\n\x0b\x61pproved_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf5\x01\n\x07Release\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x18.linkage.v1.ReleaseState\x12\x11\n\tstatement\x18\x06 \x01(\x0c\x12\'\n\tapprovals\x18\x07 \x03(\x0b\x32\x14.linkage.v1.Approval\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63ontributed\x18\t \x03(\t\"]\n\x14\x43reateReleaseRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x16\n\tthreshold\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x03 \x01(\tB\x0c\n\n_threshold\"=\n\x15\x43reateReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\"$\n\x11GetReleaseRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\":\n\x12GetReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\"M\n\x13ListReleasesRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"V\n\x14ListReleasesResponse\x12%\n\x08releases\x18\x01 \x03(\x0b\x32\x13.linkage.v1.Release\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x15\x41pproveReleaseRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\">\n\x16\x41pproveReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\"*\n\x17\x44ownloadIndexIdsRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\">\n\x18\x44ownloadIndexIdsResponse\x12\x0f\n\x07handles\x18\x01 \x01(\x0c\x12\x11\n\tindex_ids\x18\x02 \x01(\x0c\"Z\n\x06Parcel\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x0f\n\x07partner\x18\x02 \x01(\t\x12\x0e\n\x06header\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x0c\n\x04size\x18\x05 \x01(\x04\"%\n\x12ListParcelsRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\":\n\x13ListParcelsResponse\x12#\n\x07parcels\x18\x01 \x03(\x0b\x32\x12.linkage.v1.Parcel\"<\n\x15\x44ownloadParcelRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x13\n\x0bread_offset\x18\x02 \x01(\x04\"&\n\x16\x44ownloadParcelResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"*\n\x17\x44ownloadStudyMapRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\"Q\n\x18\x44ownloadStudyMapResponse\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x11\n\tindex_ids\x18\x02 \x01(\x0c\x12\x11\n\tstudy_ids\x18\x03 \x01(\x0c\";\n\x1a\x41\x63knowledgeStudyMapRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x04\"\x1d\n\x1b\x41\x63knowledgeStudyMapResponse*e\n\x0cReleaseState\x12\x1d\n\x19RELEASE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RELEASE_STATE_PROPOSED\x10\x01\x12\x1a\n\x16RELEASE_STATE_APPROVED\x10\x02\x32\xb4\x06\n\x0eReleaseService\x12T\n\rCreateRelease\x12 .linkage.v1.CreateReleaseRequest\x1a!.linkage.v1.CreateReleaseResponse\x12K\n\nGetRelease\x12\x1d.linkage.v1.GetReleaseRequest\x1a\x1e.linkage.v1.GetReleaseResponse\x12Q\n\x0cListReleases\x12\x1f.linkage.v1.ListReleasesRequest\x1a .linkage.v1.ListReleasesResponse\x12W\n\x0e\x41pproveRelease\x12!.linkage.v1.ApproveReleaseRequest\x1a\".linkage.v1.ApproveReleaseResponse\x12_\n\x10\x44ownloadIndexIds\x12#.linkage.v1.DownloadIndexIdsRequest\x1a$.linkage.v1.DownloadIndexIdsResponse0\x01\x12N\n\x0bListParcels\x12\x1e.linkage.v1.ListParcelsRequest\x1a\x1f.linkage.v1.ListParcelsResponse\x12Y\n\x0e\x44ownloadParcel\x12!.linkage.v1.DownloadParcelRequest\x1a\".linkage.v1.DownloadParcelResponse0\x01\x12_\n\x10\x44ownloadStudyMap\x12#.linkage.v1.DownloadStudyMapRequest\x1a$.linkage.v1.DownloadStudyMapResponse0\x01\x12\x66\n\x13\x41\x63knowledgeStudyMap\x12&.linkage.v1.AcknowledgeStudyMapRequest\x1a\'.linkage.v1.AcknowledgeStudyMapResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18linkage/v1/release.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"_\n\x08\x41pproval\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12/\n\x0b\x61pproved_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa1\x02\n\x07Release\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x18.linkage.v1.ReleaseState\x12\x11\n\tstatement\x18\x06 \x01(\x0c\x12\'\n\tapprovals\x18\x07 \x03(\x0b\x32\x14.linkage.v1.Approval\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63ontributed\x18\t \x03(\t\x12*\n\ncontinuity\x18\n \x01(\x0b\x32\x16.linkage.v1.Continuity\"i\n\nContinuity\x12\x0e\n\x06\x66ormer\x18\x01 \x01(\t\x12\x0c\n\x04kept\x18\x02 \x01(\x04\x12\x0f\n\x07started\x18\x03 \x01(\x04\x12\x0e\n\x06merged\x18\x04 \x01(\x04\x12\r\n\x05split\x18\x05 \x01(\x04\x12\r\n\x05\x65nded\x18\x06 \x01(\x04\"]\n\x14\x43reateReleaseRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x16\n\tthreshold\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x03 \x01(\tB\x0c\n\n_threshold\"=\n\x15\x43reateReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\"$\n\x11GetReleaseRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\":\n\x12GetReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\"M\n\x13ListReleasesRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"V\n\x14ListReleasesResponse\x12%\n\x08releases\x18\x01 \x03(\x0b\x32\x13.linkage.v1.Release\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x15\x41pproveReleaseRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\">\n\x16\x41pproveReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\"*\n\x17\x44ownloadIndexIdsRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\">\n\x18\x44ownloadIndexIdsResponse\x12\x0f\n\x07handles\x18\x01 \x01(\x0c\x12\x11\n\tindex_ids\x18\x02 \x01(\x0c\"Z\n\x06Parcel\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x0f\n\x07partner\x18\x02 \x01(\t\x12\x0e\n\x06header\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x0c\n\x04size\x18\x05 \x01(\x04\"%\n\x12ListParcelsRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\":\n\x13ListParcelsResponse\x12#\n\x07parcels\x18\x01 \x03(\x0b\x32\x12.linkage.v1.Parcel\"<\n\x15\x44ownloadParcelRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x13\n\x0bread_offset\x18\x02 \x01(\x04\"&\n\x16\x44ownloadParcelResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"*\n\x17\x44ownloadStudyMapRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\"Q\n\x18\x44ownloadStudyMapResponse\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x11\n\tindex_ids\x18\x02 \x01(\x0c\x12\x11\n\tstudy_ids\x18\x03 \x01(\x0c\";\n\x1a\x41\x63knowledgeStudyMapRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x04\"\x1d\n\x1b\x41\x63knowledgeStudyMapResponse*e\n\x0cReleaseState\x12\x1d\n\x19RELEASE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RELEASE_STATE_PROPOSED\x10\x01\x12\x1a\n\x16RELEASE_STATE_APPROVED\x10\x02\x32\xb4\x06\n\x0eReleaseService\x12T\n\rCreateRelease\x12 .linkage.v1.CreateReleaseRequest\x1a!.linkage.v1.CreateReleaseResponse\x12K\n\nGetRelease\x12\x1d.linkage.v1.GetReleaseRequest\x1a\x1e.linkage.v1.GetReleaseResponse\x12Q\n\x0cListReleases\x12\x1f.linkage.v1.ListReleasesRequest\x1a .linkage.v1.ListReleasesResponse\x12W\n\x0e\x41pproveRelease\x12!.linkage.v1.ApproveReleaseRequest\x1a\".linkage.v1.ApproveReleaseResponse\x12_\n\x10\x44ownloadIndexIds\x12#.linkage.v1.DownloadIndexIdsRequest\x1a$.linkage.v1.DownloadIndexIdsResponse0\x01\x12N\n\x0bListParcels\x12\x1e.linkage.v1.ListParcelsRequest\x1a\x1f.linkage.v1.ListParcelsResponse\x12Y\n\x0e\x44ownloadParcel\x12!.linkage.v1.DownloadParcelRequest\x1a\".linkage.v1.DownloadParcelResponse0\x01\x12_\n\x10\x44ownloadStudyMap\x12#.linkage.v1.DownloadStudyMapRequest\x1a$.linkage.v1.DownloadStudyMapResponse0\x01\x12\x66\n\x13\x41\x63knowledgeStudyMap\x12&.linkage.v1.AcknowledgeStudyMapRequest\x1a\'.linkage.v1.AcknowledgeStudyMapResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'linkage.v1.release_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RELEASESTATE']._serialized_start=1586
-  _globals['_RELEASESTATE']._serialized_end=1687
+  _globals['_RELEASESTATE']._serialized_start=1737
+  _globals['_RELEASESTATE']._serialized_end=1838
   _globals['_APPROVAL']._serialized_start=73
   _globals['_APPROVAL']._serialized_end=168
   _globals['_RELEASE']._serialized_start=171
-  _globals['_RELEASE']._serialized_end=416
-  _globals['_CREATERELEASEREQUEST']._serialized_start=418
-  _globals['_CREATERELEASEREQUEST']._serialized_end=511
-  _globals['_CREATERELEASERESPONSE']._serialized_start=513
-  _globals['_CREATERELEASERESPONSE']._serialized_end=574
-  _globals['_GETRELEASEREQUEST']._serialized_start=576
-  _globals['_GETRELEASEREQUEST']._serialized_end=612
-  _globals['_GETRELEASERESPONSE']._serialized_start=614
-  _globals['_GETRELEASERESPONSE']._serialized_end=672
-  _globals['_LISTRELEASESREQUEST']._serialized_start=674
-  _globals['_LISTRELEASESREQUEST']._serialized_end=751
-  _globals['_LISTRELEASESRESPONSE']._serialized_start=753
-  _globals['_LISTRELEASESRESPONSE']._serialized_end=839
-  _globals['_APPROVERELEASEREQUEST']._serialized_start=841
-  _globals['_APPROVERELEASEREQUEST']._serialized_end=900
-  _globals['_APPROVERELEASERESPONSE']._serialized_start=902
-  _globals['_APPROVERELEASERESPONSE']._serialized_end=964
-  _globals['_DOWNLOADINDEXIDSREQUEST']._serialized_start=966
-  _globals['_DOWNLOADINDEXIDSREQUEST']._serialized_end=1008
-  _globals['_DOWNLOADINDEXIDSRESPONSE']._serialized_start=1010
-  _globals['_DOWNLOADINDEXIDSRESPONSE']._serialized_end=1072
-  _globals['_PARCEL']._serialized_start=1074
-  _globals['_PARCEL']._serialized_end=1164
-  _globals['_LISTPARCELSREQUEST']._serialized_start=1166
-  _globals['_LISTPARCELSREQUEST']._serialized_end=1203
-  _globals['_LISTPARCELSRESPONSE']._serialized_start=1205
-  _globals['_LISTPARCELSRESPONSE']._serialized_end=1263
-  _globals['_DOWNLOADPARCELREQUEST']._serialized_start=1265
-  _globals['_DOWNLOADPARCELREQUEST']._serialized_end=1325
-  _globals['_DOWNLOADPARCELRESPONSE']._serialized_start=1327
-  _globals['_DOWNLOADPARCELRESPONSE']._serialized_end=1365
-  _globals['_DOWNLOADSTUDYMAPREQUEST']._serialized_start=1367
-  _globals['_DOWNLOADSTUDYMAPREQUEST']._serialized_end=1409
-  _globals['_DOWNLOADSTUDYMAPRESPONSE']._serialized_start=1411
-  _globals['_DOWNLOADSTUDYMAPRESPONSE']._serialized_end=1492
-  _globals['_ACKNOWLEDGESTUDYMAPREQUEST']._serialized_start=1494
-  _globals['_ACKNOWLEDGESTUDYMAPREQUEST']._serialized_end=1553
-  _globals['_ACKNOWLEDGESTUDYMAPRESPONSE']._serialized_start=1555
-  _globals['_ACKNOWLEDGESTUDYMAPRESPONSE']._serialized_end=1584
-  _globals['_RELEASESERVICE']._serialized_start=1690
-  _globals['_RELEASESERVICE']._serialized_end=2510
+  _globals['_RELEASE']._serialized_end=460
+  _globals['_CONTINUITY']._serialized_start=462
+  _globals['_CONTINUITY']._serialized_end=567
+  _globals['_CREATERELEASEREQUEST']._serialized_start=569
+  _globals['_CREATERELEASEREQUEST']._serialized_end=662
+  _globals['_CREATERELEASERESPONSE']._serialized_start=664
+  _globals['_CREATERELEASERESPONSE']._serialized_end=725
+  _globals['_GETRELEASEREQUEST']._serialized_start=727
+  _globals['_GETRELEASEREQUEST']._serialized_end=763
+  _globals['_GETRELEASERESPONSE']._serialized_start=765
+  _globals['_GETRELEASERESPONSE']._serialized_end=823
+  _globals['_LISTRELEASESREQUEST']._serialized_start=825
+  _globals['_LISTRELEASESREQUEST']._serialized_end=902
+  _globals['_LISTRELEASESRESPONSE']._serialized_start=904
+  _globals['_LISTRELEASESRESPONSE']._serialized_end=990
+  _globals['_APPROVERELEASEREQUEST']._serialized_start=992
+  _globals['_APPROVERELEASEREQUEST']._serialized_end=1051
+  _globals['_APPROVERELEASERESPONSE']._serialized_start=1053
+  _globals['_APPROVERELEASERESPONSE']._serialized_end=1115
+  _globals['_DOWNLOADINDEXIDSREQUEST']._serialized_start=1117
+  _globals['_DOWNLOADINDEXIDSREQUEST']._serialized_end=1159
+  _globals['_DOWNLOADINDEXIDSRESPONSE']._serialized_start=1161
+  _globals['_DOWNLOADINDEXIDSRESPONSE']._serialized_end=1223
+  _globals['_PARCEL']._serialized_start=1225
+  _globals['_PARCEL']._serialized_end=1315
+  _globals['_LISTPARCELSREQUEST']._serialized_start=1317
+  _globals['_LISTPARCELSREQUEST']._serialized_end=1354
+  _globals['_LISTPARCELSRESPONSE']._serialized_start=1356
+  _globals['_LISTPARCELSRESPONSE']._serialized_end=1414
+  _globals['_DOWNLOADPARCELREQUEST']._serialized_start=1416
+  _globals['_DOWNLOADPARCELREQUEST']._serialized_end=1476
+  _globals['_DOWNLOADPARCELRESPONSE']._serialized_start=1478
+  _globals['_DOWNLOADPARCELRESPONSE']._serialized_end=1516
+  _globals['_DOWNLOADSTUDYMAPREQUEST']._serialized_start=1518
+  _globals['_DOWNLOADSTUDYMAPREQUEST']._serialized_end=1560
+  _globals['_DOWNLOADSTUDYMAPRESPONSE']._serialized_start=1562
+  _globals['_DOWNLOADSTUDYMAPRESPONSE']._serialized_end=1643
+  _globals['_ACKNOWLEDGESTUDYMAPREQUEST']._serialized_start=1645
+  _globals['_ACKNOWLEDGESTUDYMAPREQUEST']._serialized_end=1704
+  _globals['_ACKNOWLEDGESTUDYMAPRESPONSE']._serialized_start=1706
+  _globals['_ACKNOWLEDGESTUDYMAPRESPONSE']._serialized_end=1735
+  _globals['_RELEASESERVICE']._serialized_start=1841
+  _globals['_RELEASESERVICE']._serialized_end=2661
 # @@protoc_insertion_point(module_scope)

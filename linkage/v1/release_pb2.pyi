@@ -77,6 +77,7 @@ class Release(_message.Message):
     APPROVALS_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     CONTRIBUTED_FIELD_NUMBER: _builtins.int
+    CONTINUITY_FIELD_NUMBER: _builtins.int
     release: _builtins.str
     project: _builtins.str
     run: _builtins.str
@@ -94,6 +95,10 @@ class Release(_message.Message):
     def contributed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Partners whose parcels have arrived."""
 
+    @_builtins.property
+    def continuity(self) -> Global___Continuity:
+        """Absent in a project's first release."""
+
     def __init__(
         self,
         *,
@@ -106,14 +111,56 @@ class Release(_message.Message):
         approvals: _abc.Iterable[Global___Approval] | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         contributed: _abc.Iterable[_builtins.str] | None = ...,
+        continuity: Global___Continuity | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["continuity", b"continuity", "created_at", b"created_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "contributed", b"contributed", "created_at", b"created_at", "project", b"project", "release", b"release", "run", b"run", "state", b"state", "statement", b"statement", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "continuity", b"continuity", "contributed", b"contributed", "created_at", b"created_at", "project", b"project", "release", b"release", "run", b"run", "state", b"state", "statement", b"statement", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Release: _TypeAlias = Release  # noqa: Y015
+
+@_typing.final
+class Continuity(_message.Message):
+    """What became of the linkage ids of the last approved release."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMER_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    STARTED_FIELD_NUMBER: _builtins.int
+    MERGED_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    former: _builtins.str
+    kept: _builtins.int
+    """Clusters under a former id, and under a new one."""
+    started: _builtins.int
+    merged: _builtins.int
+    """Clusters of records that were in several clusters before, and former clusters whose records
+    are in several now.
+    """
+    split: _builtins.int
+    ended: _builtins.int
+    """Former ids without a record left."""
+    def __init__(
+        self,
+        *,
+        former: _builtins.str = ...,
+        kept: _builtins.int = ...,
+        started: _builtins.int = ...,
+        merged: _builtins.int = ...,
+        split: _builtins.int = ...,
+        ended: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "former", b"former", "kept", b"kept", "merged", b"merged", "split", b"split", "started", b"started"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Continuity: _TypeAlias = Continuity  # noqa: Y015
 
 @_typing.final
 class CreateReleaseRequest(_message.Message):

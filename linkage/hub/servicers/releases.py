@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import grpc
@@ -112,7 +113,7 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
 
 
 def _release(found: Release) -> release.Release:
-    row = found.row
+    row, continuity = found.row, json.loads(found.row["continuity"])
     return release.Release(
         release=row["id"],
         project=row["project"],
@@ -130,4 +131,5 @@ def _release(found: Release) -> release.Release:
         ],
         created_at=stamp(row["created_at"]),
         contributed=found.contributed,
+        continuity=release.Continuity(**continuity) if continuity else None,
     )

@@ -38,6 +38,7 @@ ENCODINGS = {
     "match_keys": ["name_dob", "phone"],
     "rows": 10,
     "strata": ["sex"],
+    "round": 1,
     "skipped": 2,
     "key_check": "d" * 32,
 }
