@@ -49,6 +49,12 @@ class Table:
             missing=self.partner.missing_of(field.name),
         )
 
+    def readings(
+        self, field: IdentifierField, cells: Sequence[str | None]
+    ) -> dict[str, NormalisedColumn]:
+        """All readings of a field's cells; the one named as the field is what is encoded."""
+        return {field.name: self.normalise(field, cells)}
+
     def reveal(self, figures: FileFigures, hasher: Hasher) -> Values:
         """Read the file again for the suspects' own spelling, which no profile holds.
 
@@ -66,7 +72,7 @@ class Table:
                 if field.name not in wanted:
                     continue
                 cells = rows.cells[self.partner.column_of(field.name)]
-                values = self.normalise(field, cells).values
+                values = self.readings(field, cells)[field.name].values
                 there = np.flatnonzero(values != None)  # noqa: E711 - element by element
                 hashes = hasher(values[there])
                 for place in np.flatnonzero(np.isin(hashes, wanted[field.name])):
@@ -172,7 +178,7 @@ class RecordTable(Table):
     ) -> dict[str, NormalisedColumn]:
         """All readings of a field's cells."""
         if field.name not in self._features:
-            return {field.name: self.normalise(field, cells)}
+            return super().readings(field, cells)
         found = {field.name: read_feature(self._features[field.name], cells)}
         if (typed := self.compared(field.name)) != field.name:
             found[typed] = self.normalise(field, cells)

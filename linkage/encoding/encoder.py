@@ -21,7 +21,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,14 @@ class Encoded:
 
     presence: npt.NDArray[np.bool_]
     words: npt.NDArray[np.uint64]
+
+
+class GivesEncodings(Protocol):
+    """What records are encoded with: an `Encoder`, or encodings made elsewhere."""
+
+    def layout(self, rows: int) -> EncodingLayout: ...
+
+    def encode(self, columns: Mapping[str, Objects], *, threads: int = 1) -> Encoded: ...
 
 
 class Encoder:
