@@ -21,23 +21,26 @@ from linkage.errors import CancelledError, InternalError, LinkageError, NotFound
 from linkage.hub.comparisons import Comparisons, RequestList, time_text
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import PartnerPair, Results
-from linkage.hub.runs import encodings_of, require_same_secret
+from linkage.hub.runs import require_same_secret, sources_of, uploads_of
 from linkage.hub.states import CANCELLED, ENDED, FAILED, RUNNING, SUCCEEDED
 from linkage.matching import (
     Candidates,
+    Former,
     LocalEngine,
     Source,
     find_candidates,
+    former_rows,
     pairs_to_compare,
     plan_requests,
     quality_report,
     score,
     score_answers,
+    update_candidates,
 )
 from linkage.matching.linker import Answered
 from linkage.rpc.status import to_status
 from linkage.store import tables
-from linkage.store.sql import Database, Row, find, now, update
+from linkage.store.sql import Database, Row, find, find_all, now, update
 from linkage.trust.identity import PartyId, Role
 
 REPORT_SECONDS = 0.5
@@ -102,32 +105,33 @@ class Worker(DBOSConfiguredInstance):
         """
         project = self._project(self._run(run))
         project.require_active()
-        with self._database.transaction() as connection:
-            require_same_secret(encodings_of(connection, project))
+        require_same_secret(self._uploads(run))
         self._set(run, state=RUNNING)
-        pairs = len(pairs_to_compare(self._sources(project)))
+        pairs = len(pairs_to_compare(self._sources(run, project)))
         return pairs, project.manifest.matching.pair_keyed
 
     @DBOS.step()
     def candidates(self, run: str, number: int, pairs: int) -> None:
         project = self._project(self._run(run))
-        left, right = pairs_to_compare(self._sources(project))[number]
+        left, right = pairs_to_compare(self._sources(run, project))[number]
         reporter = _Reporter(self, run, number, pairs, f"{left.partner}-{right.partner}")
-        found = find_candidates(
-            left,
-            right,
-            project.manifest.scheme,
-            quota=project.manifest.matching.quota,
-            engine=self._engine,
-            progress=reporter.progress,
-            cancelled=reporter.cancelled,
-        )
+        how: Any = {
+            "quota": project.manifest.matching.quota,
+            "engine": self._engine,
+            "progress": reporter.progress,
+            "cancelled": reporter.cancelled,
+        }
+        former = self._former(run, left, right)
+        if former is None:
+            found = find_candidates(left, right, project.manifest.scheme, **how)
+        else:
+            found = update_candidates(left, right, project.manifest.scheme, former, **how)
         self._results.save_candidates(run, (left.partner, right.partner), found)
 
     @DBOS.step()
     def plan(self, run: str, number: int) -> None:
         project = self._project(self._run(run))
-        left, right = pairs_to_compare(self._sources(project))[number]
+        left, right = pairs_to_compare(self._sources(run, project))[number]
         pair = (left.partner, right.partner)
         self._set(run, step=f"plan {'-'.join(pair)}", progress=_SEARCHED)
         found = self._results.candidates(run, pair)
@@ -138,10 +142,9 @@ class Worker(DBOSConfiguredInstance):
     def open(self, run: str) -> None:
         """Let the run wait for answers to its lists, whose bytes are final now."""
         project = self._project(self._run(run))
-        with self._database.transaction() as connection:
-            uploads = encodings_of(connection, project)
+        uploads = self._uploads(run)
         lists = []
-        for left, right in pairs_to_compare(self._sources(project)):
+        for left, right in pairs_to_compare(self._sources(run, project)):
             sides = [(left, right), (right, left)]
             for one, other in sides[:1] if left.partner == right.partner else sides:
                 names = (one.partner, other.partner)
@@ -159,12 +162,12 @@ class Worker(DBOSConfiguredInstance):
         """Wait no longer; returns how many partner pairs there are."""
         project = self._project(self._run(run))
         self._set(run, state=RUNNING, step="")
-        return len(pairs_to_compare(self._sources(project)))
+        return len(pairs_to_compare(self._sources(run, project)))
 
     @DBOS.step()
     def score(self, run: str, number: int, pairs: int) -> None:
         project = self._project(self._run(run))
-        left, right = pairs_to_compare(self._sources(project))[number]
+        left, right = pairs_to_compare(self._sources(run, project))[number]
         pair = (left.partner, right.partner)
         done = _SEARCHED + (1 - _SEARCHED) * number / pairs
         self._set(run, step=f"score {'-'.join(pair)}", progress=done)
@@ -180,7 +183,7 @@ class Worker(DBOSConfiguredInstance):
     @DBOS.step()
     def report(self, run: str) -> None:
         project = self._project(self._run(run))
-        sources = self._sources(project)
+        sources = self._sources(run, project)
         names = [(left.partner, right.partner) for left, right in pairs_to_compare(sources)]
         found: Mapping[PartnerPair, Any] = {p: self._results.candidates(run, p) for p in names}
         scored = {pair: self._results.scored(run, pair) for pair in names}
@@ -190,6 +193,40 @@ class Worker(DBOSConfiguredInstance):
             made["pairs"]["|".join(pair)] |= self._how_compared(run, pair, found[pair])
         self._results.save_report(run, made)
         self._set(run, state=SUCCEEDED, step="", progress=1.0, ended_at=now())
+        for earlier in self._earlier(run):
+            for pair in names:
+                self._results.forget_candidates(earlier["id"], pair)
+
+    def _earlier(self, run: str) -> list[Row]:
+        """Runs of the same project and epoch that have succeeded, the newest first."""
+        this = self._run(run)
+        with self._database.transaction() as connection:
+            rows = find_all(
+                connection,
+                tables.run,
+                order="ended_at",
+                project=this["project"],
+                fingerprint=this["fingerprint"],
+                epoch=this["epoch"],
+                state=SUCCEEDED,
+            )
+        return [row for row in reversed(rows) if row["id"] != run]
+
+    def _former(self, run: str, left: Source, right: Source) -> Former | None:
+        """What the last run found between two partners, where it is still known."""
+        pair = (left.partner, right.partner)
+        for earlier in self._earlier(run)[:1]:
+            if not self._results.has_candidates(earlier["id"], pair):
+                return None
+            with self._database.transaction() as connection:
+                uploads = uploads_of(connection, earlier)
+            found = self._results.candidates(earlier["id"], pair)
+            rows = [
+                former_rows(self._results.matrix(uploads[source.partner]), source.matrix)
+                for source in (left, right)
+            ]
+            return Former(found, *rows)
+        return None
 
     def _answers(self, run: str, pair: PartnerPair) -> tuple[Answered, Answered] | None:
         """Both sides' answers, where both are there."""
@@ -221,13 +258,13 @@ class Worker(DBOSConfiguredInstance):
             why = f"{' and '.join(late)} had not answered by {until}"
         return {"comparison": "match_keys", "comparison_reason": why}
 
-    def _sources(self, project: Project) -> list[Source]:
+    def _sources(self, run: str, project: Project) -> list[Source]:
+        return sources_of(self._results, project, self._uploads(run))
+
+    def _uploads(self, run: str) -> dict[str, Row]:
+        row = self._run(run)
         with self._database.transaction() as connection:
-            uploads = encodings_of(connection, project)
-        return [
-            Source(p.name, self._results.matrix(uploads[p.name]), p.unique)
-            for p in project.manifest.partners
-        ]
+            return uploads_of(connection, row)
 
     def _project(self, row: Row) -> Project:
         hub = PartyId("hub", Role.STEWARD, "hub")
