@@ -240,7 +240,7 @@ def _all_ones(matrix: EncodingMatrix) -> None:
 
 
 def _same_handle(matrix: EncodingMatrix) -> None:
-    matrix.handles[1] = matrix.handles[0]
+    matrix.handles[2] = matrix.handles[0]
 
 
 @pytest.mark.parametrize(
