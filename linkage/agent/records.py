@@ -35,7 +35,7 @@ from linkage.agent.source import SourceFile
 from linkage.agent.table import Objects, RecordTable, Table, Values
 from linkage.agreement import IdentifierField, Manifest, Partner
 from linkage.agreement.profile import Description
-from linkage.encoding import Encoder
+from linkage.encoding import GivesEncodings
 from linkage.encodings import EncodingLayout
 from linkage.errors import Problem, SourceError
 from linkage.files import private_directory
@@ -116,11 +116,9 @@ class Records:
         return self._table.fields
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of the files, by what they are."""
-        found = {"source": self._source.digest()}
-        if self._aliases is not None:
-            found["aliases"] = self._aliases.digest()
-        return found
+        """SHA-256 of the files, by what they are; empty where there is none."""
+        aliases = "" if self._aliases is None else self._aliases.digest()
+        return {"source": self._source.digest(), "aliases": aliases, "clks": ""}
 
     def check(self, progress: Progress, *, skip_invalid: bool = False) -> Checked:
         """Read every row, and refuse the file for all its problems at once.
@@ -167,7 +165,7 @@ class Records:
     def encode(
         self,
         checked: Checked,
-        encoder: Encoder,
+        encoder: GivesEncodings,
         path: Path,
         *,
         threads: int,
@@ -221,12 +219,12 @@ class Records:
             SourceError: these are not the files that were encoded.
         """
         rows = SentRows(directory)
-        before = rows.made_from()
-        for name, file in (("source", self._source), ("aliases", self._aliases)):
-            if (before.get(name) is None) != (file is None):
-                raise _other(self._source.name, "was submitted with another alias table")
-            if file is not None and file.digest() != before[name]:
-                raise _other(file.name, "is not the one that was submitted")
+        before, now = rows.made_from(), self.digests()
+        if before["source"] != now["source"]:
+            raise _other(self._source.name, "the file is not the one that was submitted")
+        if before["aliases"] != now["aliases"]:
+            name = self._source.name if self._aliases is None else self._aliases.name
+            raise _other(name, "the alias table is not the one that was submitted")
         return self._sent(rows)
 
     def _sent(self, rows: SentRows) -> Iterator[tuple[dict[str, Objects], npt.NDArray[np.int64]]]:
@@ -241,7 +239,9 @@ class Records:
                 np.array_equal(found.records + batch.first, sent.rows)
                 and np.array_equal(found.numbers, sent.variants)
             ):
-                raise _other(self._source.name, "gives other rows than it did when submitted")
+                raise _other(
+                    self._source.name, "the file gives other rows than when it was submitted"
+                )
             columns = {
                 field.name: found.columns[self._table.compared(field.name)]
                 for field in self._table.fields
@@ -251,7 +251,7 @@ class Records:
     def _encode(
         self,
         plan: Plan,
-        encoder: Encoder,
+        encoder: GivesEncodings,
         matrix: MatrixFile,
         threads: int,
         progress: Progress,
@@ -267,7 +267,7 @@ class Records:
             counts[: max(matrix.rows - batch.first, 0)] = 0
             found = batch.variants.only(counts > 0)
             if not np.array_equal(found.counts(batch.count), counts):
-                raise _other(self._source.name, "changed since it was checked")
+                raise _other(self._source.name, "the file changed since it was checked")
             places = plan.first_places(batch.first, end)[found.records] + found.numbers
             codes, _ = table.strata.codes(batch.cells, batch.count)
             encoded = encoder.encode({n: found.columns[n] for n in names}, threads=threads)
@@ -303,6 +303,6 @@ def forget_work(directory: Path) -> None:
 def _other(file: str, message: str) -> SourceError:
     return SourceError(
         file,
-        [Problem(0, "", f"the file {message}")],
+        [Problem(0, "", message)],
         remedy="Give the same files as to submit",
     )
