@@ -80,8 +80,9 @@ class Keeper:
             ]
         for run in runs:
             if self._jobs.over(run):
-                message = "the hub failed on its side"
-                self._worker.fail(run, InternalError(message, remedy="Start another run"))
+                error = InternalError("the hub failed on its side", remedy="Start another run")
+                # Its first job may have ended just now, and the run waits.
+                self._worker.fail(run, error, waits=False)
 
     def _clear(self) -> None:
         with self._database.transaction() as connection:

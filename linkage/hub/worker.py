@@ -22,7 +22,7 @@ from linkage.hub.comparisons import Comparisons, RequestList, time_text
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import PartnerPair, Results
 from linkage.hub.runs import require_same_secret, sources_of, uploads_of
-from linkage.hub.states import CANCELLED, ENDED, FAILED, RUNNING, SUCCEEDED
+from linkage.hub.states import CANCELLED, ENDED, FAILED, RUNNING, SUCCEEDED, WAITING
 from linkage.matching import (
     Candidates,
     Former,
@@ -293,11 +293,12 @@ class Worker(DBOSConfiguredInstance):
         log.error("run failed", run=run, reason=error.reason)
         self.fail(run, error)
 
-    def fail(self, run: str, error: LinkageError) -> None:
-        """End a run that has not ended."""
+    def fail(self, run: str, error: LinkageError, *, waits: bool = True) -> None:
+        """End a run that has not ended; one that waits for answers only if `waits`."""
+        spared = ENDED if waits else {*ENDED, WAITING}
         with self._database.transaction() as connection:
             row = find(connection, tables.run, id=run)
-            if row is None or row["state"] in ENDED:
+            if row is None or row["state"] in spared:
                 return
             update(
                 connection,
