@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from linkage.cli.common import (
-    Bar,
     HomeOption,
     JsonOption,
     PatienceOption,
-    WaitOption,
     default_home,
-    patiently,
     say_waiting,
     show,
 )
+from linkage.cli.following import add_following_commands, waiting_fields
 from linkage.cli.manifest import FileArgument, load_manifest
 from linkage.files import write_atomic
 
@@ -38,11 +36,11 @@ app = typer.Typer(
     ),
 )
 
-ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
-def _connect(home: Path, patience: float) -> Any:
+def connect(home: Path, patience: float) -> Any:
+    """An open connection as the hub's first steward, whose certificate is renewed on the way."""
     from linkage.rpc.party import Party
 
     steward = Party.load(home / "steward")
@@ -162,7 +160,7 @@ def propose(
     from linkage.hub.steward import Steward
 
     agreed = load_manifest(manifest)
-    with _connect(home, patience) as connection:
+    with connect(home, patience) as connection:
         Steward(connection).propose(agreed)
         wire = vars(connection.wire)
     result = {"project": agreed.project, "fingerprint": agreed.fingerprint, "wire": wire}
@@ -246,7 +244,7 @@ def status(
     from linkage.hub.steward import Steward, state_name
 
     projects: list[dict[str, Any]] = []
-    with _connect(home, patience) as connection:
+    with connect(home, patience) as connection:
         steward = Steward(connection)
         for name in steward.project_names():
             found = steward.project(name)
@@ -259,7 +257,9 @@ def status(
                     "enrolled": [p.name for p in found.parties],
                     "signed": [s.partner for s in found.signatures],
                     "uploaded": list(found.uploaded),
-                    "runs": [{"run": r.run, "state": state_name(r)} for r in runs],
+                    "runs": [
+                        {"run": r.run, "state": state_name(r), **waiting_fields(r)} for r in runs
+                    ],
                     "releases": [
                         {
                             "release": r.release,
@@ -278,7 +278,7 @@ def status(
             f"  {what:<9} {', '.join(p[what]) or 'nobody'}"
             for what in ("enrolled", "signed", "uploaded")
         ]
-        lines += [f"  run {r['run']}: {r['state']}" for r in p["runs"]]
+        lines += [_run_line(r) for r in p["runs"]]
         for r in p["releases"]:
             approved, sent = ", ".join(r["approved_by"]), ", ".join(r["contributed"])
             lines.append(f"  release {r['release']} from probability {r['threshold']:g}:")
@@ -286,37 +286,7 @@ def status(
     show({"projects": projects}, as_json=as_json, text="\n".join(lines) or "no projects yet")
 
 
-@app.command()
-def run(
-    project: ProjectArgument,
-    home: HomeOption = HOME,
-    wait: WaitOption = 0,
-    patience: PatienceOption = PATIENCE,
-    as_json: JsonOption = False,
-) -> None:
-    """Match everybody's encodings, and follow the run to its end.
-
-    The run goes on at the hub when this command is interrupted. See report for how good it is.
-    """
-    from linkage.hub.steward import Steward
-
-    with _connect(home, patience) as connection, Bar() as bar:
-        steward = Steward(connection)
-        started = patiently(lambda: steward.start_run(project), wait)
-        done = steward.watch(
-            started.run, lambda r: bar(r.step or "match", round(r.progress * 1000), 1000)
-        )
-        recommended = steward.report(done.run)["recommended"]
-        wire = vars(connection.wire)
-    result = {"run": done.run, "recommended": recommended, "wire": wire}
-    text = (
-        f"run {done.run} succeeded\n"
-        f"recommended threshold {recommended['threshold']:g}: {recommended['links']} links,"
-        f" estimated precision {recommended['precision']:.3f},"
-        f" recall {recommended['recall']:.3f}\n"
-        f"next: linkage hub report {done.run}; linkage hub release {done.run}"
-    )
-    show(result, as_json=as_json, text=text)
+add_following_commands(app, HOME)
 
 
 @app.command()
@@ -329,7 +299,7 @@ def cancel(
     """Cancel a run."""
     from linkage.hub.steward import Steward, state_name
 
-    with _connect(home, patience) as connection:
+    with connect(home, patience) as connection:
         state = state_name(Steward(connection).cancel(run))
     show({"run": run, "state": state}, as_json=as_json, text=f"run {run}: {state}")
 
@@ -347,7 +317,7 @@ def report(
     """Show a run's quality report: estimates only, no row, no value."""
     from linkage.hub.steward import Steward
 
-    with _connect(home, patience) as connection:
+    with connect(home, patience) as connection:
         found = Steward(connection).report(run)
     if html is not None:
         from linkage.reports.quality import quality_page
@@ -389,7 +359,7 @@ def links(
     )
     count = 0
     with (
-        _connect(home, patience) as connection,
+        connect(home, patience) as connection,
         pq.ParquetWriter(out, schema) as writer,
     ):
         for batch in Steward(connection).links(run, min_probability):
@@ -424,7 +394,7 @@ def release(
     """Propose a run's links for release; every partner then approves."""
     from linkage.hub.steward import Steward
 
-    with _connect(home, patience) as connection:
+    with connect(home, patience) as connection:
         found = Steward(connection).release(run, threshold)
         wire = vars(connection.wire)
     result: dict[str, Any] = {
@@ -445,6 +415,13 @@ def release(
         )
     lines.append("next: each partner runs: linkage agent approve")
     show(result, as_json=as_json, text="\n".join(lines))
+
+
+def _run_line(run: dict[str, Any]) -> str:
+    line = f"  run {run['run']}: {run['state']}"
+    if "until" in run:
+        line += f" for {', '.join(run['waiting_for'])} until {run['until'][:16]} UTC"
+    return line
 
 
 def _draft_text(draft: Draft, out: Path) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,13 @@ from linkage.v1.release_pb2_grpc import ReleaseServiceStub
 from linkage.v1.run_pb2_grpc import RunServiceStub
 
 RELEASE_SECONDS = 1800.0
+WATCH_ATTEMPTS = 30
+WATCH_PAUSE = 2.0
+_UNDER_WAY = (
+    run_pb2.RUN_STATE_PENDING,
+    run_pb2.RUN_STATE_RUNNING,
+    run_pb2.RUN_STATE_WAITING,
+)
 
 
 @dataclass(frozen=True)
@@ -72,18 +80,33 @@ class Steward:
         request = run_pb2.CreateRunRequest(project=project, request_id=secrets.token_hex(16))
         return self._connection.call(self._runs.CreateRun, request).run
 
-    def watch(self, run: str, show: Callable[[run_pb2.Run], None]) -> run_pb2.Run:
-        """Follow a run to its end.
+    def watch(
+        self, run: str, show: Callable[[run_pb2.Run], None], *, through_waiting: bool = True
+    ) -> run_pb2.Run:
+        """Follow a run to its end, also through a restart of the hub.
+
+        Args:
+            through_waiting: go on while the run waits for partners; if not, come back then.
 
         Raises:
             LinkageError: of the run's own kind, when it failed or was cancelled.
         """
         last: run_pb2.Run | None = None
-        request = run_pb2.WatchRunRequest(run=run)
-        for answer in self._connection.receive(self._runs.WatchRun, request):
-            last = answer.run
-            show(last)
-        if last is None:
+        request, failures = run_pb2.WatchRunRequest(run=run), 0
+        while failures <= WATCH_ATTEMPTS and (last is None or last.state in _UNDER_WAY):
+            try:
+                for answer in self._connection.receive(self._runs.WatchRun, request):
+                    last, failures = answer.run, 0
+                    show(last)
+                    if last.state == run_pb2.RUN_STATE_WAITING and not through_waiting:
+                        return last
+            except errors.HubUnavailableError:
+                if last is None or failures == WATCH_ATTEMPTS:
+                    raise
+            if last is None or last.state in _UNDER_WAY:
+                failures += 1
+                time.sleep(WATCH_PAUSE)
+        if last is None or last.state in _UNDER_WAY:
             raise errors.HubUnavailableError("the hub stopped watching the run")
         if last.state == run_pb2.RUN_STATE_CANCELLED:
             raise errors.CancelledError("the run was cancelled")
