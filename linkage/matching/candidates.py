@@ -10,7 +10,9 @@
 - Several rows of one person on one side compete as one: the best of them stands for it.
 - The same uploads give the same answer, whatever the engine. Memory is
   O(rows x KEPT_PER_KEY), whatever the data: a tile or a file of equal rows cannot overflow it.
-- The first look is never silent: what it may lose is bounded by `LOOK_LOSS` and reported.
+- The first look is never silent: the chance that it drops a pair within the cut is computed from
+  the pair's distance, bounded by `LOOK_LOSS` per match key, and what that comes to for pairs like
+  those found is reported.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from statistics import NormalDist
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -28,14 +30,26 @@ from linkage.agreement.manifest import Clk, Saul
 from linkage.errors import CancelledError
 from linkage.matching import kernel
 from linkage.matching.engine import Engine
-from linkage.matching.measure import draw_decoys, fair_coin, measure, null_of, rescore, unpack
+from linkage.matching.looks import Look, choose_look, expected_loss
+from linkage.matching.measure import (
+    Measure,
+    draw_decoys,
+    fair_coin,
+    measure_all,
+    null_of,
+    rescore,
+    score_all,
+)
 from linkage.matching.popcount import CUT_SCALE
 from linkage.matching.sources import Null, Pairs, Rows, Source, check_comparable, persons_of
 
 KEPT_PER_KEY = 8
-LOOK_LOSS = 0.02
-LOOK_FROM_Z = 5.3
-TILE_LEFT, TILE_RIGHT = 2_048, 16_384
+LOOK_LOSS = 0.15
+"""Largest chance that a first look drops a pair that is just within the cut, per match key. Closer
+pairs fare far better: see `looks` and docs/explanation/candidates.md."""
+LOOK_FROM_Z = 4.0
+"""Files with a smaller cut, up to 29,000 rows, are compared in full: it takes seconds."""
+TILE_LEFT, TILE_RIGHT = 4_096, 16_384
 _LARGEST_DICE_CUT = 0.75
 
 
@@ -56,8 +70,8 @@ class Candidates:
         considered: distinct pairs of persons before the quota.
         z_cut: smallest z that survives.
         look_bits: bits of the first look; all of them where there is none.
-        look_loss: largest chance that the first look drops a pair within the cut, per match
-            key; that of a closer pair is smaller.
+        look_loss: share of pairs like those kept that the first looks of all their match keys
+            drop, computed from their distances.
     """
 
     pairs: Pairs
@@ -89,22 +103,21 @@ class Scan:
 
     Attributes:
         cuts: per match key the largest distance kept, as a fraction of the size, times 65,536.
-        looks: largest distance over the words of the first look, times 65,536; None: no look.
+        look: taken first at each pair; None: at once all of it.
     """
 
     left: Source
     right: Source
     dice: bool
     cuts: tuple[int, ...]
-    looks: tuple[int, ...] | None
-    look_words: int
+    look: Look | None
     triangle: bool
 
     def __call__(self, tile: Tile) -> kernel.Survivors:
         return kernel.scan(
             self._side(self.left, tile.key, tile.left, TILE_LEFT),
             self._side(self.right, tile.key, tile.right, TILE_RIGHT),
-            look_words=self.look_words,
+            look=self.look,
             best=KEPT_PER_KEY,
             triangle=self.triangle,
         )
@@ -117,10 +130,7 @@ class Scan:
         else:
             size = np.full(len(words), source.matrix.layout.bits // 2, np.int64)
         cut = np.where(present, size * self.cuts[key], kernel.ABSENT)
-        look = cut
-        if self.looks is not None:
-            look = np.where(present, self.looks[key] // 2, kernel.ABSENT)
-        return kernel.Side(words, look, cut, size, start)
+        return kernel.Side(words, cut, size, start)
 
 
 def find_candidates(
@@ -157,25 +167,29 @@ def find_candidates(
 
     packed = np.empty(0, np.int64)
     totals = np.zeros(3, np.int64)
-    for key in range(keys):
+    tiles = list(_tiles(keys, left.rows, right.rows, triangle))
+    # One stream of tiles over all match keys: no core waits for the last tile of a key.
+    results = zip(tiles, engine.map(scan, tiles), strict=True)
+    done = 0
+    for _, found_under_key in groupby(results, key=lambda result: result[0].key):
         row_best = np.full((left.rows, KEPT_PER_KEY), kernel.EMPTY)
         column_best = np.full((right.rows, KEPT_PER_KEY), kernel.EMPTY)
-        tiles = list(_tiles(key, left.rows, right.rows, triangle))
-        for done, found in enumerate(engine.map(scan, tiles), start=1):
+        for _, found in found_under_key:
             if cancelled():
                 raise CancelledError("the run was cancelled")
             kernel.merge(found, row_best, column_best)
             totals += (found.compared, found.looked, found.survived)
-            progress((key + done / len(tiles)) / keys)
+            done += 1
+            progress(done / len(tiles))
         packed = kernel.distinct(np.concatenate([packed, kernel.pairs_of(row_best, column_best)]))
 
-    rows_left, rows_right = unpack(packed)
-    pairs = measure(left, right, rows_left, rows_right, dice=dice, null=null)
+    measuring = Measure(left, right, dice, null)
+    pairs = score_all(measuring, packed, engine)
     pairs = best_of_persons(pairs, left.persons, right.persons, triangle)
-    kept = within_quota(pairs, quota, left.rows, right.rows, triangle)
-    looking = scan.looks is not None
+    kept = pairs.take(within_quota(pairs, quota, left.rows, right.rows, triangle))
+    kept = measure_all(measuring, kept, engine)
     return Candidates(
-        pairs=pairs.take(kept),
+        pairs=kept,
         decoys=rescore(decoys, null),
         null=null,
         bits=bits,
@@ -185,8 +199,8 @@ def find_candidates(
         survived=int(totals[2]),
         considered=len(pairs),
         z_cut=z_cut,
-        look_bits=64 * scan.look_words,
-        look_loss=LOOK_LOSS if looking else 0.0,
+        look_bits=scan.look.bits if scan.look else bits,
+        look_loss=expected_loss(kept.distances, bits, bits * scan.cuts[0] >> CUT_SCALE, scan.look),
     )
 
 
@@ -215,27 +229,27 @@ def _plan(
     if dice:
         distance = np.maximum(distance, (1 - _LARGEST_DICE_CUT) * bits)
     cuts = tuple(int(d / bits * scale) for d in distance)
-    if dice or z_cut < LOOK_FROM_Z or bits < 1_024:
-        return Scan(left, right, dice, cuts, None, bits // 64, triangle)
-    # Given the whole distance, the distance over half the bits is hypergeometric: in units of
-    # the look's own deviation its mean is z_cut * sqrt(1/2) and its deviation sqrt(1/2).
-    half = bits // 2
-    z_look = math.sqrt(0.5) * (z_cut + NormalDist().inv_cdf(LOOK_LOSS))
-    look = int((half / 2 - z_look * math.sqrt(half / 4)) * scale)
-    return Scan(left, right, dice, cuts, (look,) * len(cuts), half // 64, triangle)
+    look = None
+    # Under `clk-v1` unrelated encodings are so alike that no part of one tells them apart.
+    if not dice and z_cut >= LOOK_FROM_Z:
+        look = choose_look(bits, bits * cuts[0] >> CUT_SCALE, loss=LOOK_LOSS)
+    return Scan(left, right, dice, cuts, look, triangle)
 
 
-def _tiles(key: int, rows_left: int, rows_right: int, triangle: bool) -> Iterator[Tile]:
-    for left in range(0, rows_left, TILE_LEFT):
-        for right in range(0, rows_right, TILE_RIGHT):
-            if not triangle or left < right + TILE_RIGHT:
-                yield Tile(key, left, right)
+def _tiles(keys: int, rows_left: int, rows_right: int, triangle: bool) -> Iterator[Tile]:
+    for key in range(keys):
+        for left in range(0, rows_left, TILE_LEFT):
+            for right in range(0, rows_right, TILE_RIGHT):
+                if not triangle or left < right + TILE_RIGHT:
+                    yield Tile(key, left, right)
 
 
 def best_of_persons(pairs: Pairs, left: Rows, right: Rows, triangle: bool) -> Pairs:
     """Of several pairs of rows between two persons the most promising one, and none between
     rows that the partner knows to be one person.
     """
+    if all((persons == np.arange(len(persons))).all() for persons in (left, right)):
+        return pairs
     one, other = persons_of(pairs, left, right, triangle=triangle)
     order = np.lexsort((pairs.right, pairs.left, -pairs.score))
     _, first = np.unique((one.astype(np.int64) << 32 | other)[order], return_index=True)

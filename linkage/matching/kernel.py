@@ -7,10 +7,11 @@
 - A tile cannot overflow: of its survivors it keeps the best `best` of each row and column.
 - "Best" is a total order (distance, then row number), so tiles may be computed and merged in
   any order, on any number of threads, with the same answer.
-- Layout: left rows in blocks of 64, word-major and aligned to a cache line, so that one word of
-  a right row meets 64 left rows in eight 512-bit registers. The vector code is written out as
-  LLVM vectors, and does not depend on what the optimiser recognises; on a machine with narrower
-  registers LLVM splits them.
+- Without a first look: left rows in blocks of 64, word-major and aligned to a cache line, so that
+  one word of a right row meets 64 left rows in eight 512-bit registers (`popcount`).
+- With one: left rows in slices of 512 and their leading bits as tables that stay in the innermost
+  cache while a chunk of right rows passes by (`sliced`). The pairs within the look's limit are
+  first collected, then compared in full, so that the processor's guesses hold in either loop.
 """
 
 from __future__ import annotations
@@ -22,10 +23,22 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from linkage.matching.popcount import BLOCK, CUT_SCALE, LANES, popcount, within
+from linkage.matching.looks import Look
+from linkage.matching.popcount import BLOCK, CUT_SCALE, LANES, apart, lowest, popcount, within
+from linkage.matching.sliced import (
+    ENTRIES,
+    GROUPS,
+    PLANES,
+    SLICE,
+    aligned,
+    counters_at,
+    fill_tables,
+    look_at,
+)
 
 ABSENT = -(1 << 60)
 EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+_CHUNK = 256
 
 Words = npt.NDArray[np.uint64]
 Cuts = npt.NDArray[np.int64]
@@ -39,14 +52,12 @@ class Side:
 
     Attributes:
         words: (rows, words) encodings.
-        look: (rows,) cut for the first look, `ABSENT` for rows without an encoding.
-        cut: (rows,) cut for the whole encoding, `ABSENT` likewise.
+        cut: (rows,) cut, `ABSENT` for rows without an encoding.
         size: (rows,) share of the pair's size: distances rank by hamming / (size + size).
         start: number of the first row in its upload.
     """
 
     words: Words
-    look: Cuts
     cut: Cuts
     size: Cuts
     start: int
@@ -71,43 +82,40 @@ class Survivors:
     survived: int
 
 
-def scan(left: Side, right: Side, *, look_words: int, best: int, triangle: bool) -> Survivors:
+def scan(left: Side, right: Side, *, look: Look | None, best: int, triangle: bool) -> Survivors:
     """All pairs of a tile within the cut, at most `best` per row and column.
 
     Args:
-        look_words: words compared first; the rest only for pairs within the look cut.
+        look: words compared first; the rest only for pairs within its limit. The words of an
+            encoding are then a multiple of eight. None: all words at once.
         triangle: left and right come from one upload: only pairs with left < right.
     """
-    rows, words = left.words.shape
-    blocks = pack(left.words)
-    padded = blocks.shape[0] * BLOCK
-    look, cut, size = (
-        _padded(values, padded, fill)
-        for values, fill in ((left.look, ABSENT), (left.cut, ABSENT), (left.size, 1))
-    )
-    row_best = np.full((padded, best), EMPTY)
+    rows = len(left.words)
+    row_best = np.full((rows, best), EMPTY)
     column_best = np.full((len(right.words), best), EMPTY)
-    looked, survived = _scan(
-        blocks,
-        look,
-        cut,
-        size,
-        np.ascontiguousarray(right.words, dtype=np.uint64),
-        right.look,
-        right.cut,
-        right.size,
-        min(look_words, words),
-        left.start,
-        right.start,
-        triangle,
-        row_best,
-        column_best,
-    )
+    tile = (left.start, right.start, triangle, row_best, column_best)
+    there = (_at_cache_line(right.words), right.cut, right.size)
+    if look is None:
+        blocks = pack(left.words)
+        padded = blocks.shape[0] * BLOCK
+        cut, size = _padded(left.cut, padded, ABSENT), _padded(left.size, padded, 1)
+        looked, survived = _scan(blocks, cut, size, *there, *tile)
+    else:
+        looked, survived = _scan_looking(
+            _at_cache_line(left.words),
+            left.cut,
+            left.size,
+            *there,
+            *tile,
+            counters_at(look.limit),
+            aligned(look.words, GROUPS, ENTRIES, SLICE // 64),
+            aligned(_CHUNK, PLANES, SLICE // 64),
+        )
     compared = _compared(left, right, triangle)
     return Survivors(
-        *_gather(row_best[:rows], column_best, left.start, right.start),
+        *_gather(row_best, column_best, left.start, right.start),
         compared=compared,
-        looked=int(looked),
+        looked=int(looked) if look else compared,
         survived=int(survived),
     )
 
@@ -174,6 +182,16 @@ def _index(packed: Words) -> npt.NDArray[np.int64]:
     return (packed & np.uint64(0xFFFF_FFFF)).astype(np.int64)
 
 
+def _at_cache_line(words: Words) -> Words:
+    """The rows, contiguous and aligned; as uploads are, so that nothing is copied."""
+    plain = np.ascontiguousarray(words, dtype=np.uint64)
+    if plain.ctypes.data % 64 == 0:
+        return plain
+    out = aligned(*plain.shape)
+    out[:] = plain
+    return out
+
+
 def _padded(values: Cuts, size: int, fill: int) -> Cuts:
     out = np.full(size, fill, np.int64)
     out[: len(values)] = values
@@ -208,70 +226,181 @@ def _gather(
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _scan(
     blocks: Any,
-    look: Any,
     cut: Any,
     size: Any,
     right: Any,
-    right_look: Any,
     right_cut: Any,
     right_size: Any,
-    look_words: int,
     left_start: int,
     right_start: int,
     triangle: bool,
     row_best: Any,
     column_best: Any,
 ) -> Any:
-    looked = survived = 0
+    survived = 0
     width = blocks.shape[1]
     distances = np.empty(BLOCK, np.int64)
     for number in range(blocks.shape[0]):
         block = blocks[number]
         first = number * BLOCK
-        limits = look[first : first + BLOCK]
+        limits = cut[first : first + BLOCK]
         for j in range(right.shape[0]):
             if right_cut[j] == ABSENT:
                 continue
-            mask = within(block, right[j], look_words, limits, right_look[j], distances)
-            if mask == 0:
-                continue
-            for lane in range(BLOCK):
-                if (mask >> np.uint64(lane)) & np.uint64(1) == 0:
-                    continue
-                i = first + lane
+            mask = within(block, right[j], width, limits, right_cut[j], distances)
+            while mask:
+                lane = lowest(mask)
+                mask &= mask - np.uint64(1)
+                i = first + np.int64(lane)
                 if triangle and left_start + i >= right_start + j:
                     continue
-                looked += 1
-                distance = distances[lane]
-                for word in range(look_words, width):
-                    distance += np.int64(popcount(block[word, lane] ^ right[j, word]))
-                if (distance << CUT_SCALE) > cut[i] + right_cut[j]:
-                    continue
                 survived += 1
-                rank = np.uint64((distance << CUT_SCALE) // max(size[i] + right_size[j], 1))
-                high = rank << np.uint64(32)
-                _insert(row_best[i], high | np.uint64(right_start + j))
-                _insert(column_best[j], high | np.uint64(left_start + i))
+                rank = _rank(distances[lane], size[i] + right_size[j])
+                _insert(row_best, i, rank | np.uint64(right_start + j))
+                _insert(column_best, j, rank | np.uint64(left_start + i))
+    return survived, survived
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _scan_looking(
+    left: Any,
+    cut: Any,
+    size: Any,
+    right: Any,
+    right_cut: Any,
+    right_size: Any,
+    left_start: int,
+    right_start: int,
+    triangle: bool,
+    row_best: Any,
+    column_best: Any,
+    fresh: Any,
+    tables: Any,
+    counters: Any,
+) -> Any:
+    looked = survived = 0
+    present = np.empty(SLICE // 64, np.uint64)
+    passed = np.empty(SLICE * _CHUNK, np.int64)
+    distances = np.empty(SLICE * _CHUNK, np.int64)
+    for first in range(0, left.shape[0], SLICE):
+        fill_tables(left[first : first + SLICE], tables)
+        _presence(cut[first : first + SLICE], present)
+        for start in range(0, right.shape[0], _CHUNK):
+            count = min(_CHUNK, right.shape[0] - start)
+            _look(right, start, count, fresh, tables, counters)
+            hits = _passed(right_cut, start, count, counters, present, passed)
+            if triangle:
+                hits = _above(passed, hits, left_start + first, right_start + start)
+            looked += hits
+            hits = _within_cut(left, cut, first, right, right_cut, start, passed, hits, distances)
+            survived += hits
+            for n in range(hits):
+                i, j = first + (passed[n] & (SLICE - 1)), start + passed[n] // SLICE
+                rank = _rank(distances[n], size[i] + right_size[j])
+                _insert(row_best, i, rank | np.uint64(right_start + j))
+                _insert(column_best, j, rank | np.uint64(left_start + i))
     return looked, survived
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _insert(best: Any, value: Any) -> None:
-    place = best.shape[0] - 1
-    if value >= best[place]:
+def _look(right: Any, start: int, count: int, fresh: Any, tables: Any, counters: Any) -> None:
+    """Count, for each right row of a chunk, the leading bits in which it differs from a slice."""
+    table, each = GROUPS * ENTRIES * SLICE // 64, PLANES * SLICE // 64
+    for j in range(count):
+        look_at(tables, 0, right[start + j, 0], fresh, 0, counters, j * each)
+    for word in range(1, tables.shape[0]):
+        for j in range(count):
+            value = right[start + j, word]
+            look_at(tables, word * table, value, counters, j * each, counters, j * each)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _passed(
+    right_cut: Any, start: int, count: int, counters: Any, present: Any, passed: Any
+) -> int:
+    """List the pairs whose counters did not run over, as right row in chunk * SLICE + left."""
+    hits = 0
+    for j in range(count):
+        if right_cut[start + j] == ABSENT:
+            continue
+        for part in range(SLICE // 64):
+            mask = ~counters[j, PLANES - 1, part] & present[part]
+            while mask:
+                passed[hits] = j * SLICE + part * 64 + np.int64(lowest(mask))
+                mask &= mask - np.uint64(1)
+                hits += 1
+    return hits
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _above(passed: Any, hits: int, left: int, right: int) -> int:
+    """Keep the pairs with left < right."""
+    kept = 0
+    for n in range(hits):
+        if left + (passed[n] & (SLICE - 1)) < right + passed[n] // SLICE:
+            passed[kept] = passed[n]
+            kept += 1
+    return kept
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _within_cut(
+    left: Any,
+    cut: Any,
+    first: int,
+    right: Any,
+    right_cut: Any,
+    start: int,
+    passed: Any,
+    hits: int,
+    distances: Any,
+) -> int:
+    """Keep the pairs within the cut, with their distances. Without branches that nobody can
+    foresee: every pair is written, and the next one over it where it was not to be kept.
+    """
+    kept = 0
+    width = left.shape[1]
+    for n in range(hits):
+        pair = passed[n]
+        i, j = first + (pair & (SLICE - 1)), start + pair // SLICE
+        distance = apart(left, i * width, right, j * width, width)
+        passed[kept] = pair
+        distances[kept] = distance
+        kept += (distance << CUT_SCALE) <= cut[i] + right_cut[j]
+    return kept
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _presence(cut: Any, present: Any) -> None:
+    """Bit i: row i has an encoding."""
+    present[:] = 0
+    for i in range(cut.shape[0]):
+        if cut[i] != ABSENT:
+            present[i >> 6] |= np.uint64(1) << np.uint64(i & 63)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _rank(distance: Any, size: Any) -> Any:
+    return np.uint64((distance << CUT_SCALE) // max(size, 1)) << np.uint64(32)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _insert(best: Any, row: Any, value: Any) -> None:
+    place = best.shape[1] - 1
+    if value >= best[row, place]:
         return
-    while place > 0 and best[place - 1] > value:
-        best[place] = best[place - 1]
+    while place > 0 and best[row, place - 1] > value:
+        best[row, place] = best[row, place - 1]
         place -= 1
-    best[place] = value
+    best[row, place] = value
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _merge(left: Any, right: Any, rank: Any, row_best: Any, column_best: Any) -> None:
     for n in range(left.shape[0]):
         high = np.uint64(rank[n]) << np.uint64(32)
-        _insert(row_best[left[n]], high | np.uint64(right[n]))
-        _insert(column_best[right[n]], high | np.uint64(left[n]))
+        _insert(row_best, left[n], high | np.uint64(right[n]))
+        _insert(column_best, right[n], high | np.uint64(left[n]))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -3,21 +3,65 @@
 - Decoys are drawn from a seed made of the two uploads' layouts and partners: the same run gives
   the same decoys.
 - Where there are no more pairs than decoys wanted, every pair is a decoy.
+- `score_all` needs 16 bytes a pair, however many match keys; distances are kept of those chosen.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from linkage.matching import kernel
+from linkage.matching.engine import Engine
 from linkage.matching.sources import MISSING, Null, Pairs, Source
 
 DECOYS = 100_000
-_CHUNK = 1 << 20
+_CHUNK = 1 << 17
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The task of measuring some pairs, given as `left << 32 | right`. Picklable."""
+
+    left: Source
+    right: Source
+    dice: bool
+    null: Null
+
+    def __call__(self, packed: npt.NDArray[np.int64]) -> Pairs:
+        return measure(self.left, self.right, *unpack(packed), dice=self.dice, null=self.null)
+
+
+def score_all(task: Measure, packed: npt.NDArray[np.int64], engine: Engine) -> Pairs:
+    """The pairs with their scores, without distances: (n, 0)."""
+    score = np.empty(len(packed), np.float32)
+    start = 0
+    for part in engine.map(task, _chunks(packed)):
+        score[start : start + len(part)] = part.score
+        start += len(part)
+    return Pairs(*unpack(packed), np.empty((len(packed), 0), np.int16), score)
+
+
+def measure_all(task: Measure, pairs: Pairs, engine: Engine) -> Pairs:
+    """The pairs with their distances and scores."""
+    packed = pairs.left.astype(np.int64) << 32 | pairs.right
+    keys = len(task.null.mean)
+    distances = np.empty((len(packed), keys), np.int16)
+    start = 0
+    for part in engine.map(task, _chunks(packed)):
+        distances[start : start + len(part)] = part.distances
+        start += len(part)
+    return Pairs(pairs.left, pairs.right, distances, pairs.score)
+
+
+def _chunks(packed: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    for start in range(0, len(packed), _CHUNK):
+        yield packed[start : start + _CHUNK]
 
 
 def draw_decoys(left: Source, right: Source, *, dice: bool, triangle: bool) -> Pairs:

@@ -32,6 +32,72 @@ def popcount(_context: Any, value: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def lowest(_context: Any, value: Any) -> Any:
+    """The number of the lowest bit set in a word that is not 0."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(value), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def apart(_context: Any, one: Any, start: Any, other: Any, begin: Any, words: Any) -> Any:
+    """Hamming distance of two rows of so many words, a multiple of eight.
+
+    Each array goes with the number of the word where its row begins: a row as an argument would
+    cost more than the distance.
+    """
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word, vector = ir.IntType(64), ir.VectorType(ir.IntType(64), LANES)
+        count, add = (
+            cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}i64")
+            for kind, name in (
+                (ir.FunctionType(vector, [vector]), "ctpop"),
+                (ir.FunctionType(word, [vector]), "vector.reduce.add"),
+            )
+        )
+        rows = [
+            builder.bitcast(
+                builder.gep(
+                    cgutils.create_struct_proxy(signature.args[at])(
+                        target, builder, arguments[at]
+                    ).data,
+                    [arguments[at + 1]],
+                ),
+                vector.as_pointer(),
+            )
+            for at in (0, 2)
+        ]
+        total = cgutils.alloca_once(builder, vector)
+        builder.store(ir.Constant(vector, [0] * LANES), total)
+
+        def compare(first: Any, vectors: int) -> None:
+            sums = []
+            for place in range(vectors):
+                at = builder.add(first, ir.Constant(word, place))
+                a, b = (builder.load(builder.gep(row, [at]), align=8) for row in rows)
+                sums.append(builder.call(count, [builder.xor(a, b)]))
+            while len(sums) > 1:
+                sums = [builder.add(a, b) for a, b in zip(sums[::2], sums[1::2], strict=True)]
+            builder.store(builder.add(builder.load(total), sums[0]), total)
+
+        # Four vectors at a time are all there are of 2,048 bits: no loop to speak of.
+        vectors = builder.udiv(arguments[4], ir.Constant(word, LANES))
+        four = ir.Constant(word, 4)
+        whole = builder.udiv(vectors, four)
+        with cgutils.for_range(builder, whole, intp=word) as loop:
+            compare(builder.mul(loop.index, four), 4)
+        done = builder.mul(whole, four)
+        with cgutils.for_range(builder, vectors, start=done, intp=word) as loop:
+            compare(loop.index, 1)
+        return builder.call(add, [builder.load(total)])
+
+    return types.int64(one, types.int64, other, types.int64, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def within(
     _context: Any, block: Any, row: Any, words: Any, cuts: Any, cut: Any, distances: Any
 ) -> Any:

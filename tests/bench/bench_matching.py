@@ -19,28 +19,26 @@ from linkage.encodings import EncodingLayout, EncodingMatrix
 from linkage.matching import LocalEngine, Source, find_candidates
 from linkage.matching.engine import available_cores
 from linkage.matching.kernel import Side, scan
+from linkage.matching.looks import Look
 from linkage.matching.popcount import CUT_SCALE
 
 HERE = Path(__file__).parent
 PEERS = HERE.parents[1] / ".venv-peers/bin/python"
 
 
-def kernel(bits: int, look_bits: int, *, rows: int = 8_192, z: float = 6.0) -> float:
-    """Pairs compared per second on one core."""
+def kernel(bits: int, look: Look | None = None, *, rows: int = 8_192, z: float = 6.0) -> float:
+    """Pairs compared per second on one core, by the processor time of this thread."""
     random = np.random.default_rng(bits)
+    cut = int(bits / 2 - z * (bits / 4) ** 0.5) << (CUT_SCALE - 1)
     sides = []
     for _ in range(2):
         words = random.integers(0, 2**64, (rows, bits // 64), np.uint64)
-        cut, look = (
-            np.full(rows, int(b / 2 - f * (b / 4) ** 0.5) << (CUT_SCALE - 1))
-            for b, f in ((bits, z), (look_bits, z if look_bits == bits else 2.8))
-        )
-        sides.append(Side(words, look, cut, np.full(rows, bits // 2), 0))
+        sides.append(Side(words, np.full(rows, cut), np.full(rows, bits // 2), 0))
     best = float("inf")
     for _ in range(4):
-        start = time.perf_counter()
-        scan(*sides, look_words=look_bits // 64, best=8, triangle=False)
-        best = min(best, time.perf_counter() - start)
+        start = time.thread_time()
+        scan(*sides, look=look, best=8, triangle=False)
+        best = min(best, time.thread_time() - start)
     return rows * rows / best
 
 
@@ -65,8 +63,8 @@ def files(rows: int, keys: int = 8, bits: int = 2_048) -> list[Source]:
 def measure(rows: int = 20_000) -> dict[str, float]:
     """Figures of one run; see `tests.bench`."""
     figures = {
-        "kernel_1024_pps": kernel(1_024, 1_024),
-        "kernel_2048_pps": kernel(2_048, 2_048),
+        "kernel_1024_pps": kernel(1_024),
+        "kernel_2048_pps": kernel(2_048),
     }
     left, right = files(rows)
     rates = {}
@@ -108,11 +106,11 @@ def beside_anonlink(rows: int = 16_384, bits: int = 1_024, dice: float = 0.8) ->
         words = np.ascontiguousarray(filters).view("<u8")
         size = np.bitwise_count(words).sum(axis=1).astype(np.int64)
         cut = ((1 - dice) * size * (1 << CUT_SCALE)).astype(np.int64)
-        sides.append(Side(words, cut, cut, size, 0))
+        sides.append(Side(words, cut, size, 0))
     best = float("inf")
     for _ in range(3):
         start = time.perf_counter()
-        found = scan(*sides, look_words=bits // 64, best=8, triangle=False)
+        found = scan(*sides, look=None, best=8, triangle=False)
         best = min(best, time.perf_counter() - start)
     ours = set(zip(found.left.tolist(), found.right.tolist(), strict=True))
     theirs = {tuple(pair) for pair in peer["found"]}

@@ -12,6 +12,7 @@ from linkage.agreement.manifest import Clk, Saul
 from linkage.errors import CancelledError, FingerprintMismatchError, InvalidRequestError
 from linkage.matching import LocalEngine, candidates, find_candidates
 from linkage.matching.candidates import Candidates, z_cut_for
+from linkage.matching.looks import chance_dropped, choose_look
 from linkage.matching.sources import MISSING
 
 SCHEME = Saul(name="saul-v1", bits=1024)
@@ -125,12 +126,37 @@ def test_large_files_take_a_first_look(
     left, right = (file.take(np.arange(2000)) for file in febrl)
     scheme = Saul(name="saul-v1")
     quick = find_candidates(left.source("a"), right.source("b"), scheme, quota=4, engine=engine)
-    assert (quick.look_bits, quick.look_loss) == (1024, candidates.LOOK_LOSS)
-    assert quick.looked < 0.01 * quick.compared
+    assert 256 <= quick.look_bits < 1024
+    assert 0 < quick.look_loss < candidates.LOOK_LOSS
+    assert quick.survived <= quick.looked < 0.05 * quick.compared
     monkeypatch.setattr(candidates, "LOOK_FROM_Z", 99.0)
     whole = find_candidates(left.source("a"), right.source("b"), scheme, quota=4, engine=engine)
-    assert whole.look_bits == 2048
-    assert quick.survived >= (1 - candidates.LOOK_LOSS) * whole.survived
+    assert (whole.look_bits, whole.look_loss) == (2048, 0)
+    assert whole.looked == whole.compared == quick.compared
+    assert (1 - candidates.LOOK_LOSS) * whole.survived <= quick.survived <= whole.survived
+
+
+def test_the_first_look_loses_what_is_reported(
+    make: Any, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People whose only encoding is damaged so far that looks do lose some of them."""
+    monkeypatch.setattr(candidates, "z_cut_for", lambda _: 6.0)
+    people, settings = range(1500), {"keys": 1, "bits": 2048, "flips": 0.24}
+    left = make(people, seed=1, **settings).source("a")
+    right = make(people, seed=2, **settings).source("b")
+    scheme = Saul(name="saul-v1")
+    distances = np.bitwise_count(left.matrix.words[0] ^ right.matrix.words[0]).sum(axis=1)
+    cut = int(1024 - 6 * math.sqrt(512))
+    look = choose_look(2048, cut, loss=candidates.LOOK_LOSS)
+    assert look is not None
+    near = distances[distances <= cut]
+    expected = np.array([chance_dropped(2048, int(d), look) for d in near])
+    found = find_candidates(left, right, scheme, quota=4, engine=engine)
+    lost = len(near) - (found.pairs.left == found.pairs.right).sum()
+    deviation = math.sqrt((expected * (1 - expected)).sum())
+    assert abs(lost - expected.sum()) < 4 * deviation
+    assert expected.max() <= candidates.LOOK_LOSS
+    assert abs(found.look_loss - expected.mean()) < 0.2 * expected.mean()
 
 
 def test_refuses_what_cannot_be_compared(make: Any, engine: LocalEngine) -> None:

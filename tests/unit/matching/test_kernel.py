@@ -8,6 +8,7 @@ import pytest
 
 from linkage.matching import kernel
 from linkage.matching.kernel import ABSENT, EMPTY, Side, scan
+from linkage.matching.looks import LARGEST_LIMIT, Look
 from linkage.matching.popcount import CUT_SCALE
 
 
@@ -15,7 +16,7 @@ def side(words: npt.NDArray[np.uint64], cut: float, *, start: int = 0, dice: boo
     rows, width = words.shape
     size = kernel.ones(words) if dice else np.full(rows, width * 32, np.int64)
     cuts = size * int(cut * (1 << CUT_SCALE))
-    return Side(words, cuts, cuts, size, start)
+    return Side(words, cuts, size, start)
 
 
 def random_words(rows: int, width: int, seed: int) -> npt.NDArray[np.uint64]:
@@ -30,7 +31,7 @@ def distances(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> npt.NDArr
 def test_keeps_exactly_the_pairs_within_the_cut(rows: int, columns: int, width: int) -> None:
     left, right = random_words(rows, width, 1), random_words(columns, width, 2)
     right[0] = left[-1]
-    found = scan(side(left, 0.48), side(right, 0.48), look_words=width, best=200, triangle=False)
+    found = scan(side(left, 0.48), side(right, 0.48), look=None, best=200, triangle=False)
     expected = np.argwhere(distances(left, right) <= 0.48 * width * 64)
     assert np.column_stack([found.left, found.right]).tolist() == expected.tolist()
     assert (found.compared, found.survived) == (rows * columns, len(expected))
@@ -46,7 +47,7 @@ def test_dice_cut_is_the_dice_coefficient() -> None:
     found = scan(
         side(left, 0.5, dice=True),
         side(right, 0.5, dice=True),
-        look_words=8,
+        look=None,
         best=60,
         triangle=False,
     )
@@ -58,9 +59,8 @@ def test_absent_rows_never_survive() -> None:
     words = np.zeros((70, 8), np.uint64)
     here = side(words, 0.5)
     absent = np.arange(70) % 2 == 1
-    for cuts in (here.cut,):
-        cuts[absent] = ABSENT
-    found = scan(here, here, look_words=8, best=100, triangle=False)
+    here.cut[absent] = ABSENT
+    found = scan(here, here, look=None, best=100, triangle=False)
     assert not np.isin(found.left, np.flatnonzero(absent)).any()
     assert not np.isin(found.right, np.flatnonzero(absent)).any()
     assert found.compared == 35 * 35 == found.survived
@@ -68,7 +68,7 @@ def test_absent_rows_never_survive() -> None:
 
 def test_a_tile_of_equal_rows_cannot_overflow() -> None:
     words = np.zeros((300, 8), np.uint64)
-    found = scan(side(words, 0.1), side(words, 0.1), look_words=8, best=4, triangle=False)
+    found = scan(side(words, 0.1), side(words, 0.1), look=None, best=4, triangle=False)
     assert found.survived == 300 * 300
     assert len(found.left) <= 2 * 4 * 300
     assert found.right[found.left == 299].tolist()[:4] == [0, 1, 2, 3]
@@ -77,33 +77,62 @@ def test_a_tile_of_equal_rows_cannot_overflow() -> None:
 def test_triangle_gives_each_pair_once_and_no_row_with_itself() -> None:
     words = random_words(100, 8, 4)
     here, there = side(words[:60], 0.6), side(words[40:], 0.6, start=40)
-    found = scan(here, there, look_words=8, best=100, triangle=True)
+    found = scan(here, there, look=None, best=100, triangle=True)
     assert (found.left < found.right).all()
     assert found.compared == sum(max(0, 99 - max(i, 39)) for i in range(60))
 
 
-def test_first_look_only_drops_pairs_beyond_its_own_cut() -> None:
-    left, right = random_words(128, 32, 5), random_words(128, 32, 6)
-    right[:20] = left[:20]
-    whole = scan(side(left, 0.49), side(right, 0.49), look_words=32, best=99, triangle=False)
-    one, other = side(left, 0.49), side(right, 0.49)
-    look = np.full(128, int(0.49 * 1024 * (1 << CUT_SCALE)) // 2, np.int64)
-    one, other = Side(left, look, one.cut, one.size, 0), Side(right, look, other.cut, other.size, 0)
-    looked = scan(one, other, look_words=16, best=99, triangle=False)
-    half = np.bitwise_count(left[whole.left, :16] ^ right[whole.right, :16]).sum(axis=1)
-    kept = half <= 0.49 * 1024
+@pytest.mark.parametrize(("rows", "columns", "words"), [(1, 1, 2), (513, 70, 8), (900, 600, 13)])
+def test_first_look_only_drops_pairs_beyond_its_limit(rows: int, columns: int, words: int) -> None:
+    left, right = random_words(rows, 32, 5), random_words(columns, 32, 6)
+    same = min(rows, columns) // 3
+    right[:same] = left[:same] ^ (random_words(same, 32, 7) & random_words(same, 32, 8))
+    look = Look(words, int(0.475 * 64 * words))
+    one, other = side(left, 0.49, start=7), side(right, 0.49, start=11)
+    one.cut[::9] = other.cut[::7] = ABSENT
+    whole = scan(one, other, look=None, best=999, triangle=False)
+    looked = scan(one, other, look=look, best=999, triangle=False)
+    part = distances(left[:, :words], right[:, :words])
+    kept = part[whole.left - 7, whole.right - 11] <= look.limit
     assert looked.left.tolist() == whole.left[kept].tolist()
-    assert looked.looked >= looked.survived
+    assert looked.right.tolist() == whole.right[kept].tolist()
+    assert looked.rank.tolist() == whole.rank[kept].tolist()
+    present = (one.cut != ABSENT)[:, None] & (other.cut != ABSENT)[None]
+    assert looked.looked == (part[present] <= look.limit).sum()
+    assert looked.survived == kept.sum()
+    assert looked.compared == whole.compared == present.sum()
+
+
+@pytest.mark.parametrize("limit", [0, 1, 63, 64, 255, 256, LARGEST_LIMIT])
+def test_a_first_look_counts_exactly(limit: int) -> None:
+    """Left rows with 0 to 1,023 leading bits set, against a right row with none."""
+    bits = np.arange(1024)[:, None] > np.arange(1024)[None]
+    left = np.zeros((1024, 16), np.uint64)
+    left[:] = np.packbits(bits, axis=1, bitorder="little").view(np.uint64)
+    right = np.zeros((1, 16), np.uint64)
+    found = scan(side(left, 1), side(right, 1), look=Look(16, limit), best=2000, triangle=False)
+    assert found.left.tolist() == list(range(limit + 1))
+
+
+def test_first_looks_in_one_file_give_each_pair_once() -> None:
+    words = random_words(1500, 16, 4)
+    here, there = side(words[:1000], 0.5), side(words[400:], 0.5, start=400)
+    look = Look(8, LARGEST_LIMIT)
+    found, whole = (scan(here, there, look=x, best=2, triangle=True) for x in (look, None))
+    assert found.left.tolist() == whole.left.tolist()
+    assert found.right.tolist() == whole.right.tolist()
+    assert (found.left < found.right).all()
+    assert (found.looked, found.survived) == (found.compared, whole.survived)
 
 
 def test_merging_tiles_in_any_order_gives_the_best_of_the_whole() -> None:
     left, right = random_words(150, 8, 7), random_words(150, 8, 8)
-    whole = scan(side(left, 0.6), side(right, 0.6), look_words=8, best=3, triangle=False)
+    whole = scan(side(left, 0.6), side(right, 0.6), look=None, best=3, triangle=False)
     tiles = [
         scan(
             side(left[a : a + 50], 0.6, start=a),
             side(right[b : b + 70], 0.6, start=b),
-            look_words=8,
+            look=None,
             best=3,
             triangle=False,
         )
