@@ -48,7 +48,10 @@ from linkage.v1.release_pb2_grpc import ReleaseServiceStub
 from linkage.v1.run_pb2_grpc import RunServiceStub
 
 if TYPE_CHECKING:
+    from linkage.agent.answer import Answered
+    from linkage.agent.clks import ClkFile, Format
     from linkage.agent.records import Checked, EncodedFile, Progress, Records
+    from linkage.encoding import GivesEncodings
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class Agent:
         self._progress = progress
         self._threads = threads or os.cpu_count() or 1
         self._checked: tuple[Mapping[str, Any], Checked] | None = None
+        self._clks: tuple[Path, ClkFile] | None = None
 
     def sign(self, connection: Connection, manifest: Manifest) -> project_pb2.Project:
         """Agree to a manifest that this partner has read.
@@ -145,7 +149,7 @@ class Agent:
             NotReadyError: not all have signed, or the project secret has not arrived.
             AlreadyExistsError: another file was sent before, and `replace` is not given.
         """
-        from linkage.agent.records import Records, can_resume, forget_work
+        from linkage.agent.records import Records
         from linkage.agent.source import SourceFile
 
         manifest, shown = self._agreed(connection, project)
@@ -155,6 +159,72 @@ class Agent:
             SourceFile(file),
             None if aliases is None else SourceFile(aliases),
         )
+        return self._submit(
+            connection, manifest, shown, records, replace=replace, skip_invalid=skip_invalid
+        )
+
+    def submit_clks(
+        self,
+        connection: Connection,
+        project: str,
+        file: Path,
+        clks: Path,
+        *,
+        form: Format | None = None,
+        replace: bool = False,
+    ) -> Submitted:
+        """Upload filters that clkhash made in place of encodings of ours; see `submit`.
+
+        Args:
+            file: the file that they were made from, row by row; only record ids, groups and strata
+                are read.
+            form: how `clks` holds them, where it is not to be told by its beginning.
+
+        Raises:
+            InputError: the manifest holds no linkage schema, or the filters are not of its length.
+            SourceError: not as many filters as rows, or record ids that are repeated or empty.
+        """
+        from linkage.agent.clks import ClkFile, ImportedFilters, ImportedRecords
+        from linkage.agent.source import SourceFile
+
+        manifest, shown = self._agreed(connection, project)
+        if self._clks is None or self._clks[0] != clks:
+            scratch = self._directory(project)
+            self._clks = clks, ClkFile.read(clks, manifest, scratch=scratch, form=form)
+        read = self._clks[1]
+        records = ImportedRecords(manifest, manifest.partner(self._name), SourceFile(file), read)
+        filters = ImportedFilters(manifest, read)
+        return self._submit(connection, manifest, shown, records, filters, replace=replace)
+
+    def clk_secret(self, connection: Connection, project: str) -> tuple[Manifest, str, bytes]:
+        """The manifest, this partner's name in it, and the secret to give to clkhash.
+
+        Raises:
+            InputError: the manifest holds no linkage schema.
+            NotReadyError: not all have signed, or the project secret has not arrived.
+        """
+        from linkage.encoding.clk_manifest import clk_secret, schema_of
+
+        manifest, shown = self._agreed(connection, project)
+        schema_of(manifest)
+        secret = project_secret(connection, self.keyring, manifest, shown, self._name)
+        return manifest, self._name, bytes(clk_secret(manifest, secret, shown.epoch))
+
+    def _submit(
+        self,
+        connection: Connection,
+        manifest: Manifest,
+        shown: project_pb2.Project,
+        records: Records,
+        filters: GivesEncodings | None = None,
+        *,
+        replace: bool,
+        skip_invalid: bool = False,
+    ) -> Submitted:
+        """Check, encode and upload; see `submit`."""
+        from linkage.agent.records import can_resume, forget_work
+
+        project = manifest.project
         digests = records.digests()
         asked = {**digests, "fingerprint": manifest.fingerprint, "skip_invalid": skip_invalid}
         sent = self._outbox(project, shown.epoch)
@@ -180,7 +250,7 @@ class Agent:
             asked |= {"key_check": check, "epoch": shown.epoch}
             if not can_resume(outbox.directory, asked):
                 outbox.clear()
-            encoded = self._encode(records, checked, manifest, secret, outbox, asked)
+            encoded = self._encode(records, checked, manifest, secret, filters, outbox, asked)
             _keep_skipped(outbox, checked)
             header = self._encodings_header(
                 manifest, shown.epoch, encoded, check, skipped=len(checked.skipped)
@@ -191,6 +261,66 @@ class Agent:
         if outbox is not sent:
             outbox.take_the_place_of(sent)
         return Submitted(checked, receipt.size, receipt.digest, receipt.upload, repeated)
+
+    def answer(
+        self, connection: Connection, project: str, file: Path, *, aliases: Path | None = None
+    ) -> list[Answered]:
+        """Answer what the hub asks in the pair-keyed comparison round of every waiting run.
+
+        Args:
+            file, aliases: the identifier file and the alias table that were submitted.
+
+        Returns:
+            One entry per comparison that waits, also those answered before; none where no run
+            waits.
+
+        Raises:
+            AgreementError: the hub asks what this partner did not agree to; nothing was answered.
+            QuotaError: a list names a row more or less often than the quota; likewise.
+            LimitError: the manifest allows no further run; likewise.
+            SourceError: the file is not the one that was submitted.
+            NotReadyError: nothing was submitted.
+        """
+        from linkage.agent import answer
+        from linkage.agent.records import Records
+        from linkage.agent.source import SourceFile
+        from linkage.encoding.pairwise import PairwiseEncoder
+
+        manifest, shown = self._agreed(connection, project)
+        sent = self._outbox(project, shown.epoch)
+        terms = answer.Terms.of(manifest, shown.epoch, self._name, sent)
+        rounds = files.private_directory(self._directory(project) / f"rounds-{shown.epoch}")
+        waiting = answer.by_run(answer.open_comparisons(connection, project))
+        answer.forget_ended(rounds, waiting)
+        ledger = answer.Ledger(rounds / "agreed.json")
+        done: list[Answered] = []
+        for run, asked in waiting.items():
+            repeated = [one for one in asked if one.answered]
+            done += [answer.Answered(run, one.other, one.entries, True) for one in repeated]
+            if len(repeated) == len(asked):
+                continue
+            this = answer.Round(rounds / f"round-{run}", terms, asked)
+            lists = this.fetch(connection)
+            ledger.enter(run, {one.other: one.digest for one in lists}, most_runs=terms.most_runs)
+            secret = project_secret(connection, self.keyring, manifest, shown, self._name)
+            records = Records(
+                manifest,
+                manifest.partner(self._name),
+                SourceFile(file),
+                None if aliases is None else SourceFile(aliases),
+            )
+            with PairwiseEncoder(manifest, secret, epoch=shown.epoch) as encoder:
+                this.encode(
+                    lists,
+                    encoder,
+                    records.sent(sent.directory),
+                    threads=self._threads,
+                    progress=self._progress,
+                )
+            for one in lists:
+                this.send(connection, one, self.keyring.signing_key, self._progress)
+                done.append(answer.Answered(run, one.other, len(one), False))
+        return done
 
     def approve(
         self, connection: Connection, project: str, release: str | None = None
@@ -349,6 +479,7 @@ class Agent:
         checked: Checked,
         manifest: Manifest,
         secret: bytes,
+        filters: GivesEncodings | None,
         outbox: Outbox,
         made_from: Mapping[str, Any],
     ) -> EncodedFile:
@@ -357,7 +488,7 @@ class Agent:
         with Encoder(manifest, secret, epoch=made_from["epoch"]) as encoder:
             return records.encode(
                 checked,
-                encoder,
+                filters or encoder,
                 outbox.payload,
                 threads=self._threads,
                 progress=self._progress,

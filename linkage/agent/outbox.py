@@ -43,9 +43,17 @@ class Outbox:
         return self.directory / "payload"
 
     @property
+    def header(self) -> Header | None:
+        """What was announced, or None where nothing was."""
+        try:
+            return parse_header((self.directory / "header.json").read_bytes())
+        except (FileNotFoundError, InvalidRequestError):
+            return None
+
+    @property
     def made_from(self) -> dict[str, Any] | None:
         """What the payload was made from, or None where nothing is ready."""
-        header = self._header()
+        header = self.header
         if header is None or not self.payload.exists():
             return None
         if self.payload.stat().st_size != header.size:
@@ -59,7 +67,7 @@ class Outbox:
     @property
     def live(self) -> bool:
         """Whether the hub still takes the header."""
-        header = self._header()
+        header = self.header
         return header is not None and header.expires > datetime.now(UTC) + MARGIN
 
     @property
@@ -96,9 +104,3 @@ class Outbox:
         shutil.rmtree(other.directory, ignore_errors=True)
         self.directory.rename(other.directory)
         files.sync_directory(other.directory.parent)
-
-    def _header(self) -> Header | None:
-        try:
-            return parse_header((self.directory / "header.json").read_bytes())
-        except (FileNotFoundError, InvalidRequestError):
-            return None

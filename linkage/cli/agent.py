@@ -13,6 +13,8 @@ import typer
 
 from linkage.agreement.fields import FieldType
 from linkage.agreement.manifest import MAX_MANIFEST_BYTES
+from linkage.cli.answering import add_answer_commands
+from linkage.cli.clk import add_clk_commands
 from linkage.cli.common import (
     Bar,
     HomeOption,
@@ -31,8 +33,8 @@ from linkage.errors import InputError, Problem, SourceError
 from linkage.files import read_bounded, write_atomic
 
 if TYPE_CHECKING:
-    from linkage.agent.profile import FileFigures
     from linkage.agent.findings import Reason
+    from linkage.agent.profile import FileFigures
     from linkage.agent.records import Checked, Examined, Values
     from linkage.agreement.profile import Description
 
@@ -44,10 +46,12 @@ app = typer.Typer(
     no_args_is_help=True,
     help=(
         "Encode and contribute this agency's records. Identifiers and keys stay in this process"
-        " and its home.\n\nIn order: init, enrol, trust, sign, submit, approve, contribute."
+        " and its home.\n\nIn order: init, enrol, trust, sign, submit, answer, approve, contribute."
     ),
 )
 add_member_commands(app, HOME)
+add_clk_commands(app)
+add_answer_commands(app)
 
 ProjectOption = Annotated[
     str, typer.Option("--project", help="The project's name, as in its manifest.")

@@ -1,0 +1,139 @@
+"""`linkage agent answer` and `linkage agent serve`: the partner's part in the comparison round."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import structlog
+import typer
+
+from linkage.cli.common import (
+    Bar,
+    HomeOption,
+    JsonOption,
+    PatienceOption,
+    WaitOption,
+    default_home,
+    patiently,
+    say_waiting,
+    show,
+)
+from linkage.errors import LinkageError, NotReadyError
+
+if TYPE_CHECKING:
+    from linkage.agent.answer import Answered
+
+HOME = default_home("agent")
+PATIENCE = 30.0
+POLL_SECONDS = 60.0
+log = structlog.get_logger()
+
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The identifier file that was submitted.")
+]
+ProjectOption = Annotated[
+    str, typer.Option("--project", help="The project's name, as in its manifest.")
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Threads for encoding; default: all cores.")
+]
+
+
+AliasesOption = Annotated[
+    Path | None, typer.Option("--aliases", help="The alias table that was submitted, if any.")
+]
+
+
+def add_answer_commands(app: typer.Typer) -> None:
+    """The two commands, beside the agent's others."""
+    app.command()(answer)
+    app.command()(serve)
+
+
+def answer(
+    file: FileArgument,
+    project: ProjectOption,
+    aliases: AliasesOption = None,
+    home: HomeOption = HOME,
+    wait: WaitOption = 0,
+    patience: PatienceOption = PATIENCE,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer the hub's comparison round once: encode single fields for single pairs of rows.
+
+    Every list is checked before anything is encoded: it must name each of this agency's rows
+    exactly as often as the manifest says. One that does not is refused as a whole. An answer that
+    broke off goes on where it stopped: run the same command again. With --wait the command waits
+    for the round to open; `linkage agent serve` does so for good.
+    """
+    from linkage.agent.agent import Agent
+    from linkage.rpc.party import Party
+
+    with Party.load(home).connect(patience=patience, waiting=say_waiting) as connection, Bar() as b:
+        agent = Agent(home, progress=b, threads=threads)
+
+        def once() -> list[Answered]:
+            found = agent.answer(connection, project, file, aliases=aliases)
+            if not found:
+                raise NotReadyError(
+                    f"no run of project {project!r} waits for answers",
+                    remedy="The steward starts one with: linkage hub run",
+                )
+            return found
+
+        done = patiently(once, wait)
+        result = {"answered": [vars(one) for one in done], "wire": vars(connection.wire)}
+    lines = [
+        f"{one.other}: {'answered before' if one.repeated else 'answered'},"
+        f" {one.entries} entries (run {one.run})"
+        for one in done
+    ]
+    show(result, as_json=as_json, text="\n".join(lines))
+
+
+def serve(
+    file: FileArgument,
+    project: ProjectOption,
+    aliases: AliasesOption = None,
+    every: Annotated[
+        float, typer.Option("--every", metavar="SECONDS", min=1, help="Pause between two looks.")
+    ] = POLL_SECONDS,
+    home: HomeOption = HOME,
+    threads: ThreadsOption = None,
+) -> None:
+    """Answer the comparison rounds of a project as they open, until stopped.
+
+    Looks at the hub every minute, and keeps the certificate renewed on the way. What goes wrong is
+    logged once and tried again: JSON lines on standard error, LINKAGE_LOG=info to see every
+    answer. Stop it with SIGTERM or Ctrl-C at any time; the next start goes on from the last
+    checkpoint. deploy/systemd has a unit.
+    """
+    from linkage.agent.agent import Agent
+    from linkage.rpc.party import Party
+
+    signal.signal(signal.SIGTERM, _end)
+    log.info("agent serving", project=project, every=every)
+    last = ""
+    while True:
+        try:
+            with Party.load(home).connect(patience=every) as connection:
+                agent = Agent(home, threads=threads)
+                for one in agent.answer(connection, project, file, aliases=aliases):
+                    if not one.repeated:
+                        log.info("answered", project=project, **vars(one))
+            last = ""
+        except LinkageError as error:
+            if str(error) != last:
+                log.warning(
+                    "no answer", project=project, reason=error.reason, message=error.message
+                )
+            last = str(error)
+        time.sleep(every)
+
+
+def _end(_number: int, _frame: Any) -> NoReturn:
+    raise SystemExit(0)
