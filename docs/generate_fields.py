@@ -115,7 +115,12 @@ corrected. Tokens that occur twice count twice. What tokens become is in [saul-v
 Settings of a field: `region` (default `US`), `transliterate` (default true), `nicknames` (default
 false) and, for dates of birth, `latest_short_year`; of a partner: `date_formats`. See
 [the manifest](manifest.md). Partners must agree on the settings of a field, as on all of the
-manifest: they change what is encoded.
+manifest: they change what is encoded. Nothing of it is implied: the canonical manifest that is
+signed writes every setting of every field out, `"transliterate": true` among them.
+
+One column of whole names may feed several fields: a partner maps each of them to it under
+`columns`, and says under `full_names` which part it is (`given`, `middle` or `surname`). The cell
+is split as described under `full_name`; a cell that is missing as a whole is missing for all.
 """
 
 

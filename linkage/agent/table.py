@@ -40,20 +40,28 @@ class Table:
         self.source = source
         self.columns = [partner.column_of(field.name) for field in fields]
 
-    def normalise(self, field: IdentifierField, cells: Sequence[str | None]) -> NormalisedColumn:
-        """Cells of a field in the one spelling that is encoded."""
-        return normalise_column(
-            field,
-            cells,
-            date_formats=self.partner.date_formats.get(field.name, DEFAULT_DATE_FORMATS),
-            missing=self.partner.missing_of(field.name),
-        )
+    def normalise(
+        self, field: IdentifierField, cells: Sequence[str | None], *, alone: bool = False
+    ) -> NormalisedColumn:
+        """Cells of a field in the one spelling of its type.
+
+        Args:
+            alone: the cells hold nothing but the field, where its own column holds whole names.
+        """
+        formats, missing = self._declared(field)
+        part = None if alone else self.partner.full_names.get(field.name)
+        return normalise_column(field, cells, date_formats=formats, missing=missing, part=part)
+
+    def _declared(self, field: IdentifierField) -> tuple[Sequence[str], tuple[str, ...]]:
+        """Date formats, and cells that mean "not known"."""
+        formats = self.partner.date_formats.get(field.name, DEFAULT_DATE_FORMATS)
+        return formats, self.partner.missing_of(field.name)
 
     def readings(
-        self, field: IdentifierField, cells: Sequence[str | None]
+        self, field: IdentifierField, cells: Sequence[str | None], *, alone: bool = False
     ) -> dict[str, NormalisedColumn]:
         """All readings of a field's cells; the one named as the field is what is encoded."""
-        return {field.name: self.normalise(field, cells)}
+        return {field.name: self.normalise(field, cells, alone=alone)}
 
     def reveal(self, figures: FileFigures, hasher: Hasher) -> Values:
         """Read the file again for the suspects' own spelling, which no profile holds.
@@ -166,7 +174,7 @@ class RecordTable(Table):
                 column = self.partner.column_of(field.name)
                 own |= problems.of(column, self.readings(field, rows.cells[column]))
                 for column in self.partner.aliases.get(field.name, ()):
-                    found = self.readings(field, rows.cells[column])
+                    found = self.readings(field, rows.cells[column], alone=True)
                     parts.append(_aliases(problems.of(column, found)))
             if self.aliases is not None and self.partner.record_id is not None:
                 parts.append(self.aliases.of(rows.cells[self.partner.record_id]))
@@ -174,28 +182,23 @@ class RecordTable(Table):
             yield RecordBatch(rows.first, rows.count, own, variants, rows.cells)
 
     def readings(
-        self, field: IdentifierField, cells: Sequence[str | None]
+        self, field: IdentifierField, cells: Sequence[str | None], *, alone: bool = False
     ) -> dict[str, NormalisedColumn]:
         """All readings of a field's cells."""
         if field.name not in self._features:
-            return super().readings(field, cells)
+            return super().readings(field, cells, alone=alone)
         found = {field.name: read_feature(self._features[field.name], cells)}
         if (typed := self.compared(field.name)) != field.name:
             found[typed] = self.normalise(field, cells)
         return found
 
-    def normalise(self, field: IdentifierField, cells: Sequence[str | None]) -> NormalisedColumn:
-        """Cells of a field by its type."""
+    def _declared(self, field: IdentifierField) -> tuple[Sequence[str], tuple[str, ...]]:
+        formats, missing = super()._declared(field)
         if field.name not in self._features:
-            return super().normalise(field, cells)
+            return formats, missing
         # What the linkage schema says of the column need not be said again for its type.
-        formats, sentinels = says_of_type(self._features[field.name])
-        return normalise_column(
-            field,
-            cells,
-            date_formats=self.partner.date_formats.get(field.name, formats),
-            missing=(*self.partner.missing_of(field.name), *sentinels),
-        )
+        said, sentinels = says_of_type(self._features[field.name])
+        return self.partner.date_formats.get(field.name, said), (*missing, *sentinels)
 
 
 _TYPED = "\0by type: "

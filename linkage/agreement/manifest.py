@@ -187,6 +187,8 @@ class Partner(Strict):
         unique: the file holds each person once; links to it are one to one.
         record_id: column naming a record inside the agency; never encoded or sent.
         columns: the file's column for a field, where it has another name.
+        full_names: name fields whose column holds a whole name, and the part of it that the field
+            is; several fields may share such a column.
         date_formats: strptime formats tried in order for a date field.
         missing: cells that mean "not known", beside empty ones; compared without case.
         missing_values: the same for one field only, so that a word may be a name elsewhere.
@@ -203,6 +205,7 @@ class Partner(Strict):
     unique: bool = True
     record_id: Column | None = None
     columns: dict[Name, Column] = Field(default_factory=dict)
+    full_names: dict[Name, Literal["given", "middle", "surname"]] = Field(default_factory=dict)
     date_formats: dict[
         Name, Annotated[tuple[str, ...], Field(min_length=1, max_length=10, strict=False)]
     ] = Field(default_factory=dict)
@@ -372,6 +375,11 @@ class Manifest(Strict):
     def _check_partner(self, partner: Partner, known: set[str]) -> None:
         where = f"partner {partner.name!r}"
         _subset(f"{where}: columns", partner.columns, known)
+        names = {f.name for f in self.fields if f.type.is_name}
+        whole = {f.name for f in self.fields if f.type is FieldType.FULL_NAME}
+        _subset(f"{where}: full_names", partner.full_names, names - whole, what="part of a name")
+        if partner.full_names and self.linkage_schema is not None:
+            raise ValueError(f"{where}: full_names: a linkage schema takes cells as they stand")
         dates = {f.name for f in self.fields if f.type is FieldType.DATE_OF_BIRTH}
         _subset(f"{where}: date_formats", partner.date_formats, dates)
         _subset(f"{where}: missing_values", partner.missing_values, known)

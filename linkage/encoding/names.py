@@ -51,6 +51,16 @@ def full_name(cell: str, field: IdentifierField) -> str:
     return " ".join([*given, *parts.middle, *parts.surname])
 
 
+def name_part(cell: str, field: IdentifierField, part: str) -> str:
+    """The given names, middle names or surname of a cell that holds a whole name.
+
+    Args:
+        part: `given`, `middle` or `surname`.
+    """
+    words: tuple[str, ...] = getattr(split_full_name(cell, transliterate=field.transliterate), part)
+    return " ".join(with_full_names(words) if field.nicknames else words)
+
+
 def split_full_name(cell: str, *, transliterate: bool = True) -> FullName:
     """A full name in its parts; a single word is a surname."""
     cells = _COMMA.split(cell)

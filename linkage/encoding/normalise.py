@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -28,7 +29,7 @@ from linkage.agreement import FieldType, IdentifierField
 from linkage.encoding.dates import DEFAULT_DATE_FORMATS, EARLIEST_YEAR, DateReader
 from linkage.encoding.folding import plain
 from linkage.encoding.identifiers import email, national_id, phone, sex
-from linkage.encoding.names import full_name, name
+from linkage.encoding.names import full_name, name, name_part
 from linkage.encoding.places import address, city, postcode
 from linkage.errors import InputError, ManifestError
 
@@ -59,6 +60,7 @@ def normalise_column(
     *,
     date_formats: Sequence[str] = DEFAULT_DATE_FORMATS,
     missing: Collection[str] = (),
+    part: str | None = None,
 ) -> NormalisedColumn:
     """Normalise every cell of one column.
 
@@ -68,12 +70,15 @@ def normalise_column(
         date_formats: strptime formats, tried in order; one without a day, or without month and
             day, allows dates that are known in part.
         missing: cells that mean "not known", compared stripped and without case.
+        part: where the cells are whole names, the part of them that the field is.
 
     Raises:
         ManifestError: a date format does not name a year, or the region is unknown.
         InputError: a cell is not text.
     """
     normaliser, reason = _normaliser(field, date_formats)
+    if part is not None:
+        normaliser = partial(name_part, part=part)
     unknown = {_stripped(text) for text in missing}
     index: dict[object, int] = {}
     codes = np.fromiter(

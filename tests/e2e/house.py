@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,13 +81,17 @@ class House:
         return self.path / name
 
     def start(
-        self, *arguments: str, home: Path | None = None, environment: Mapping[str, str] = {}
+        self,
+        *arguments: str,
+        home: Path | None = None,
+        environment: Mapping[str, str] = {},
+        program: Sequence[str] = LINKAGE,
     ) -> subprocess.Popen[bytes]:
         words = list(arguments)
         if home is not None:
             words += ["--home", str(home)]
         return subprocess.Popen(
-            [*LINKAGE, *words, "--json"],
+            [*program, *words, "--json"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -302,7 +302,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "b4c86bd318118d8183c051e6ca11685ca2647edf0e55352020edcc77247b8f9e"
+KNOWN = "e6fabe3212ff0df6f0a288c130a12784ac7eb15762fc7579217aa55528409a53"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
