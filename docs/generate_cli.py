@@ -299,7 +299,11 @@ SETTING_NOTES = {
     },
     "Recipient": {"name": "as enrolled at the hub", "title": "for people"},
     "Stratum": {"name": "the stratum's name"},
-    "MatchKey": {"name": "the match key's name", "fields": "all must be there in a record"},
+    "MatchKey": {
+        "name": "the match key's name",
+        "fields": "at most 6, and all must be there in a record; with a linkage schema as many as"
+        " it encodes, some of which may be missing",
+    },
     "Saul": {"name": "the scheme's name"},
     "Clk": {"name": "the scheme's name"},
 }
@@ -315,6 +319,8 @@ def _default(field: Any) -> str:
     if field.is_required():
         return "required"
     value = field.default
+    if field.default_factory_takes_validated_data:
+        return "depends"
     if value is PydanticUndefined:
         value = field.default_factory()
     if isinstance(value, BaseModel):
@@ -345,6 +351,7 @@ def _type(model: type[BaseModel], name: str) -> str:
 
 
 _WORDS = {
+    "Any": "JSON",
     "Name": "name",
     "Text": "text, 1 to 4,000 characters",
     "Column": "text, 1 to 200 characters",
