@@ -19,6 +19,7 @@ from linkage.cli.common import (
 )
 from linkage.cli.following import add_following_commands, waiting_fields
 from linkage.cli.manifest import FileArgument, load_manifest
+from linkage.cli.reviewing import add_review_commands
 from linkage.files import write_atomic
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ app = typer.Typer(
 )
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+
+
+add_review_commands(app, HOME)
 
 
 def connect(home: Path, patience: float) -> Any:

@@ -18,12 +18,14 @@ from linkage.hub.keys import Enrolment, Envelopes
 from linkage.hub.projects import Projects
 from linkage.hub.releases import Releases
 from linkage.hub.results import Results
+from linkage.hub.reviews import Reviews
 from linkage.hub.runs import Runs
 from linkage.hub.servicers import (
     ComparisonServicer,
     EnrolmentServicer,
     ProjectServicer,
     ReleaseServicer,
+    ReviewServicer,
     RunServicer,
     SecretServicer,
     UploadServicer,
@@ -37,6 +39,7 @@ from linkage.v1.comparison_pb2_grpc import add_ComparisonServiceServicer_to_serv
 from linkage.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
 from linkage.v1.project_pb2_grpc import add_ProjectServiceServicer_to_server
 from linkage.v1.release_pb2_grpc import add_ReleaseServiceServicer_to_server
+from linkage.v1.review_pb2_grpc import add_ReviewServiceServicer_to_server
 from linkage.v1.run_pb2_grpc import add_RunServiceServicer_to_server
 from linkage.v1.secret_pb2_grpc import add_SecretServiceServicer_to_server
 from linkage.v1.upload_pb2_grpc import add_UploadServiceServicer_to_server
@@ -81,6 +84,8 @@ class HubServer:
             add_UploadServiceServicer_to_server(UploadServicer(name, uploads), server)
             add_RunServiceServicer_to_server(RunServicer(name, runs), server)
             add_ReleaseServiceServicer_to_server(ReleaseServicer(name, releases), server)
+            reviews = Reviews(self._database, projects, runs, results)
+            add_ReviewServiceServicer_to_server(ReviewServicer(name, reviews), server)
             add_ComparisonServiceServicer_to_server(ComparisonServicer(name, comparisons), server)
 
         key, certificate = issue_server(home.authority, home.settings.hosts)

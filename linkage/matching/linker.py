@@ -116,15 +116,12 @@ def pairs_to_compare(sources: Sequence[Source]) -> list[tuple[Source, Source]]:
 def score(left: Source, right: Source, candidates: Candidates, scheme: Saul | Clk) -> ScoredPairs:
     """Compare the candidates on their match keys and fit the model to them."""
     keys = left.matrix.layout.match_keys
-    return score_pairs(
-        by_person(left, right, candidates),
+    return _score(
+        left,
+        right,
+        candidates,
         compare(candidates.pairs, candidates.null, scheme, keys),
         compare(candidates.decoys, candidates.null, scheme, keys),
-        rows_left=left.people,
-        rows_right=right.people,
-        unique_left=left.unique,
-        unique_right=right.unique,
-        same_file=left.partner == right.partner,
     )
 
 
@@ -149,16 +146,33 @@ def score_answers(
     asked = entries.decoys
     decoys = measure(left, right, asked.left, asked.right, dice=dice, null=candidates.null)
     pairs = candidates.pairs.take(entries.kept)
-    return score_pairs(
-        by_person(left, right, replace(candidates, pairs=pairs, decoys=decoys)),
+    return _score(
+        left,
+        right,
+        replace(candidates, pairs=pairs, decoys=decoys),
         _vectors(entries.candidates, answers, manifest),
         _vectors(entries.decoys, answers, manifest),
+    )
+
+
+def _score(
+    left: Source,
+    right: Source,
+    candidates: Candidates,
+    vectors: ComparisonVectors,
+    decoys: ComparisonVectors,
+) -> ScoredPairs:
+    scored = score_pairs(
+        by_person(left, right, candidates),
+        vectors,
+        decoys,
         rows_left=left.people,
         rows_right=right.people,
         unique_left=left.unique,
         unique_right=right.unique,
         same_file=left.partner == right.partner,
     )
+    return replace(scored, levels=vectors.levels)
 
 
 def _vectors(

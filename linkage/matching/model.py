@@ -50,6 +50,7 @@ class ScoredPairs:
         probability: (n,) the same after competition with the other candidates of both rows.
         matches: expected number of matches among the candidates.
         summary: what the model learnt, as plain values for a report.
+        levels: (n, dimensions) the comparison vectors it was made from; none where not kept.
     """
 
     left: Rows
@@ -58,6 +59,7 @@ class ScoredPairs:
     probability: npt.NDArray[np.float64]
     matches: float = 0.0
     summary: dict[str, Any] = field(default_factory=dict)
+    levels: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0), np.uint8))
 
 
 def score_pairs(

@@ -68,6 +68,12 @@ _SERVICES: dict[str, dict[str, Rule]] = {
         "ListComparisons": Rule(_PARTNER, Scope.REQUEST),
         "DownloadRequests": Rule(_PARTNER, Scope.RESOURCE),
     },
+    "linkage.v1.ReviewService": {
+        "ListPairs": Rule(_STEWARD, Scope.RESOURCE),
+        "ExplainPair": Rule(_STEWARD, Scope.RESOURCE),
+        "DecidePair": Rule(_STEWARD, Scope.RESOURCE),
+        "ListDecisions": Rule(_STEWARD, Scope.REQUEST),
+    },
     "linkage.v1.ReleaseService": {
         "CreateRelease": Rule(_STEWARD, Scope.RESOURCE),
         "GetRelease": Rule(_MEMBERS, Scope.RESOURCE),

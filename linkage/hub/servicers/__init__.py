@@ -7,6 +7,7 @@ from linkage.hub.servicers.comparisons import ComparisonServicer
 from linkage.hub.servicers.parties import EnrolmentServicer, SecretServicer
 from linkage.hub.servicers.projects import ProjectServicer
 from linkage.hub.servicers.releases import ReleaseServicer
+from linkage.hub.servicers.reviews import ReviewServicer
 from linkage.hub.servicers.runs import RunServicer
 from linkage.hub.servicers.uploads import UploadServicer
 
@@ -15,6 +16,7 @@ __all__ = [
     "EnrolmentServicer",
     "ProjectServicer",
     "ReleaseServicer",
+    "ReviewServicer",
     "RunServicer",
     "SecretServicer",
     "UploadServicer",
