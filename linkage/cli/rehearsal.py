@@ -152,9 +152,20 @@ class Rehearsal:
         )
 
     def match(self) -> dict[str, Any]:
-        self._say("the hub matches the encodings")
+        """Find candidates, let the agents compare them, judge them."""
+        self._say("the hub finds pairs of records that may match")
         home = ("--home", str(self._hub))
-        return self.processes.run("match", "hub", ["hub", "run", self._manifest.project, *home])
+        start = ["hub", "run", self._manifest.project, "--detach", *home]
+        run = self.processes.run("match", "hub", start)
+        if run["state"] != "waiting":
+            return run
+        self._say("each partner answers how alike their fields are, under a key of each pair's own")
+        project = ("--project", self._manifest.project)
+        self.processes.run_all(
+            "answer",
+            {p: self._member(p, "answer", str(self._files[p]), *project) for p in self._partners},
+        )
+        return self.processes.run("score", "hub", ["hub", "watch", run["run"], *home])
 
     def release(self, run: str) -> None:
         self._say("the steward proposes a release; all partners approve and contribute")

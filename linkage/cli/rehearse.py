@@ -95,7 +95,8 @@ def summary(result: dict[str, Any]) -> str:
         ", ".join(
             (
                 f"{result['total_seconds']:.0f} s",
-                f"{result['bytes_sent'].get('submit', 0) / 1e6:.1f} MB of encodings sent",
+                f"{result['bytes_sent'].get('submit', 0) / 1e6:.1f} MB of encodings and"
+                f" {result['bytes_sent'].get('answer', 0) / 1e6:.1f} MB of answers sent",
                 f"largest process {max(result['peak_mib'].values()):.0f} MiB",
             )
         ),
