@@ -83,6 +83,8 @@ def export_clks(
 
     Published attacks re-identify such filters without any secret: give the file to nobody but
     those who may see who the records are about.
+
+    For example: linkage agent export-clks people.csv --project county --out clks.json
     """
     from linkage.agent.agent import Agent
     from linkage.agent.clks import export
@@ -117,10 +119,10 @@ def export_clks(
 
 
 def submit_clks(
-    file: FileArgument,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file that CLKS was made from.")],
     clks: Annotated[
         Path,
-        typer.Argument(metavar="CLKS", help="Filters of FILE's rows, in its order, from clkhash."),
+        typer.Argument(metavar="CLKS", help="What clkhash wrote: a filter per row of FILE."),
     ],
     project: Annotated[str, typer.Option("--project", help="The project's name.")],
     form: Annotated[
@@ -144,7 +146,9 @@ def submit_clks(
     none.
 
     Where the manifest compares pairs (pair_keyed) and FILE has the identifiers, answer works as
-    after submit. If it has not, set pair_keyed to false.
+    after submit. If it has not, agree on a manifest with pair_keyed false.
+
+    For example: linkage agent submit-clks people.csv clks.json --project county
     """
     from linkage.agent.agent import Agent
 

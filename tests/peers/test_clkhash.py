@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from linkage.agent.clks import export
+from linkage.agent.source import SourceFile
 from linkage.agreement.linkage_schema import parse_linkage_schema
 from linkage.encoding import Encoder
 from linkage.encoding.clk_compat import encode_clks
@@ -260,3 +262,34 @@ def test_an_agent_makes_what_clkhash_makes_of_the_schema_it_ships(clkhash: Peer,
 @given(case=cases(for_manifests=True))
 def test_an_agent_makes_what_clkhash_makes(clkhash: Peer, case: dict[str, Any]) -> None:
     agree_through_a_manifest(clkhash, case)
+
+
+def test_a_csv_file_gives_what_clkhash_gives(clkhash: Peer, tmp_path: Path) -> None:
+    """The whole way: clkhash reads the file, and our agent exports its filters."""
+    schema = shipped("randomnames-schema.json")
+    columns = {"f1": "NAME freetext", "f2": "DOB YYYY/MM/DD", "f3": "GENDER M or F"}
+    partner = {"name": "north", "record_id": "INDEX", "columns": columns}
+    manifest = manifest_of(
+        schema,
+        partners=[partner, {"name": "south"}],
+        fields=[
+            {"name": "f1", "type": "full_name"},
+            {"name": "f2", "type": "date_of_birth"},
+            {"name": "f3", "type": "sex"},
+        ],
+    )
+    rows = [
+        *PEOPLE[:3],
+        ["7", '"Doe, ""Jo"" "', "1912/02/29", "F"],
+        ["8", " pad ", "1999/12/1", "M"],
+    ]
+    header = [feature["identifier"] for feature in schema["features"]]
+    text = "\n".join(",".join(row) for row in [header, *rows]) + "\n"
+    path, out = tmp_path / "people.csv", tmp_path / "clks.json"
+    path.write_text(text, "utf-8")
+    secret = bytes(clk_secret(manifest, PROJECT_SECRET, 0))
+    source = SourceFile(path)
+    export(manifest, manifest.partners[0], source, secret, out, "json", lambda *_: None)
+    theirs = clkhash({"schema": schema, "csv": text, "secret": secret.decode()})
+    assert len(theirs["clks"]) == len(rows)
+    assert json.loads(out.read_bytes()) == theirs
