@@ -1,9 +1,9 @@
 """clkhash itself, to compare with; run by the peers' own Python (`make peers`).
 
-One case a line on standard input, `{"schema": {...}, "rows": [[...]], "secret": hex}`, or the text of
-a CSV file and of a secret, `{"schema": {...}, "csv": text, "secret": text}`; one answer a line on
-standard output, `{"clks": [base64, ...]}`, or `{"error": class}` if clkhash refuses the schema or a
-row.
+One case a line on standard input, `{"schema": {...}, "rows": [[...]], "secret": hex}`, or with the
+texts of a CSV file and of a secret, `{"schema": {...}, "csv": text, "secret": text}`; one answer a
+line on standard output, `{"clks": [base64, ...]}`, or `{"error": class}` if clkhash refuses the
+schema or a row.
 """
 
 import io
