@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from linkage.cli.common import (
 from linkage.cli.manifest import load_manifest
 from linkage.errors import AlreadyExistsError, InputError
 from linkage.files import read_private, write_atomic
+
+if TYPE_CHECKING:
+    from linkage.agent.clks import Format
 
 HOME = default_home("agent")
 PATIENCE = 30.0
@@ -154,7 +157,7 @@ def submit_clks(
 
     with _connect(home, patience) as connection, Bar() as bar:
         agent = Agent(home, progress=bar)
-        given = None if form is None else form.value
+        given: Format | None = None if form is None else form.value
         done = patiently(
             lambda: agent.submit_clks(connection, project, file, clks, form=given, replace=replace),
             wait,

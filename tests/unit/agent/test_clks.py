@@ -20,6 +20,7 @@ from linkage.encoding import Encoder
 from linkage.encoding.clk_compat import encode_clks
 from linkage.encoding.clk_files import clks_from_binary, clks_from_json, clks_to_json
 from linkage.encoding.clk_manifest import clk_secret
+from linkage.encoding.pairwise import PairwiseEncoder
 from linkage.encodings import EncodingMatrix
 from linkage.errors import InputError, SourceError
 from tests.clk_projects import SCHEMA, manifest_of
@@ -107,6 +108,16 @@ def test_pairs_are_compared_by_type_and_not_by_what_the_schema_reads(
     ((columns, _),) = records.sent(tmp_path)
     assert columns["name"].tolist() == ["mary ann", None, "obrien", "li wu"]
     assert columns["dob"].tolist() == ["1976-07-04", None, None, "2001-02-03"]
+    with PairwiseEncoder(manifest, SECRET, epoch=1) as pairwise:
+        pairwise.prepare(columns)
+        ids = np.arange(4 * 16, dtype=np.uint8).reshape(4, 16)
+        answers = pairwise.encode(ids, np.arange(4), context="a run")
+    assert answers.present.tolist() == [
+        [True, True, True],
+        [False, False, False],
+        [True, False, True],
+        [True, True, False],
+    ]
 
 
 def test_what_the_schema_refuses_is_reported_by_row_and_column(tmp_path: Path) -> None:
