@@ -140,6 +140,7 @@ def find_candidates(
     *,
     quota: int,
     engine: Engine,
+    z_cut: float | None = None,
     progress: Callable[[float], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Candidates:
@@ -149,6 +150,7 @@ def find_candidates(
         left, right: the uploads; the same partner twice means duplicates within one file,
             and then only pairs with left < right.
         quota: rows kept per row.
+        z_cut: smallest z that survives; None: what the files' size asks for.
         progress: told the share of the work done, from 0 to 1.
         cancelled: asked between tiles.
 
@@ -162,7 +164,8 @@ def find_candidates(
     triangle = left.partner == right.partner
     decoys = draw_decoys(left, right, dice=dice, triangle=triangle)
     null = null_of(decoys, bits) if dice else fair_coin(keys, bits)
-    z_cut = z_cut_for(max(left.rows, right.rows))
+    if z_cut is None:
+        z_cut = z_cut_for(max(left.rows, right.rows))
     scan = _plan(left, right, null, z_cut, dice=dice, triangle=triangle)
 
     packed = np.empty(0, np.int64)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from linkage.matching.looks import Look
+from linkage.matching.looks import STEP, Look
 from linkage.matching.popcount import BLOCK, CUT_SCALE, LANES, apart, lowest, popcount, within
 from linkage.matching.sliced import (
     ENTRIES,
@@ -306,12 +306,13 @@ def _scan_looking(
 def _look(right: Any, start: int, count: int, fresh: Any, tables: Any, counters: Any) -> None:
     """Count, for each right row of a chunk, the leading bits in which it differs from a slice."""
     table, each = GROUPS * ENTRIES * SLICE // 64, PLANES * SLICE // 64
+    width = right.shape[1]
     for j in range(count):
-        look_at(tables, 0, right[start + j, 0], fresh, 0, counters, j * each)
-    for word in range(1, tables.shape[0]):
+        look_at(tables, 0, right, (start + j) * width, fresh, 0, counters, j * each)
+    for word in range(STEP, tables.shape[0], STEP):
         for j in range(count):
-            value = right[start + j, word]
-            look_at(tables, word * table, value, counters, j * each, counters, j * each)
+            at, own = (start + j) * width + word, j * each
+            look_at(tables, word * table, right, at, counters, own, counters, own)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -355,18 +356,16 @@ def _within_cut(
     hits: int,
     distances: Any,
 ) -> int:
-    """Keep the pairs within the cut, with their distances. Without branches that nobody can
-    foresee: every pair is written, and the next one over it where it was not to be kept.
-    """
+    """Keep the pairs within the cut, with their distances."""
     kept = 0
     width = left.shape[1]
     for n in range(hits):
-        pair = passed[n]
-        i, j = first + (pair & (SLICE - 1)), start + pair // SLICE
+        i, j = first + (passed[n] & (SLICE - 1)), start + passed[n] // SLICE
         distance = apart(left, i * width, right, j * width, width)
-        passed[kept] = pair
-        distances[kept] = distance
-        kept += (distance << CUT_SCALE) <= cut[i] + right_cut[j]
+        if (distance << CUT_SCALE) <= cut[i] + right_cut[j]:
+            passed[kept] = passed[n]
+            distances[kept] = distance
+            kept += 1
     return kept
 
 

@@ -83,15 +83,14 @@ def apart(_context: Any, one: Any, start: Any, other: Any, begin: Any, words: An
                 sums = [builder.add(a, b) for a, b in zip(sums[::2], sums[1::2], strict=True)]
             builder.store(builder.add(builder.load(total), sums[0]), total)
 
-        # Four vectors at a time are all there are of 2,048 bits: no loop to speak of.
+        # For 2,048 bits without a loop: it would cost a quarter of the time.
         vectors = builder.udiv(arguments[4], ir.Constant(word, LANES))
-        four = ir.Constant(word, 4)
-        whole = builder.udiv(vectors, four)
-        with cgutils.for_range(builder, whole, intp=word) as loop:
-            compare(builder.mul(loop.index, four), 4)
-        done = builder.mul(whole, four)
-        with cgutils.for_range(builder, vectors, start=done, intp=word) as loop:
-            compare(loop.index, 1)
+        usual = builder.icmp_unsigned("==", vectors, ir.Constant(word, 4))
+        with builder.if_else(usual, likely=True) as (four, more):
+            with four:
+                compare(ir.Constant(word, 0), 4)
+            with more, cgutils.for_range(builder, vectors, intp=word) as loop:
+                compare(loop.index, 1)
         return builder.call(add, [builder.load(total)])
 
     return types.int64(one, types.int64, other, types.int64, types.int64), generate

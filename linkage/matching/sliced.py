@@ -23,11 +23,14 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from linkage.matching.looks import STEP
+
 SLICE = 512
 PLANES = 10
-GROUPS, ENTRIES = 22, 16
-"""Groups of three bits in a word (the last has one bit), and table entries of each: sum and carry
-for each of eight values."""
+GROUPS, ENTRIES = 22, 10
+"""Groups of three bits in a word (the last has one bit), and table entries of each: the sum, which
+depends on whether an odd number of the right row's bits are set, and the carry for each of eight
+values."""
 
 _WORD = ir.IntType(64)
 _LANES = SLICE // 64
@@ -70,8 +73,9 @@ def fill_tables(rows: Any, tables: Any) -> None:
                     a = planes[3 * group, lane] ^ (_FULL * np.uint64(value & 1))
                     b = planes[3 * group + 1, lane] ^ (_FULL * np.uint64(value >> 1 & 1))
                     c = planes[3 * group + 2, lane] ^ (_FULL * np.uint64(value >> 2))
-                    tables[word, group, 2 * value, lane] = a ^ b ^ c
-                    tables[word, group, 2 * value + 1, lane] = (a & b) | (c & (a | b))
+                    odd = (value ^ value >> 1 ^ value >> 2) & 1
+                    tables[word, group, odd, lane] = a ^ b ^ c
+                    tables[word, group, 2 + value, lane] = (a & b) | (c & (a | b))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -92,25 +96,35 @@ def _transpose(square: Any) -> None:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def look_at(
-    _context: Any, tables: Any, table: Any, word: Any, before: Any, old: Any, after: Any, new: Any
+    _context: Any,
+    tables: Any,
+    table: Any,
+    right: Any,
+    word: Any,
+    before: Any,
+    old: Any,
+    after: Any,
+    new: Any,
 ) -> Any:
-    """Count how a right row's word differs from the left rows': `before` plus that is `after`.
+    """Count the bits in which STEP words of a right row differ from the left rows'.
 
-    Each array goes with the number of the word where its part begins: a part of an array as an
-    argument would cost more than the count.
+    `before` plus that count is `after`. Each array goes with the number of the word where its part
+    begins: a part of an array as an argument would cost more than the count.
     """
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def vectors(position: int) -> Any:
+        def part(position: int) -> Any:
             kind = signature.args[position]
             data = cgutils.create_struct_proxy(kind)(target, builder, arguments[position]).data
-            part = builder.gep(data, [arguments[position + 1]])
-            return builder.bitcast(part, _VECTOR.as_pointer())
+            return builder.gep(data, [arguments[position + 1]])
+
+        def vectors(position: int) -> Any:
+            return builder.bitcast(part(position), _VECTOR.as_pointer())
 
         def at(base: Any, index: Any) -> Any:
             return builder.load(builder.gep(base, [index]), align=64)
 
-        entries, sources, targets = vectors(0), vectors(3), vectors(5)
+        entries, words, sources, targets = vectors(0), part(2), vectors(4), vectors(6)
         last = PLANES - 1
         over = [at(sources, _int(last))]
         waiting = [[at(sources, _int(plane))] for plane in range(last)]
@@ -125,12 +139,19 @@ def look_at(
                 waiting[plane][:] = [total]
                 add(plane + 1, carry)
 
-        for group in range(GROUPS):
-            value = builder.and_(builder.lshr(arguments[2], _int(3 * group)), _int(7))
-            entry = builder.add(builder.shl(value, _int(1)), _int(ENTRIES * group))
-            add(0, at(entries, entry))
-            if 3 * group + 1 < 64:
-                add(1, at(entries, builder.add(entry, _int(1))))
+        for number in range(STEP):
+            word = builder.load(builder.gep(words, [_int(number)]))
+            shifted = [builder.lshr(word, _int(by)) for by in (1, 2)]
+            parity = builder.xor(builder.xor(word, shifted[0]), shifted[1])
+            for group in range(GROUPS):
+                start = _int((number * GROUPS + group) * ENTRIES)
+                whole = 3 * group + 2 < 64
+                odd = builder.lshr(parity if whole else word, _int(3 * group))
+                add(0, at(entries, builder.add(start, builder.and_(odd, _int(1)))))
+                if whole:
+                    value = builder.and_(builder.lshr(word, _int(3 * group)), _int(7))
+                    entry = builder.add(builder.add(start, _int(2)), value)
+                    add(1, at(entries, entry))
         for plane in range(last):
             if len(waiting[plane]) == 2:
                 one, other = waiting[plane]
@@ -141,7 +162,7 @@ def look_at(
         return target.get_dummy_value()
 
     place = types.int64
-    signature = types.void(tables, place, types.uint64, before, place, after, place)
+    signature = types.void(tables, place, right, place, before, place, after, place)
     return signature, generate
 
 

@@ -12,7 +12,14 @@ import json
 import platform
 from pathlib import Path
 
-from tests.bench import bench_clk, bench_encoding, bench_matching, bench_pairwise, bench_wire
+from tests.bench import (
+    bench_candidates,
+    bench_clk,
+    bench_encoding,
+    bench_matching,
+    bench_pairwise,
+    bench_wire,
+)
 
 
 def main() -> None:
@@ -20,7 +27,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     options = parser.parse_args()
     figures: dict[str, float] = {}
-    for part in (bench_encoding, bench_clk, bench_matching, bench_pairwise, bench_wire):
+    for part in (
+        bench_encoding,
+        bench_clk,
+        bench_matching,
+        bench_candidates,
+        bench_pairwise,
+        bench_wire,
+    ):
         for name, value in part.measure().items():
             figures[name] = float(f"{value:.4g}")
             print(f"{name:<32} {figures[name]:>16,}")
