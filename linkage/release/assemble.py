@@ -201,7 +201,9 @@ class _IdMap:
             raise InvalidRequestError(f"{source} are missing")
         ids = study_ids[partner.name]
         index, study = _ids(source, ids.keys()), _ids(source, ids.values())
-        if partner.unique and len(np.unique(study)) != len(study):
+        # Rows of one group are one person though the file is otherwise unique.
+        once = partner.unique and partner.group is None
+        if once and len(np.unique(study)) != len(study):
             raise InvalidRequestError(
                 f"{source}: a person stands there twice, though the partner's file was agreed"
                 " to hold each person once"

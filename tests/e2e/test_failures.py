@@ -47,7 +47,10 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
         f"{HEADER},dob\n{ROW},1980-01-31\n".encode(),
         "field 'dob': the header names this column twice",
     ),
-    "latin-1": (f"{HEADER}\n{ROW}é\n".encode("latin-1"), "row 1: the file is not UTF-8"),
+    "latin-1": (
+        f"{HEADER}\n{ROW}é\n".encode("latin-1"),
+        "row 1, field 'dob': the cell is not UTF-8",
+    ),
     "utf-16": (f"{HEADER}\n{ROW}\n".encode("utf-16"), "the file is not UTF-8"),
     "million-character-cell": (
         f"{HEADER}\nR1,Ann,{MARKER * 60_000},1980-01-31\n".encode(),
