@@ -2,7 +2,7 @@
 
 The result is one flat JSON object. A name ends in what it counts: `_rps` records a second on one
 core, `_pps` pairs a second on one core, `_mbps` megabytes a second, `_ratio` ours over the peer's
-or the limit's in the same run. Figures against a peer need its environment (`make peers`).
+or the limit's in the same run, `_gib` and `_minutes` memory and time. Figures against a peer need its environment (`make peers`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.bench import (
     bench_candidates,
     bench_clk,
+    bench_encode_file,
     bench_encoding,
     bench_matching,
     bench_pairwise,
@@ -29,6 +30,7 @@ def main() -> None:
     figures: dict[str, float] = {}
     for part in (
         bench_encoding,
+        bench_encode_file,
         bench_clk,
         bench_matching,
         bench_candidates,
