@@ -1,8 +1,9 @@
 """Run every benchmark and write its figures: python -m tests.bench --out build/bench.json
 
 The result is one flat JSON object. A name ends in what it counts: `_rps` records a second on one
-core, `_pps` pairs a second on one core, `_mbps` megabytes a second, `_ratio` ours over the peer's
-or the limit's in the same run, `_gib` and `_minutes` memory and time. Figures against a peer need its environment (`make peers`).
+core, `_pps` pairs a second on one core, `_mbps` megabytes a second, `_gib` memory, `_minutes` time,
+`_ratio` ours over the peer's or the limit's in the same run. Figures against a peer need its
+environment (`make peers`).
 """
 
 from __future__ import annotations
