@@ -9,8 +9,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,14 +22,17 @@ from dbos import DBOS, DBOSConfiguredInstance
 
 from linkage.errors import CancelledError, InternalError, LinkageError, NotFoundError
 from linkage.hub.comparisons import Comparisons, RequestList, time_text
+from linkage.hub.labels import labels_of, review_figures
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import PartnerPair, Results
+from linkage.hub.reviews import newest_decisions
 from linkage.hub.runs import require_same_secret, sources_of, uploads_of
 from linkage.hub.states import CANCELLED, ENDED, FAILED, RUNNING, SUCCEEDED, WAITING
 from linkage.matching import (
     Candidates,
     Former,
     LocalEngine,
+    ScoredPairs,
     Source,
     find_candidates,
     former_rows,
@@ -38,6 +44,9 @@ from linkage.matching import (
     update_candidates,
 )
 from linkage.matching.linker import Answered
+from linkage.matching.recall import candidate_recall
+from linkage.matching.strata import by_stratum
+from linkage.reports.since import compared_with
 from linkage.rpc.status import to_status
 from linkage.store import tables
 from linkage.store.sql import Database, Row, find, find_all, now, update
@@ -190,12 +199,46 @@ class Worker(DBOSConfiguredInstance):
         floor = project.manifest.matching.threshold
         made = quality_report(sources, found, scored, floor=floor)
         for pair in names:
-            made["pairs"]["|".join(pair)] |= self._how_compared(run, pair, found[pair])
+            made["pairs"]["|".join(pair)] |= self._how_compared(run, pair, found[pair]) | {
+                "candidate_recall": candidate_recall(
+                    self._asked(run, pair, found[pair]), scored[pair]
+                )
+            }
+        threshold = made["recommended"]["threshold"]
+        if project.manifest.strata:
+            made["strata"] = by_stratum(sources, scored, project.manifest.strata, threshold)
+        made["reviews"] = self._reviews(project, sources, scored, threshold)
+        for earlier in self._earlier(run)[:1]:
+            before = json.loads(self._results.report(earlier["id"]))
+            made["since"] = {"run": earlier["id"], **compared_with(before, made)}
         self._results.save_report(run, made)
         self._set(run, state=SUCCEEDED, step="", progress=1.0, ended_at=now())
         for earlier in self._earlier(run):
             for pair in names:
                 self._results.forget_candidates(earlier["id"], pair)
+
+    def _asked(self, run: str, pair: PartnerPair, found: Candidates) -> Candidates:
+        """The candidates that were scored: all, or those that found room in the lists."""
+        if self._answers(run, pair) is None:
+            return found
+        return replace(found, pairs=found.pairs.take(self._results.entries(run, pair).kept))
+
+    def _reviews(
+        self,
+        project: Project,
+        sources: Sequence[Source],
+        scored: Mapping[PartnerPair, ScoredPairs],
+        threshold: float,
+    ) -> dict[str, int]:
+        """How many pairs are labelled by reviewers, and how often the model agrees."""
+        with self._database.transaction() as connection:
+            decided = newest_decisions(connection, project.name)
+        total = Counter[str]()
+        for left, right in pairs_to_compare(sources):
+            one = scored[left.partner, right.partner]
+            labels = labels_of(decided, left, right, one.left, one.right)
+            total.update(review_figures(labels, one.probability, threshold))
+        return dict(total)
 
     def _earlier(self, run: str) -> list[Row]:
         """Runs of the same project and epoch that have succeeded, the newest first."""

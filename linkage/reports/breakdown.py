@@ -4,6 +4,7 @@ the linkage is good, and what changed since the last run.
 Reads these parts, each only where it is there:
 
     quality["pairs"][pair]["comparison"]         "pair_keyed" or "match_keys"
+    quality["pairs"][pair]["comparison_reason"]  why by match keys alone
     quality["pairs"][pair]["candidate_recall"]   share of matches that are candidates, at most
     quality["strata"][stratum][code]             see `linkage.matching.strata`
     quality["since"]                             {"run", "before": {...}, "now": {...}}
@@ -60,13 +61,13 @@ def _comparison(quality: Mapping[str, Any]) -> Iterator[Block]:
         note="The last column is estimated from how many match keys caught each match (Chao). Keys"
         " depend on each other, so the true share may be smaller.",
     )
-    late = [key for key, one in pairs.items() if one.get("fallback")]
-    for key in late:
-        yield Paragraph(
-            f"{key.replace('|', ' – ')}: {pairs[key]['fallback']} These links are less certain"
-            " than they could be.",
-            warning=True,
-        )
+    for key, one in pairs.items():
+        if one["comparison"] == "match_keys" and one.get("comparison_reason"):
+            yield Paragraph(
+                f"{key.replace('|', ' – ')}: compared by match keys alone, because"
+                f" {one['comparison_reason']}. These links are less certain than they could be.",
+                warning=True,
+            )
 
 
 def _strata(quality: Mapping[str, Any]) -> Iterator[Block]:

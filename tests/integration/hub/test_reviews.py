@@ -122,3 +122,40 @@ def test_a_run_that_has_not_ended_has_nothing_to_review(steward, reviewer, membe
     with pytest.raises(NotReadyError, match="it is waiting"):
         reviewer.pairs(run, 0, 1, undecided_only=False, limit=5)
     steward.cancel(run)
+
+
+def test_the_next_report_says_what_was_reviewed_and_what_changed(
+    steward, members, reviewer, tmp_path
+) -> None:
+    from .conftest import make_manifest, wait_for_end, write_people
+
+    manifest = make_manifest(
+        strata=[{"name": "sex", "values": ["f", "m"]}],
+        partners=[
+            {"name": "sheriff", "strata": {"sex": "sex"}},
+            {"name": "health", "strata": {"sex": "sex"}},
+        ],
+    )
+    steward.propose(manifest)
+    for name in manifest.partner_names:
+        members[name].agent().sign(members[name].connection, manifest)
+    for seed, name in enumerate(manifest.partner_names):
+        file = write_people(tmp_path / f"{name}.csv", seed=seed)
+        members[name].agent().submit(members[name].connection, manifest.project, file)
+    first = wait_for_end(steward, steward.start_run(manifest.project).run).run
+    report = steward.report(first)
+    assert "since" not in report
+    assert report["reviews"]["labelled"] == 0
+    cells = report["strata"]["sex"]
+    assert sum(cells[code]["rows"]["sheriff"] for code in ("f", "m")) == 120
+    assert cells["f"]["links"] + cells["m"]["links"] == report["recommended"]["links"] == 80
+    assert report["pairs"]["sheriff|health"]["candidate_recall"] > 0.9
+
+    pairs, _ = reviewer.pairs(first, 0.9, 1, undecided_only=False, limit=3)
+    for pair, verdict in zip(pairs, ("match", "match", "different"), strict=True):
+        decide(reviewer, first, pair.pair, verdict)
+    second = wait_for_end(steward, steward.start_run(manifest.project).run).run
+    again = steward.report(second)
+    assert again["reviews"] == {"labelled": 3, "match": 2, "different": 1, "agree": 2}
+    assert again["since"]["run"] == first
+    assert again["since"]["before"]["links"] == 80

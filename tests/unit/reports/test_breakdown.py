@@ -17,7 +17,7 @@ QUALITY: dict[str, Any] = {
         "jail|school": {
             "comparison": "match_keys",
             "candidate_recall": None,
-            "fallback": "School did not answer in time.",
+            "comparison_reason": "school had not answered by noon",
         },
     },
     "strata": {"sex": {"not given": None, "F": CELL, "M": {**CELL, "precision": None}}},
@@ -38,7 +38,7 @@ def test_every_part_is_shown() -> None:
     text = text_of(QUALITY)
     assert "field by field, under pair keys at most 98.2%" in text
     assert "by match keys alone" in text
-    assert "School did not answer in time. These links are less certain" in text
+    assert "alone, because school had not answered by noon. These links are less certain" in text
     assert "not given suppressed suppressed suppressed" in text
     assert "F 500 300 120 97.0% 91.0%" in text
     assert "12 candidate pairs were decided by a reviewer (7 match, 5 different)" in text
