@@ -317,3 +317,21 @@ def test_aliases_have_no_filters(source: SourceFile, tmp_path: Path) -> None:
     read = ClkFile.read(clks, manifest, scratch=tmp_path)
     with pytest.raises(InputError, match="aliases"):
         ImportedRecords(manifest, manifest.partners[0], source, read)
+
+
+def test_an_alias_has_a_filter_of_its_own(tmp_path: Path) -> None:
+    manifest = typed(partner={"aliases": {"name": ["AKA"]}})
+    path = tmp_path / "people.csv"
+    path.write_text(
+        "INDEX,NAME freetext,DOB YYYY/MM/DD,city,AKA\n1,mary,1976/07/04,Ely,molly\n2,jo,NA,,\n"
+    )
+    records = Records(manifest, manifest.partners[0], SourceFile(path))
+    with Encoder(manifest, SECRET, epoch=1) as encoder:
+        matrix, _ = matrix_of(records, encoder, tmp_path / "payload")
+    _, words = in_the_files_order(matrix, records, tmp_path)
+    rows = [["1", "mary", "1976/07/04", "Ely"], ["1", "molly", "1976/07/04", "Ely"]]
+    assert manifest.linkage_schema is not None
+    secret = bytes(clk_secret(manifest, SECRET, 1))
+    expected = encode_clks(manifest.linkage_schema, [*rows, ["2", "jo", "NA", ""]], secret)
+    assert (words == expected).all()
+    assert len(matrix.first_rows()) == 2
