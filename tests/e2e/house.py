@@ -44,6 +44,7 @@ def manifest_of(project: str, **settings: Any) -> dict[str, Any]:
             {"name": "surname-dob", "fields": ["surname", "dob"]},
         ],
         "scheme": {"name": "saul-v1", "bits": 1024},
+        "matching": {"pair_keyed": False},
     }
     return document | settings
 
@@ -133,10 +134,14 @@ class House:
         return done.result
 
     def serve(self) -> None:
+        """Start the hub; a second time on the same port."""
         ready, log = self.path / "ready", self.path / "hub.log"
+        ready.unlink(missing_ok=True)
+        address = self.environment.get("LINKAGE_HUB", "127.0.0.1:0")
+        command = ["hub", "serve", "--home", str(self.home("hub")), "--ready", str(ready)]
         with log.open("ab") as file:
             self.hub = subprocess.Popen(
-                [*LINKAGE, "hub", "serve", "--home", str(self.home("hub")), "--ready", str(ready)],
+                [*LINKAGE, *command, "--address", address],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -148,6 +153,11 @@ class House:
             assert time.monotonic() < give_up
             time.sleep(0.05)
         self.environment["LINKAGE_HUB"] = ready.read_text()
+
+    def kill_hub(self) -> None:
+        assert self.hub is not None
+        self.hub.kill()
+        self.hub.wait(30)
 
     def stop(self) -> None:
         if self.worker is not None:
