@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from linkage.agreement.fields import FieldType
-from linkage.agreement.manifest import MAX_MANIFEST_BYTES
 from linkage.cli.answering import add_answer_commands
 from linkage.cli.clk import add_clk_commands
 from linkage.cli.common import (
@@ -27,16 +24,24 @@ from linkage.cli.common import (
     say_waiting,
     show,
 )
+from linkage.cli.describing import (
+    DateFormatOption,
+    FieldsFileOption,
+    FieldsOption,
+    MissingOption,
+    PartnerOption,
+    RegionOption,
+    describe,
+)
 from linkage.cli.manifest import FileArgument, load_manifest
 from linkage.cli.members import add_member_commands
-from linkage.errors import InputError, Problem, SourceError
-from linkage.files import read_bounded, write_atomic
+from linkage.errors import Problem, SourceError
+from linkage.files import write_atomic
 
 if TYPE_CHECKING:
     from linkage.agent.findings import Reason
     from linkage.agent.profile import FileFigures
     from linkage.agent.records import Checked, Examined, Values
-    from linkage.agreement.profile import Description
 
 SHOWN_ERRORS = 20
 HOME = default_home("agent")
@@ -193,32 +198,12 @@ def check(
 @app.command()
 def profile(
     file: SourceArgument,
-    fields: Annotated[
-        str | None,
-        typer.Option(
-            "--fields",
-            metavar="NAME:TYPE[=COLUMN],...",
-            help="What the columns are; types as in a manifest.",
-        ),
-    ] = None,
-    fields_file: Annotated[
-        Path | None,
-        typer.Option("--fields-file", help="The same as JSON, with date formats and more."),
-    ] = None,
-    partner: Annotated[
-        str | None, typer.Option("--partner", help="This agency's name; needed with --fields.")
-    ] = None,
-    date_format: Annotated[
-        list[str] | None,
-        typer.Option("--date-format", help="strptime format of dates of birth; may be repeated."),
-    ] = None,
-    region: Annotated[
-        str, typer.Option("--region", help="Two-letter country of phones and postcodes.")
-    ] = "US",
-    missing: Annotated[
-        list[str] | None,
-        typer.Option("--missing", help='A cell that means "not known"; may be repeated.'),
-    ] = None,
+    fields: FieldsOption = None,
+    fields_file: FieldsFileOption = None,
+    partner: PartnerOption = None,
+    date_format: DateFormatOption = None,
+    region: RegionOption = "US",
+    missing: MissingOption = None,
     share: Annotated[
         Path | None,
         typer.Option("--share", metavar="OUT.json", help="Write the value-free part here."),
@@ -236,9 +221,7 @@ def profile(
     from linkage.agent.records import DescribedRecords
     from linkage.agent.source import SourceFile
 
-    description = _description(
-        fields, fields_file, partner, date_format or [], missing or [], region
-    )
+    description = describe(fields, fields_file, partner, date_format or [], missing or [], region)
     records = DescribedRecords(description, SourceFile(file))
     profiler = Profiler(records.fields)
     with Bar() as bar:
@@ -268,6 +251,13 @@ def submit(
         bool,
         typer.Option("--replace", help="Send anew what was sent before; until a run has used it."),
     ] = False,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update",
+            help="Send a changed file as the next round, after a run has used the last one.",
+        ),
+    ] = False,
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave out records with errors; send the rest.")
     ] = False,
@@ -282,9 +272,14 @@ def submit(
     Nothing is sent if any row has an error, unless --skip-invalid is given: then the hub is told
     how many records were left out, and skipped.json beside the receipt says why. An upload that
     broke off goes on where it stopped: run the same command again.
+
+    With --update records are known again by their record ids: unchanged ones are not compared
+    anew, and linkage ids go on.
     """
     from linkage.agent.agent import Agent
 
+    if replace and update:
+        raise InputError("--replace sends a round anew, --update begins the next: take one")
     with _connect(home, patience) as connection, Bar() as bar:
         agent = Agent(home, progress=bar, threads=threads)
         done = patiently(
@@ -294,6 +289,7 @@ def submit(
                 file,
                 aliases=aliases,
                 replace=replace,
+                update=update,
                 skip_invalid=skip_invalid,
             ),
             wait,
@@ -418,42 +414,6 @@ def contribute(
         for table, count in done.left_out.items()
     ]
     show(result, as_json=as_json, text="\n".join(lines))
-
-
-def _description(
-    fields: str | None,
-    file: Path | None,
-    partner: str | None,
-    date_formats: list[str],
-    missing: list[str],
-    region: str,
-) -> Description:
-    """What the columns are, from a file or from options."""
-    from linkage.agreement.profile import parse_description
-
-    if (fields is None) == (file is None):
-        raise InputError("say what the columns are, with either --fields or --fields-file")
-    if file is not None:
-        if partner or date_formats or missing:
-            raise InputError("--fields-file says by itself what the other options say")
-        return parse_description(read_bounded(file, MAX_MANIFEST_BYTES), source=file.name)
-    described: list[dict[str, Any]] = []
-    for word in (fields or "").split(","):
-        name, colon, rest = word.strip().partition(":")
-        kind, equals, column = rest.partition("=")
-        if not (name and colon and kind) or (equals and not column):
-            raise InputError(f"--fields: {word.strip()!r} is not of the form NAME:TYPE[=COLUMN]")
-        described.append({"name": name, "type": kind, "region": region})
-        if column:
-            described[-1]["column"] = column
-        if kind == FieldType.DATE_OF_BIRTH:
-            described[-1]["date_formats"] = date_formats
-    if not partner:
-        raise InputError("--fields needs --partner NAME as well")
-    document = {"linkage": "fields/1", "partner": partner, "missing": missing}
-    return parse_description(
-        json.dumps(document | {"fields": described}).encode(), source="--fields"
-    )
 
 
 def _write_errors(path: Path, problems: Sequence[Problem]) -> None:
