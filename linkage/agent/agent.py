@@ -32,6 +32,7 @@ from linkage.errors import (
     AgreementError,
     AlreadyExistsError,
     FingerprintMismatchError,
+    InputError,
     NotAgreedError,
     NotFoundError,
     NotReadyError,
@@ -130,6 +131,7 @@ class Agent:
         *,
         aliases: Path | None = None,
         replace: bool = False,
+        update: bool = False,
         skip_invalid: bool = False,
     ) -> Submitted:
         """Check, encode and upload this partner's file.
@@ -140,6 +142,8 @@ class Agent:
             aliases: alias table: further values of some records, joined by record id.
             replace: send anew what was sent before, which the hub takes until a run has used
                 it; the project secret is fetched anew too.
+            update: send a changed file as the next round, once a run has used the last one.
+                Records are known again by their record ids and keep their row handles.
             skip_invalid: leave out records with errors and send the others. How many are left
                 out stands in the signed header, and why in `skipped.json` beside the receipt.
 
@@ -147,7 +151,9 @@ class Agent:
             SourceError: the file has errors, and nothing is to be or can be left out; nothing was
                 sent.
             NotReadyError: not all have signed, or the project secret has not arrived.
-            AlreadyExistsError: another file was sent before, and `replace` is not given.
+            AlreadyExistsError: another file was sent before, and neither `replace` nor `update`
+                is given.
+            InputError: `update` where the partner has no record ids.
         """
         from linkage.agent.records import Records
         from linkage.agent.source import SourceFile
@@ -160,7 +166,13 @@ class Agent:
             None if aliases is None else SourceFile(aliases),
         )
         return self._submit(
-            connection, manifest, shown, records, replace=replace, skip_invalid=skip_invalid
+            connection,
+            manifest,
+            shown,
+            records,
+            replace=replace,
+            update=update,
+            skip_invalid=skip_invalid,
         )
 
     def submit_clks(
@@ -219,17 +231,23 @@ class Agent:
         filters: GivesEncodings | None = None,
         *,
         replace: bool,
+        update: bool = False,
         skip_invalid: bool = False,
     ) -> Submitted:
         """Check, encode and upload; see `submit`."""
         from linkage.agent.records import can_resume, forget_work
 
         project = manifest.project
+        if update and manifest.partner(self._name).record_id is None:
+            raise InputError(
+                "without record ids no record can be known again",
+                remedy="A manifest whose partner has a record_id allows later rounds",
+            )
         digests = records.digests()
         asked = {**digests, "fingerprint": manifest.fingerprint, "skip_invalid": skip_invalid}
         sent = self._outbox(project, shown.epoch)
-        replacing = Outbox(sent.directory.with_suffix(".replacing"))
-        checked = self._check(records, asked, (sent, replacing))
+        next_one = Outbox(sent.directory.with_suffix(".updating" if update else ".replacing"))
+        checked = self._check(records, asked, (sent, next_one))
         secret = project_secret(
             connection, self.keyring, manifest, shown, self._name, renew=replace
         )
@@ -238,22 +256,27 @@ class Agent:
         known = self._name in shown.uploaded
         if known and sent.made_from == made_from and (receipt := sent.receipt):
             return Submitted(checked, receipt.size, receipt.digest, receipt.upload, True)
-        if known and sent.made_from != made_from and not replace:
+        if known and sent.made_from != made_from and not (replace or update):
             # What is here says which row is which at the hub: it must not be written over.
             raise AlreadyExistsError(
                 f"{self._name!r} has sent its encodings already, from another file",
-                remedy="Go on with the file that was sent, or send this one with --replace",
+                remedy="Go on with the file that was sent, or send this one with --replace, or as"
+                " the next round with --update once a run has used the other",
             )
-        outbox = replacing if known and replace else sent
+        outbox = next_one if known and (replace or update) else sent
+        number = sent.round + 1 if outbox is not sent and update else sent.round
         repeated = outbox.made_from == made_from and (known or outbox.live)
         if not repeated:
-            asked |= {"key_check": check, "epoch": shown.epoch}
+            asked |= {"key_check": check, "epoch": shown.epoch, "round": number}
             if not can_resume(outbox.directory, asked):
                 outbox.clear()
-            encoded = self._encode(records, checked, manifest, secret, filters, outbox, asked)
+            former = sent.directory if outbox is not sent and update else None
+            encoded = self._encode(
+                records, checked, manifest, secret, filters, outbox, asked, former
+            )
             _keep_skipped(outbox, checked)
             header = self._encodings_header(
-                manifest, shown.epoch, encoded, check, skipped=len(checked.skipped)
+                manifest, shown.epoch, encoded, check, number, skipped=len(checked.skipped)
             )
             outbox.announce(header, made_from)
         forget_work(outbox.directory)
@@ -482,6 +505,7 @@ class Agent:
         filters: GivesEncodings | None,
         outbox: Outbox,
         made_from: Mapping[str, Any],
+        former: Path | None,
     ) -> EncodedFile:
         from linkage.encoding import Encoder
 
@@ -493,10 +517,18 @@ class Agent:
                 threads=self._threads,
                 progress=self._progress,
                 made_from=made_from,
+                former=former,
             )
 
     def _encodings_header(
-        self, manifest: Manifest, epoch: int, encoded: EncodedFile, check: str, *, skipped: int
+        self,
+        manifest: Manifest,
+        epoch: int,
+        encoded: EncodedFile,
+        check: str,
+        number: int,
+        *,
+        skipped: int,
     ) -> EncodingsHeader:
         layout = encoded.layout
         return EncodingsHeader(
@@ -513,6 +545,7 @@ class Agent:
             match_keys=layout.match_keys,
             rows=layout.rows,
             strata=layout.strata,
+            round=number,
             skipped=skipped,
             key_check=check,
         )

@@ -24,7 +24,7 @@ from linkage.agent.upload import send
 from linkage.agreement.canonical import canonical
 from linkage.errors import InvalidRequestError
 from linkage.rpc.channel import Connection
-from linkage.trust.headers import Header, parse_header
+from linkage.trust.headers import EncodingsHeader, Header, parse_header
 from linkage.trust.signing import sign
 from linkage.v1 import upload_pb2
 
@@ -49,6 +49,12 @@ class Outbox:
             return parse_header((self.directory / "header.json").read_bytes())
         except (FileNotFoundError, InvalidRequestError):
             return None
+
+    @property
+    def round(self) -> int:
+        """Which of the partner's encodings are here; 0 where none are."""
+        header = self.header
+        return header.round if isinstance(header, EncodingsHeader) else 0
 
     @property
     def made_from(self) -> dict[str, Any] | None:

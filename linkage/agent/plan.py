@@ -76,13 +76,23 @@ class Plan:
         return cls(checked, np.load(directory / "places.npy"))
 
 
-def draw(checked: Checked) -> tuple[Plan, Handles, Handles]:
+def draw(
+    checked: Checked, former: tuple[Handles, npt.NDArray[np.bool_]] | None = None
+) -> tuple[Plan, Handles, Handles]:
     """A new plan, and the (rows of the upload, 16) row and group handles in the upload's order.
+
+    Args:
+        former: for every row of the file the handle it had in an earlier upload, and whether it
+            had one; see `rowmap.former_handles`.
 
     Takes some 100 bytes of memory per record for a moment.
     """
     counts = checked.variants[checked.variants > 0]
-    order = sorted_order(ids := draw_ids(len(counts)))
+    ids = draw_ids(len(counts))
+    if former is not None:
+        handles, known = (part[checked.variants > 0] for part in former)
+        ids[known] = handles[known]
+    order = sorted_order(ids)
     sizes = counts[order]
     ends = np.cumsum(sizes, dtype=np.int64)
     places = np.empty(len(counts), np.uint32)

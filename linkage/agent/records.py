@@ -30,7 +30,13 @@ from linkage.agent.findings import Findings
 from linkage.agent.matrixfile import MatrixFile
 from linkage.agent.plan import Plan, draw
 from linkage.agent.profile import FileFigures, Hasher, Profiler
-from linkage.agent.rowmap import RowMap, SentRows, read_row_map, write_row_map
+from linkage.agent.rowmap import (
+    RowMap,
+    SentRows,
+    former_handles,
+    read_row_map,
+    write_row_map,
+)
 from linkage.agent.source import SourceFile
 from linkage.agent.table import Objects, RecordTable, Table, Values
 from linkage.agreement import IdentifierField, Manifest, Partner
@@ -171,10 +177,13 @@ class Records:
         threads: int,
         progress: Progress,
         made_from: Mapping[str, Any] | None = None,
+        former: Path | None = None,
     ) -> EncodedFile:
         """Write the matrix to `path`, and its row map beside it.
 
         Args:
+            former: directory of an earlier upload: records that were in it, by record id, keep
+                their row handles.
             made_from: all that the encodings depend on, as JSON values. A directory where an
                 earlier process was killed while it encoded the same is taken up again.
 
@@ -193,7 +202,9 @@ class Records:
             private_directory(work)
             matrix = MatrixFile(path, work, layout)
             matrix.require_space(layout.rows * ROW_MAP_BYTES)
-            plan, handles, groups = draw(checked)
+            kept = None if former is None else former_handles(former, self._ids())
+            plan, handles, groups = draw(checked, kept)
+            del kept
             plan.save(work, known)
             matrix.begin(handles, groups)
             del handles, groups

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from linkage.encodings import HANDLE_BYTES
@@ -131,6 +132,38 @@ def places_by_row(directory: Path) -> tuple[Rows, Rows]:
     """
     table = pq.read_table(_there(directory), columns=["row", "place"])
     return table["row"].to_numpy(), table["place"].to_numpy()
+
+
+def former_handles(
+    directory: Path, ids: Iterator[Sequence[str | None]]
+) -> tuple[Handles, npt.NDArray[np.bool_]]:
+    """The row handles that records had in an earlier upload, found by record id.
+
+    Holds the earlier upload's record ids in memory.
+
+    Args:
+        directory: where the earlier upload was made.
+        ids: the record ids of the file, batch by batch.
+
+    Returns:
+        (rows of the file, 16) handles, and (rows of the file,) whether a record had one.
+
+    Raises:
+        InputError: nothing was encoded into the directory.
+    """
+    table = pq.read_table(
+        _there(directory), columns=["record_id", "handle"], filters=[("variant", "=", 0)]
+    )
+    known = table["record_id"].combine_chunks()
+    handles = np.concatenate([_handles(table["handle"]), np.zeros((1, HANDLE_BYTES), np.uint8)])
+    places = [
+        pc.index_in(pa.array(batch, pa.string()), value_set=known, skip_nulls=True)
+        .fill_null(-1)
+        .to_numpy(zero_copy_only=False)
+        for batch in ids
+    ]
+    place = np.concatenate([np.empty(0, np.int64), *places])
+    return handles[place], place >= 0
 
 
 def write_row_map(

@@ -35,7 +35,7 @@ from linkage.cli.describing import (
 )
 from linkage.cli.manifest import FileArgument, load_manifest
 from linkage.cli.members import add_member_commands
-from linkage.errors import Problem, SourceError
+from linkage.errors import InputError, Problem, SourceError
 from linkage.files import write_atomic
 
 if TYPE_CHECKING:

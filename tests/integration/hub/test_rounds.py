@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from linkage.agent.rowmap import read_row_map
 from linkage.encodings import EncodingMatrix
-from linkage.errors import AlreadyExistsError, StateError
+from linkage.errors import AlreadyExistsError, InputError, StateError
 from linkage.hub.results import Results
 
 from .answering import agreed, matrix_of
-from .conftest import make_manifest, raw, wait_for_end
+from .conftest import make_manifest, raw, wait_for_end, write_people
 from .test_runs import _approve
 
 PEOPLE = list(range(60))
@@ -104,3 +106,57 @@ def test_a_run_again_over_the_same_uploads_compares_nothing(steward, members) ->
     _, three = run(steward, manifest)
     assert three["pairs"][pair]["compared"] == 0
     assert three["recommended"] == one["recommended"]
+
+
+def write(path, rows: list[list[str]]):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "given_name", "surname", "dob", "sex"], *rows])
+    return path
+
+
+def rows_of(path) -> list[list[str]]:
+    with path.open() as file:
+        return [[str(number), *row] for number, row in enumerate(list(csv.reader(file))[1:])]
+
+
+def test_an_agent_sends_a_changed_file(hub, steward, members, tmp_path) -> None:
+    partners = [{"name": "sheriff", "record_id": "id"}, {"name": "health"}]
+    manifest = make_manifest(partners=partners)
+    steward.propose(manifest)
+    for name in manifest.partner_names:
+        members[name].agent().sign(members[name].connection, manifest)
+    people = {
+        name: write_people(tmp_path / f"{name}.csv", seed=n) for n, name in enumerate(members)
+    }
+    rows = rows_of(people["sheriff"])
+    sheriff, health = members["sheriff"], members["health"]
+    file = write(tmp_path / "first.csv", rows[:110])
+    sent = sheriff.agent().submit(sheriff.connection, manifest.project, file)
+    health.agent().submit(health.connection, manifest.project, people["health"])
+    later = write(tmp_path / "later.csv", rows[119:0:-1])
+    with pytest.raises(AlreadyExistsError, match="--update"):
+        sheriff.agent().submit(sheriff.connection, manifest.project, later)
+    with pytest.raises(StateError, match="round 0, not 1"):
+        sheriff.agent().submit(sheriff.connection, manifest.project, later, update=True)
+    run(steward, manifest)
+    with pytest.raises(InputError, match="record ids"):
+        health.agent().submit(health.connection, manifest.project, later, update=True)
+
+    directory = sheriff.home / "projects" / manifest.project / "epoch-0"
+    before = handles_by_id(directory)
+    done = sheriff.agent().submit(sheriff.connection, manifest.project, later, update=True)
+    assert done.upload != sent.upload
+    after = handles_by_id(directory)
+    assert len(after) == 119
+    assert all(after[name] == handle for name, handle in before.items() if name != "0")
+    assert len(set(after.values())) == 119
+    again = sheriff.agent().submit(sheriff.connection, manifest.project, later, update=True)
+    assert again.repeated
+    _, report = run(steward, manifest)
+    # Ten rows are new; all others are known.
+    assert report["pairs"]["sheriff|health"]["compared"] == 10 * 120 * len(manifest.match_keys)
+
+
+def handles_by_id(directory) -> dict[str, bytes]:
+    found = read_row_map(directory)
+    return dict(zip(found.record_ids, (h.tobytes() for h in found.handles), strict=True))
