@@ -64,9 +64,9 @@ def export_clks(
     partner: Annotated[
         str | None, typer.Option("--partner", help="With --manifest: which partner you are.")
     ] = None,
-    secret_file: Annotated[
+    clk_secret_file: Annotated[
         Path | None,
-        typer.Option("--secret-file", help="With --manifest: the secret as clkhash is given it."),
+        typer.Option("--clk-secret-file", help="With --manifest: what clkhash is given as secret."),
     ] = None,
     form: Annotated[
         ClkFormat, typer.Option("--format", help="For anonlink's service, or its binary upload.")
@@ -80,8 +80,8 @@ def export_clks(
 
     Only for a manifest with a linkage schema: the filters are bit for bit those that clkhash
     0.18.3 makes from it, one per row of FILE in its order. With --project they are made with the
-    secret that clk-secret writes; with --manifest and --secret-file with any secret that you and
-    others share already. A file with errors is refused whole, as a row left out would shift all
+    secret that clk-secret writes; with --manifest and --clk-secret-file with any secret that you
+    share with others already. A file with errors is refused whole, as a row left out would shift all
     rows after it.
 
     Published attacks re-identify such filters without any secret: give the file to nobody but
@@ -97,16 +97,16 @@ def export_clks(
     if (project is None) == (manifest is None):
         raise InputError(
             "say by which agreement to encode",
-            remedy="Give --project, or --manifest with --partner and --secret-file",
+            remedy="Give --project, or --manifest with --partner and --clk-secret-file",
         )
     if manifest is None:
         with _connect(home, patience) as connection:
             agreed, name, secret = Agent(home).clk_secret(connection, project or "")
-    elif partner is None or secret_file is None:
-        raise InputError("--manifest needs --partner and --secret-file")
+    elif partner is None or clk_secret_file is None:
+        raise InputError("--manifest needs --partner and --clk-secret-file")
     else:
         agreed, name = load_manifest(manifest), partner
-        secret = _secret(secret_file)
+        secret = _secret(clk_secret_file)
     source = SourceFile(file)
     with Bar() as bar:
         rows = export(agreed, agreed.partner(name), source, secret, out, form.value, bar)

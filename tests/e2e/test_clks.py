@@ -198,12 +198,12 @@ def test_export_without_a_hub(house: House, files: dict[str, Path], tmp_path: Pa
     with_manifest = (*words, "--manifest", str(manifest), "--partner", "north")
     assert "either" not in house.run(*words).out
     assert house.run(*words).error["remedy"].startswith("Give --project, or --manifest with")
-    assert house.run(*with_manifest).error["message"].endswith("--partner and --secret-file")
+    assert house.run(*with_manifest).error["message"].endswith("--partner and --clk-secret-file")
     secret.write_text("an old shared secret\n")
-    readable = house.run(*with_manifest, "--secret-file", str(secret))
+    readable = house.run(*with_manifest, "--clk-secret-file", str(secret))
     assert (readable.code, "chmod 600" in readable.error["remedy"]) == (4, True)
     secret.chmod(0o600)
-    made = house.good(*with_manifest, "--secret-file", str(secret))
+    made = house.good(*with_manifest, "--clk-secret-file", str(secret))
     assert made["rows"] == ROWS
     schema = manifest_of(SCHEMA).linkage_schema
     assert schema is not None
@@ -221,7 +221,7 @@ def test_only_with_a_schema_and_the_risk_acknowledged(house: House, tmp_path: Pa
         found = document("risky")
         found["scheme"] |= settings
         path.write_text(json.dumps(found))
-        words = ("--manifest", str(path), "--partner", "north", "--secret-file", str(secret))
+        words = ("--manifest", str(path), "--partner", "north", "--clk-secret-file", str(secret))
         done = house.run("agent", "export-clks", str(people), "--out", str(out), *words)
         assert done.code == 2
         assert not out.exists()
