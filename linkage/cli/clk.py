@@ -81,8 +81,8 @@ def export_clks(
     Only for a manifest with a linkage schema: the filters are bit for bit those that clkhash
     0.18.3 makes from it, one per row of FILE in its order. With --project they are made with the
     secret that clk-secret writes; with --manifest and --clk-secret-file with any secret that you
-    share with others already. A file with errors is refused whole, as a row left out would shift all
-    rows after it.
+    share with others already. A file with errors is refused whole, as a row left out would shift
+    all rows after it.
 
     Published attacks re-identify such filters without any secret: give the file to nobody but
     those who may see who the records are about.
