@@ -48,7 +48,7 @@ def north(path: Path) -> tuple[Path, Path]:
 
 
 def manifest() -> dict[str, Any]:
-    document = manifest_of(PROJECT, matching={"pair_keyed": False})
+    document = manifest_of(PROJECT, matching={"pair_keyed": True})
     document["partners"][0] |= {
         "aliases": {"surname": ["maiden"]},
         "group": "person",
@@ -59,18 +59,26 @@ def manifest() -> dict[str, Any]:
 
 
 def test_aliases_and_groups_find_each_person_once(house: House) -> None:
-    house.agree(manifest())
+    path = house.agree(manifest())
     bookings, table = north(house.path / "aliases-north.csv")
     clients = records(house.path / "aliases-south.csv", 0, PEOPLE)
     project = ("--project", PROJECT)
     homes = {name: house.home(name) for name in ("north", "south")}
-    words = ("agent", "submit", str(bookings), *project, "--aliases", str(table))
+    aliases = ("--aliases", str(table))
+    words = ("agent", "check", str(bookings), "--manifest", str(path), "--partner", "north")
+    checked = house.good(*words, *aliases)
+    assert checked["unlisted"] == {"sex": 0}
+    assert checked["aliases"] == len(MARRIED) + len(BOOKED_AS)
+    words = ("agent", "submit", str(bookings), *project, *aliases)
     sent = house.good(*words, home=homes["north"])
     assert sent["rows"] == PEOPLE + len(TWICE)
     assert sent["aliases"] == len(MARRIED) + len(BOOKED_AS)
     assert sent["grouped"] == len(TWICE)
     house.good("agent", "submit", str(clients), *project, home=homes["south"])
-    run = house.good("hub", "run", PROJECT, home=house.home("hub"))
+    run = house.good("hub", "run", PROJECT, "--detach", home=house.home("hub"))
+    for name, words in (("north", (str(bookings), *aliases)), ("south", (str(clients),))):
+        house.good("agent", "answer", *words, *project, "--wait", "60", home=homes[name])
+    house.good("hub", "watch", run["run"], home=house.home("hub"))
     release = house.good("hub", "release", run["run"], home=house.home("hub"))["release"]
     for home in homes.values():
         house.good("agent", "approve", *project, home=home)
