@@ -443,6 +443,20 @@ class Agent:
         names = connection.call(stub.ListProjects, project_pb2.ListProjectsRequest()).projects
         return [self._project_status(connection, name) for name in names]
 
+    def signed_manifest(self, project: str) -> Manifest:
+        """The manifest of a project that this agent signed, from its own home.
+
+        Raises:
+            NotFoundError: it signed none.
+        """
+        path = self._directory(project) / "manifest.json"
+        if not path.exists():
+            raise NotFoundError(
+                f"this agent has not signed a manifest of project {project!r}",
+                remedy="Run: linkage agent sign MANIFEST",
+            )
+        return parse_manifest(path.read_bytes())
+
     @property
     def _name(self) -> str:
         return Party.load(self.home).name
@@ -458,13 +472,7 @@ class Agent:
 
     def _agreed(self, connection: Connection, project: str) -> tuple[Manifest, project_pb2.Project]:
         """The manifest this agent signed, and the project as the hub shows it."""
-        path = self._directory(project) / "manifest.json"
-        if not path.exists():
-            raise NotFoundError(
-                f"this agent has not signed a manifest of project {project!r}",
-                remedy="Run: linkage agent sign MANIFEST",
-            )
-        manifest = parse_manifest(path.read_bytes())
+        manifest = self.signed_manifest(project)
         shown = self._shown(connection, project)
         _require_same(manifest, shown)
         if datetime.now(UTC).date() > manifest.expires:
