@@ -4,11 +4,12 @@ The rule, explained in docs/explanation/draft-manifest.md:
 
 - A match key has two to four fields whose collision entropies add up to at least
   log2(largest file) + 3 bits. A field that depends on one already counted adds 0.4 of its bits.
-- It holds a given or middle name or the birth date, which tell the members of a household
-  apart, and it is not made of names alone.
+- It holds a given or middle name, the birth date or a national id, which tell the members of a
+  household apart, and it is not made of names alone.
 - Keys are taken one after the other, always the one that most raises the probability that at
   least one key of a person is intact in two partners' files, a field being intact with
-  probability 0.75 times the shares of records that have it.
+  probability 0.75 times the shares of records that have it. In 5% of the pairs given name and
+  surname are taken to be swapped: then a key with both still meets, one with either does not.
 - Eight keys, and up to ten while each still raises that probability by 0.002.
 
 Pure: profiles in, manifest and reasons out; the same profiles in any order give the same keys.
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import combinations
@@ -36,19 +37,22 @@ SIZES = (2, 3, 4)
 SPARE_BITS = 3.0
 DEPENDENT_WORTH = 0.4
 INTACT = 0.75
+SWAPPED = 0.05
 FEWEST_KEYS, MOST_KEYS = 8, 10
 WORTH_A_KEY = 0.002
 DEPENDS_FROM = 0.5
+MOST_TOGETHER = 8
 MAX_FIELDS = 14
 """More are not weighed against each other; those with the most bits times presence are."""
 
 PERSON = frozenset(
     kind
     for kind in FieldType
-    if kind.value in {"given_name", "middle_name", "full_name", "date_of_birth"}
+    if kind.value in {"given_name", "middle_name", "full_name", "date_of_birth", "national_id"}
 )
 PLACE = frozenset({FieldType.ADDRESS, FieldType.CITY, FieldType.POSTCODE})
-GROUPED = PLACE | {FieldType.EXACT, FieldType.NUMBER}
+HOUSEHOLD = PLACE | {FieldType.SURNAME, FieldType.PHONE}
+CODES = frozenset({FieldType.EXACT, FieldType.NUMBER})
 
 
 @dataclass(frozen=True)
@@ -151,15 +155,16 @@ def draft_manifest(profiles: Sequence[Profile], terms: Terms) -> Draft:
         )
     used = {name for key in keys for name in key.fields}
     if idle := [name for name in weighed if name not in used]:
-        notes.append(f"in no match key, so not encoded: {', '.join(idle)}")
+        notes.append(f"in no match key, compared for single pairs only: {', '.join(idle)}")
+    groups = _groups(weighed, dependent)
     return Draft(
-        manifest=_manifest(profiles, terms, weighed, keys),
+        manifest=_manifest(profiles, terms, weighed, keys, groups),
         fields=tuple(
             DraftField(name, f.type, f.bits, _all_intact([name], presence))
             for name, f in weighed.items()
         ),
         keys=keys,
-        groups=_groups(weighed, dependent),
+        groups=groups,
         notes=tuple(notes),
     )
 
@@ -273,18 +278,15 @@ def _choose(
     All sets of intact fields are weighed by their probability; a key is intact in every set that
     holds its fields. What a key adds is the probability of those that no key before it was in.
     """
-    names = list(fields)
-    masks = {key: sum(1 << names.index(name) for name in key) for key in allowed}
-    left = _probabilities([presence[name] for name in names])
+    worlds = _worlds(fields, presence, allowed)
     chosen: list[DraftKey] = []
     chance = 0.0
     while len(chosen) < MOST_KEYS:
-        gains = _sums_over_supersets(left, len(names))
-        best = min(
-            masks,
-            key=lambda key: (-round(gains[masks[key]], 9), -allowed[key], len(key), key),
-        )
-        gain = gains[masks[best]]
+        gains = dict.fromkeys(allowed, 0.0)
+        for world in worlds:
+            world.add_gains(gains)
+        best = min(gains, key=lambda key: (-round(gains[key], 9), -allowed[key], len(key), key))
+        gain = gains[best]
         if gain < (1e-9 if len(chosen) < FEWEST_KEYS else WORTH_A_KEY):
             break
         chance += gain
@@ -299,9 +301,65 @@ def _choose(
                 chance=chance,
             )
         )
-        mask = masks[best]
-        left = [0.0 if held & mask == mask else weight for held, weight in enumerate(left)]
+        for world in worlds:
+            world.take(best)
     return tuple(chosen)
+
+
+@dataclass
+class _World:
+    """Pairs of records of one kind: by the set of their intact fields, how many no key meets yet.
+
+    Attributes:
+        left: by bit mask of the intact fields, the share of all pairs.
+        masks: the keys that can meet at all, as bit masks.
+        bits: how many fields there are.
+    """
+
+    left: list[float]
+    masks: dict[tuple[str, ...], int]
+    bits: int
+
+    def add_gains(self, gains: dict[tuple[str, ...], float]) -> None:
+        sums = _sums_over_supersets(self.left, self.bits)
+        for key, mask in self.masks.items():
+            gains[key] += sums[mask]
+
+    def take(self, key: tuple[str, ...]) -> None:
+        mask = self.masks.get(key)
+        if mask is not None:
+            self.left = [0.0 if held & mask == mask else w for held, w in enumerate(self.left)]
+
+
+def _worlds(
+    fields: dict[str, FieldProfile],
+    presence: dict[str, list[float]],
+    allowed: dict[tuple[str, ...], float],
+) -> list[_World]:
+    """Pairs with their names in place, and pairs with given name and surname swapped."""
+    names = list(fields)
+    masks = {key: sum(1 << names.index(name) for name in key) for key in allowed}
+    shares = _probabilities([presence[name] for name in names])
+    swaps = _swappable(fields)
+    swapped = SWAPPED if swaps else 0.0
+    together = {
+        key: mask for key, mask in masks.items() if all(_both_or_none(key, s) for s in swaps)
+    }
+    return [
+        _World([(1 - swapped) * share for share in shares], masks, len(names)),
+        _World([swapped * share for share in shares], together, len(names)),
+    ]
+
+
+def _both_or_none(key: Sequence[str], swap: tuple[str, str]) -> bool:
+    return (swap[0] in key) == (swap[1] in key)
+
+
+def _swappable(fields: dict[str, FieldProfile]) -> tuple[tuple[str, str], ...]:
+    """A given name and a surname, which people and clerks mistake for each other."""
+    first = {kind: name for name, kind in reversed([(n, f.type) for n, f in fields.items()])}
+    pair = [first.get(FieldType.GIVEN_NAME), first.get(FieldType.SURNAME)]
+    return ((pair[0], pair[1]),) if pair[0] and pair[1] else ()
 
 
 def _pairs(partners: int) -> list[tuple[int, int]]:
@@ -349,20 +407,32 @@ def _key_name(fields: Sequence[str], taken: set[str]) -> str:
 def _groups(
     fields: dict[str, FieldProfile], dependent: frozenset[frozenset[str]]
 ) -> tuple[tuple[str, ...], ...]:
-    """Parts of an address joined by dependence, directly or through others.
+    """Fields to be weighed as one: what a household shares, and codes that profiles found to
+    depend on each other or on that.
 
-    A surname that tells the address, because families live together, is another matter: people
-    of one household still differ in it and in its mistakes.
+    People of one household agree in surname, address and telephone at once, so that their
+    agreement is one piece of evidence; how much it is worth, the model learns.
     """
     group = {name: {name} for name in fields}
-    for pair in dependent:
-        if any(fields[name].type not in GROUPED for name in pair):
-            continue
-        joined: set[str] = set().union(*(group[name] for name in pair))
+
+    def join(names: Collection[str]) -> None:
+        joined: set[str] = set().union(*(group[name] for name in names))
         for name in joined:
             group[name] = joined
-    found = {tuple(name for name in fields if name in joined) for joined in group.values()}
-    return tuple(sorted(names for names in found if len(names) > 1))
+
+    shared = [name for name, field in fields.items() if field.type in HOUSEHOLD]
+    if shared:
+        join(shared)
+    for pair in dependent:
+        if all(fields[name].type in HOUSEHOLD | CODES for name in pair):
+            join(pair)
+    found = {
+        tuple(sorted(joined, key=lambda name: (-fields[name].bits, name))[:MOST_TOGETHER])
+        for joined in group.values()
+    }
+    return tuple(
+        tuple(name for name in fields if name in names) for names in sorted(found) if len(names) > 1
+    )
 
 
 def _manifest(
@@ -370,8 +440,8 @@ def _manifest(
     terms: Terms,
     fields: dict[str, FieldProfile],
     keys: Sequence[DraftKey],
+    groups: tuple[tuple[str, ...], ...],
 ) -> Manifest:
-    used = {name for key in keys for name in key.fields}
     document = {
         "linkage": "manifest/1",
         "project": terms.project,
@@ -379,12 +449,11 @@ def _manifest(
         "purpose": terms.purpose,
         "legal_basis": terms.legal_basis,
         "expires": terms.expires.isoformat(),
-        "partners": [_partner(profile.partner, used) for profile in profiles],
+        "partners": [_partner(profile.partner, fields) for profile in profiles],
         "recipients": [{"name": terms.assembler, "role": "assembler"}],
         "fields": [
             field.identifier.model_dump(mode="json", exclude_defaults=True)
-            for name, field in fields.items()
-            if name in used
+            for field in fields.values()
         ],
         # Explicit, so that whoever reads the draft sees what can be changed.
         "match_keys": [
@@ -392,12 +461,29 @@ def _manifest(
             for key in keys
         ],
         "scheme": {"name": "saul-v1"},
+        "matching": {"dependent": groups, "swaps": _swaps(fields)},
     }
     return parse_manifest(json.dumps(document).encode(), source="the draft")
 
 
-def _partner(partner: Partner, used: set[str]) -> dict[str, Any]:
-    """What the partner said of itself; of its fields, only what is said of those used."""
+def _swaps(fields: dict[str, FieldProfile]) -> list[tuple[str, str]]:
+    """Names that may stand in each other's place: given name and surname swapped, a surname kept
+    as middle name, a middle name used as given name.
+    """
+    first = {field.type: name for name, field in reversed(fields.items())}
+    return [
+        (first[one], first[other])
+        for one, other in (
+            (FieldType.GIVEN_NAME, FieldType.SURNAME),
+            (FieldType.MIDDLE_NAME, FieldType.SURNAME),
+            (FieldType.GIVEN_NAME, FieldType.MIDDLE_NAME),
+        )
+        if one in first and other in first
+    ]
+
+
+def _partner(partner: Partner, used: Collection[str]) -> dict[str, Any]:
+    """What the partner said of itself; of its fields, only what is said of those kept."""
     found = partner.model_dump(mode="json", exclude_defaults=True)
     return {
         setting: {k: v for k, v in value.items() if k in used} if isinstance(value, dict) else value

@@ -1,9 +1,8 @@
 """Turn a weight, whose scale means nothing, into odds that can be believed.
 
-- The only input is where weights fall: of decoys, of candidate pairs, and of those among them
-  whose row already has another partner. The last are known non-matches, and as promising as
-  any non-match gets: they show how often an unrelated pair reaches a weight far beyond what
-  100,000 decoys can show (the "runner-up").
+- The only input is where the candidates' weights fall, and those of the candidates whose row
+  already has another partner. The last are known non-matches, and as promising as any
+  non-match gets: they show how often an unrelated pair reaches a weight (the "runner-up").
 - How often non-matches reach a weight is one smooth curve through all of these; where nothing
   has been seen the curve goes on straight, and is never taken for zero.
 - Odds never fall with growing weight.
@@ -17,12 +16,14 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 from linkage.matching.sources import Floats
+from linkage.matching.weights import rising
 
 BINS = 160
 _SMOOTH = 2.0
 _STIFFNESS = 1000.0
 _NEWTON_ROUNDS = 30
 _LEAN = 20
+_FULL_AT = 0.2
 _INNER_ROUNDS = 5
 _PRIOR_MATCHES = 0.5
 _CURVE_COUNTS = 5.0
@@ -31,37 +32,25 @@ _RIDGE = 1e-9
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of candidate pairs and decoys in one round of the fit.
+    """What is known of candidate pairs in one round of the fit.
 
     Attributes:
         weight, probability, free: per candidate pair; `free` is the probability that neither
             row has another partner.
-        decoys, decoy_mass: per decoy its weight, and the probability that it is no match.
-        all_pairs: pairs of rows there are.
-        free_pairs: of those, in which neither row has another partner.
-        complete_below: the candidates above a weight are all pairs above it, once the
-            non-matches among them are fewer than this share of `all_pairs`; below, the quota
-            has cut some off, and more of them from rows whose partner takes a place.
+        free_pairs: pairs of rows in which neither row has another partner.
+        blocked_pairs: pairs of rows, not matches, in which either has.
     """
 
     weight: Floats
     probability: Floats
     free: Floats
-    decoys: Floats
-    decoy_mass: Floats
-    all_pairs: float
     free_pairs: float
-    complete_below: float
-
-    @property
-    def blocked_pairs(self) -> float:
-        """Pairs of rows, not matches, of which either has another partner."""
-        return max(self.all_pairs - self.free_pairs - float(self.probability.sum()), 0.0)
+    blocked_pairs: float
 
     @property
     def ignorance(self) -> float:
         """Near 1 where hardly any pair is known to be a non-match, near 0 where many are."""
-        return (1 - self.blocked_pairs / self.all_pairs) ** _LEAN
+        return (self.free_pairs / (self.free_pairs + self.blocked_pairs)) ** _LEAN
 
 
 @dataclass(frozen=True)
@@ -86,51 +75,52 @@ class Calibration:
 def calibrate(known: Evidence) -> Calibration:
     """The odds by weight, from the present probabilities.
 
-    Non-matches are counted among decoys and among blocked candidates, and where there are few
-    of those, among the candidates not believed: each over the number of pairs it was drawn
-    from. What free candidates there are beyond the expected non-matches are matches.
+    How free non-matches lie is taken from the blocked candidates, and where there are few of
+    those, from the candidates not believed. A free row keeps more of its non-matches than one
+    whose partner takes a place: none more of the most promising, as many more of the least as
+    makes up what is left over by the matches.
     """
-    edges = _edges(known.weight, known.decoys)
+    low, high = _range(known.weight)
+    edges = np.linspace(low, high, BINS + 1)
     every = _histogram(edges, known.weight, np.ones(len(known.weight)))
     blocked = _histogram(edges, known.weight, 1 - known.free)
     matches = _histogram(edges, known.weight, known.probability)
-    random = _histogram(edges, known.decoys, known.decoy_mass)
 
-    above = (every - matches)[::-1].cumsum()[::-1]
-    complete = above <= known.complete_below * known.all_pairs
     unmatched = np.maximum(every - blocked - matches, 0)
-    lean = complete * known.ignorance
-    unblocked = known.all_pairs - known.blocked_pairs
-    among: Floats = len(known.decoys) + complete * known.blocked_pairs + lean * unblocked
-    curve = _curve(random + complete * blocked + lean * unmatched, among)
+    seen = blocked + known.ignorance * unmatched
+    curve = _curve(seen)
     # Levels give spikes: where much was seen, count as it lies; where little, as the curve runs.
-    seen = _smooth(random) + complete * _smooth(blocked) + lean * _smooth(unmatched)
-    rate = (seen + _CURVE_COUNTS) / (among + _CURVE_COUNTS / curve)
-    non_matches = rate * known.free_pairs
+    among = max(float(seen.sum()), 1.0)
+    rate = (_smooth(seen) + _CURVE_COUNTS) / (among + _CURVE_COUNTS / curve)
+    scale = known.free_pairs / (known.blocked_pairs + known.ignorance * known.free_pairs)
+    surplus = max(float(unmatched.sum()), 0.5) / (among * scale) - 1
+    passed = seen[::-1].cumsum()[::-1] / among
+    full = np.minimum(passed / _FULL_AT, 1)
+    more = 1 + surplus * full / (1 - _FULL_AT / 2) if surplus > 0 else 1 + surplus
+    non_matches = rate * among * scale * more
 
     prior = _PRIOR_MATCHES / BINS
     candidates = _smooth(every - blocked) + prior
     found = _smooth(matches) + prior
     for _ in range(_INNER_ROUNDS):
         found = candidates * found / (found + non_matches)
-    return Calibration(edges, _rising(np.log2(found) - np.log2(non_matches), candidates))
+    return Calibration(edges, rising(np.log2(found) - np.log2(non_matches), candidates))
 
 
-def _edges(weight: Floats, decoys: Floats) -> Floats:
-    """Equal bins from the smallest weight to the largest."""
-    both = np.concatenate([weight, decoys])
-    low, high = (float(both.min()), float(both.max())) if len(both) else (0.0, 1.0)
-    return np.linspace(low, max(high, low + 1.0), BINS + 1)
+def _range(weight: Floats) -> tuple[float, float]:
+    low, high = (float(weight.min()), float(weight.max())) if len(weight) else (0.0, 1.0)
+    return low, max(high, low + 1.0)
 
 
-def _curve(seen: Floats, among: Floats) -> Floats:
-    """Non-matches per pair looked at, by bin: a smooth curve through what was seen, continued
-    in a straight line (of the logarithm) where nothing was.
+def _curve(seen: Floats) -> Floats:
+    """The share of non-matches by bin: a smooth curve through what was seen, continued in a
+    straight line (of the logarithm) where nothing was.
 
     Penalised Poisson regression: the curve's second difference is what costs.
     """
     bands = _bending(len(seen))
-    curve = np.log((_smooth(seen) + 1e-2) / (_smooth(among) + 1))
+    among = max(float(seen.sum()), 1.0)
+    curve = np.log((_smooth(seen) + 1e-2) / (among + 1))
     for _ in range(_NEWTON_ROUNDS):
         expected = among * np.exp(np.minimum(curve, 0.0))
         cost = _STIFFNESS * np.convolve(np.diff(curve, 2), [1.0, -2.0, 1.0]) + _RIDGE * curve
@@ -166,19 +156,4 @@ def _smooth(values: Floats) -> Floats:
     reach = int(4 * _SMOOTH)
     window = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _SMOOTH) ** 2)
     out: Floats = np.convolve(np.pad(values, reach), window / window.sum(), mode="valid")
-    return out
-
-
-def _rising(values: Floats, mass: Floats) -> Floats:
-    """The closest never-falling sequence (pool adjacent violators)."""
-    pools: list[tuple[float, float, int]] = []
-    for value, own in zip(values.tolist(), mass.tolist(), strict=True):
-        pool = (value, own, 1)
-        while pools and pools[-1][0] > pool[0]:
-            before = pools.pop()
-            total = before[1] + pool[1]
-            mean = (before[0] * before[1] + pool[0] * pool[1]) / total
-            pool = (mean, total, before[2] + pool[2])
-        pools.append(pool)
-    out: Floats = np.repeat([pool[0] for pool in pools], [pool[2] for pool in pools])
     return out

@@ -26,7 +26,7 @@ _DICE_CUTS = (0.60, 0.70, 0.78, 0.85, 0.92)
 _SCORE_CUTS = (1, 2, 3, 4, 5, 6, 7, 8.5, 10, 12, 14, 17, 20, 24, 28, 33, 40, 50, 62, 80, 100)
 _NOISE_Z = 3.0
 _TEXTBOOK = (-4.0, 10.0)
-_EXPECTED_RISE = 5.0
+_EXPECTED_RISE = 2.745  # so that both kinds' shares add up to 1 under these weights
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,14 @@ class Dimension:
     Attributes:
         name: what reports call it.
         m, u: (levels,) how often matches and non-matches are expected at each level; sum to 1.
-        textbook: (levels,) log2 weights to start from, and to stay near where little is learnt.
+        alike_from: the level from which on two records can be called alike; None where nothing
+            follows from the dimension alone.
     """
 
     name: str
     m: Floats
     u: Floats
-    textbook: Floats
-
-    @classmethod
-    def expecting(cls, name: str, m: Floats, u: Floats) -> Dimension:
-        """A dimension whose textbook weights follow from what is expected."""
-        return cls(name, m, u, np.maximum.accumulate(np.log2(m / u)))
+    alike_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,5 +98,7 @@ def compare(
 
 
 def _dimension(name: str, count: int, textbook: Floats) -> Dimension:
+    """What is expected of matches, and of non-matches so that these weights follow."""
     m = np.exp2(np.linspace(0, _EXPECTED_RISE, count))
-    return Dimension(name, m / m.sum(), np.full(count, 1 / count), textbook)
+    u = m / np.exp2(textbook)
+    return Dimension(name, m / m.sum(), u / u.sum())

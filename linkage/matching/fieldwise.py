@@ -169,13 +169,13 @@ def _field(field: IdentifierField) -> Dimension:
     close = min(exact, 0.01)
     u = np.array([0.0, _HALF_ALIKE, _HALF_ALIKE / 4 + 2 * close, 2 * close, close, exact])
     u[0] = 1 - u.sum()
-    return Dimension.expecting(field.name, _ALIKE, u)
+    return Dimension(field.name, _ALIKE, u, alike_from=_CLEARLY)
 
 
 def _swap(name: str) -> Dimension:
     m, u = np.array([0.99, 0.003, 0.007]), np.array([0.9999, 0.00008, 0.00002])
-    return Dimension.expecting(name, m, u)
+    return Dimension(name, m, u)
 
 
 def _class(name: str) -> Dimension:
-    return Dimension.expecting(name, np.array([0.4, 0.3, 0.3]), np.array([0.75, 0.2, 0.05]))
+    return Dimension(name, np.array([0.4, 0.3, 0.3]), np.array([0.75, 0.2, 0.05]))

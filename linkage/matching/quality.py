@@ -20,13 +20,15 @@
     report["overall"]                  over all partner pairs:
         candidate_pairs, estimated_matches, overlap
         thresholds                     [{threshold, links, precision, recall, f1}]
-    report["recommended"]              the row of `overall` with the largest estimated F1;
-                                       every partner pair has its own likewise
+    report["recommended"]              the row of `overall` with the largest estimated F1 (that
+                                       reaches the precision aimed for, if one is); every
+                                       partner pair has its own likewise
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,7 +43,10 @@ from linkage.matching.sources import Source
 THRESHOLDS = (0.01, 0.02, *(round(0.05 * n, 2) for n in range(1, 20)), 0.98, 0.99, 0.995, 0.999)
 LOWEST_RECOMMENDED = 0.25
 WITHOUT_OVERLAP = 0.95
+LITTLE_OVERLAP = 0.8
+HARDLY_ANY_OVERLAP = 0.99
 _SURE = 0.9
+_CLEAR_SHARE, _AMPLE_SHARE = 0.005, 0.02
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,12 +57,16 @@ def quality_report(
     scored: Mapping[PartnerPair, ScoredPairs],
     *,
     floor: float | None = None,
+    precision: float | None = None,
 ) -> dict[str, Any]:
     """The report; its keys are listed in the module's text.
 
     Args:
         floor: the manifest's smallest threshold; none below is recommended.
+        precision: what the recommended threshold aims for: the best F1 with an estimated
+            precision of at least this; None for the best F1.
     """
+    aim = _Aim(floor, precision)
     by_name = {source.partner: source for source in sources}
     pairs, links, matches = {}, [], 0.0
     for (left, right), one in scored.items():
@@ -70,11 +79,12 @@ def quality_report(
             **_search(candidates[left, right]),
             "weight_histogram": _histogram(one),
             "model": one.summary,
-            **_summary(len(one.left), own, one.matches, floor),
+            **_summary(len(one.left), own, one.matches, _people(left, right, by_name), aim),
         }
     every = np.concatenate([*links, np.empty(0)])
     total = sum(len(one.left) for one in scored.values())
-    overall = _summary(total, every, matches, floor)
+    people = sum(_people(left, right, by_name) for left, right in scored)
+    overall = _summary(total, every, matches, people, aim)
     return {
         "recommended": overall.pop("recommended"),
         "overall": overall,
@@ -89,17 +99,41 @@ def _link_probabilities(scored: ScoredPairs, left: Source, right: Source) -> Flo
     return np.sort(scored.probability[chosen])[::-1]
 
 
+@dataclass(frozen=True)
+class _Aim:
+    """What the recommended threshold is for; see `quality_report`."""
+
+    floor: float | None
+    precision: float | None
+
+    def choose(self, grid: list[dict[str, Any]], least_threshold: float) -> float:
+        lowest = max(LOWEST_RECOMMENDED, self.floor or 0.0)
+        allowed = [row for row in grid if row["threshold"] >= lowest] or grid[-1:]
+        if self.precision is not None:
+            least = self.precision
+            allowed = [row for row in allowed if row["precision"] >= least] or grid[-1:]
+        best = max(allowed, key=lambda row: (row["f1"], row["threshold"]))
+        return max(float(best["threshold"]), least_threshold, self.floor or 0.0)
+
+
+def _people(left: str, right: str, sources: Mapping[str, Source]) -> int:
+    """Persons of the smaller file."""
+    return min(sources[left].people, sources[right].people)
+
+
 def _summary(
-    candidate_pairs: int, links: Floats, matches: float, floor: float | None
+    candidate_pairs: int, links: Floats, matches: float, people: int, aim: _Aim
 ) -> dict[str, Any]:
-    overlap = _overlap(links)
+    overlap = _overlap(links, people)
     grid = [_at(threshold, links, matches) for threshold in THRESHOLDS]
-    lowest = max(LOWEST_RECOMMENDED, floor or 0.0)
-    allowed = [row for row in grid if row["threshold"] >= lowest] or grid[-1:]
-    best = max(allowed, key=lambda row: (row["f1"], row["threshold"]))["threshold"]
-    if overlap != "clear":
-        best = max(best, WITHOUT_OVERLAP)
-    best = max(best, floor or 0.0)
+    least = WITHOUT_OVERLAP
+    if overlap == "clear":
+        # Where few have a partner, twins and relatives of one name are as many as the matches,
+        # and too few rows with a partner are there to show it.
+        least = LITTLE_OVERLAP if matches < _AMPLE_SHARE * people else 0.0
+    elif matches < _CLEAR_SHARE * people:
+        least = HARDLY_ANY_OVERLAP
+    best = aim.choose(grid, least)
     return {
         "candidate_pairs": candidate_pairs,
         "estimated_matches": round(matches, 1),
@@ -109,10 +143,10 @@ def _summary(
     }
 
 
-def _overlap(links: Floats) -> str:
+def _overlap(links: Floats, people: int) -> str:
     """Whether the most certain links add up to more than chance would give."""
     sure = float(links[links >= _SURE].sum())
-    if sure >= 5:
+    if sure >= max(5.0, _CLEAR_SHARE * people):
         return "clear"
     return "weak" if sure > 0 else "none"
 

@@ -6,13 +6,17 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from linkage.synthetic.mistakes import misspell, nickname, wrong_date
+from linkage.synthetic.people import make_people
 from tests.bench.linking import Case
 
 FEBRL_TYPES = {
@@ -55,7 +59,7 @@ def febrl4(case: str = "half", seed: int = 2026) -> Case:
 
 
 def _febrl(name: str, files: Mapping[str, pd.DataFrame], **more: object) -> Case:
-    formats = {partner: ("%Y%m%d",) for partner in files}
+    formats = dict.fromkeys(files, ("%Y%m%d",))
     reset = {partner: table.reset_index(drop=True) for partner, table in files.items()}
     return Case(name, reset, FEBRL_TYPES, date_formats=formats, region="AU", **more)  # type: ignore[arg-type]
 
@@ -95,3 +99,159 @@ def pseudopeople(directory: Path) -> Case:
         PSEUDOPEOPLE_TYPES,
         date_formats={"census": ("%m/%d/%Y", "%d/%m/%Y"), "security": ("%Y%m%d", "%Y%d%m")},
     )
+
+
+PERSON_TYPES = {
+    "given": "given_name",
+    "middle": "middle_name",
+    "surname": "surname",
+    "birth": "date_of_birth",
+    "sex": "sex",
+    "address": "address",
+    "city": "city",
+    "postcode": "postcode",
+    "phone": "phone",
+}
+BOOKING_TYPES = {
+    "given": "given_name",
+    "middle": "middle_name",
+    "surname": "surname",
+    "birth": "date_of_birth",
+    "sex": "sex",
+    "race": "exact",
+}
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How a file's clerks go wrong: shares of records.
+
+    Attributes:
+        missing: per field, beyond `rarely`, which holds for every other one but the names.
+        renamed: have a surname that has nothing to do with the other file's.
+        moved: have an earlier address and telephone number.
+    """
+
+    missing: Mapping[str, float] = field(default_factory=dict)
+    rarely: float = 0.05
+    misspelt: float = 0.08
+    wrong_birth: float = 0.04
+    swapped: float = 0.02
+    initial: float = 0.3
+    nickname: float = 0.05
+    renamed: float = 0.02
+    moved: float = 0.2
+    script: bool = False
+
+
+def records(people: pd.DataFrame, habits: Habits, source: random.Random) -> pd.DataFrame:
+    """One record a row of `people`, as such clerks would write it."""
+    surnames = people["surname"].tolist()
+    rows = []
+    for person in people.itertuples():
+        day = person.birth.date()
+        if source.random() < habits.wrong_birth:
+            day = wrong_date(day, source)
+        given, middle, surname = person.given, person.middle, person.surname
+        if source.random() < habits.nickname:
+            given = nickname(given, source)
+        if source.random() < habits.renamed:
+            surname = person.former if person.former != surname else source.choice(surnames)
+        if middle and source.random() < habits.initial:
+            middle = middle[0]
+        when = "_before" if source.random() < habits.moved else ""
+        row = {
+            "given": given,
+            "middle": middle,
+            "surname": surname,
+            "birth": day.isoformat(),
+            "sex": person.sex,
+            "address": getattr(person, f"address{when}"),
+            "city": getattr(person, f"city{when}"),
+            "postcode": getattr(person, f"postcode{when}"),
+            "phone": getattr(person, f"phone{when}"),
+            "race": person.race,
+        }
+        for name in ("given", "middle", "surname", "address", "city"):
+            if source.random() < habits.misspelt and row[name]:
+                row[name] = misspell(row[name], source)
+        if source.random() < habits.swapped:
+            row["given"], row["surname"] = row["surname"], row["given"]
+        if habits.script:
+            row |= {n: row[n].lower().translate(_CYRILLIC) for n in ("given", "middle", "surname")}
+        for name in row:
+            usual = 0.01 if name in {"given", "surname"} else habits.rarely
+            if source.random() < habits.missing.get(name, usual):
+                row[name] = ""
+        rows.append({**row, "truth": person.person})
+    return pd.DataFrame(rows)
+
+
+_CYRILLIC = str.maketrans("abcdefghiklmnoprstuvxyzj", "абцдефгхиклмнопрстувхызй")
+
+
+def made(
+    name: str,
+    *,
+    both: int,
+    left: int,
+    right: int,
+    seed: int,
+    habits: Habits | None = None,
+    types: Mapping[str, str] = PERSON_TYPES,
+    repeated: float = 0.0,
+    note: str = "",
+) -> Case:
+    """Two files of made-up people in households; so many of the right one are `repeated`."""
+    rng, source = np.random.default_rng(seed), random.Random(seed)
+    habits = habits or Habits()
+    people = make_people(left + right - both, rng)
+    order = rng.permutation(len(people))
+    one, other = order[:left], np.r_[order[:both], order[left : left + right - both]]
+    again = other[rng.random(right) < repeated]
+    other = np.r_[other, again, again[rng.random(len(again)) < 0.4]]
+    files = {
+        partner: records(people.iloc[rng.permutation(rows)], habits, source)
+        for partner, rows in (("a", one), ("b", other))
+    }
+    kept = {p: table[[*types, "truth"]] for p, table in files.items()}
+    duplicates = frozenset({"b"} if repeated else ())
+    return Case(name, kept, types, duplicates=duplicates, note=note)
+
+
+def hard(seed: int = 1) -> list[Case]:
+    """Files made hard on purpose; none was looked at while the model was fitted to another."""
+    two_fifths = Habits(missing={"birth": 0.4})
+    return [
+        made("no-birth-40", both=3000, left=5000, right=5000, seed=seed, habits=two_fifths),
+        made(
+            "surnames-replaced",
+            both=3000,
+            left=5000,
+            right=5000,
+            seed=seed + 1,
+            habits=Habits(renamed=0.25, moved=0.4),
+        ),
+        made("one-percent", both=100, left=10_000, right=10_000, seed=seed + 2),
+        made("one-to-fifty", both=150, left=200, right=10_000, seed=seed + 3),
+        made("everybody", both=4000, left=4000, right=4000, seed=seed + 4),
+        made("nobody", both=0, left=3000, right=3000, seed=seed + 5),
+        made("duplicates", both=2000, left=3000, right=4000, seed=seed + 6, repeated=0.3),
+        made(
+            "bookings",
+            both=1500,
+            left=3000,
+            right=3000,
+            seed=seed + 7,
+            types=BOOKING_TYPES,
+            repeated=0.5,
+        ),
+        made(
+            "cyrillic",
+            both=3000,
+            left=5000,
+            right=5000,
+            seed=seed + 8,
+            habits=Habits(script=True),
+        ),
+    ]

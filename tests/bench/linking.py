@@ -21,14 +21,13 @@ from linkage.agent.profile import Profiler
 from linkage.agreement import IdentifierField, Manifest
 from linkage.agreement.draft import Terms, draft_manifest
 from linkage.agreement.manifest import Matching, Partner
-from linkage.answers import Answers
+from linkage.answers import Answers, Requests
 from linkage.encoding import DEFAULT_DATE_FORMATS, Encoder, normalise_column
-from linkage.encoding.pairwise import PAIR_ID_BYTES, PairwiseEncoder
+from linkage.encoding.pairwise import PairwiseEncoder
 from linkage.encodings import EncodingMatrix
 from linkage.matching import (
     Candidates,
     LocalEngine,
-    Pairs,
     ScoredPairs,
     Source,
     find_candidates,
@@ -36,14 +35,12 @@ from linkage.matching import (
     quality_report,
     resolve,
     score,
-    score_pairs,
 )
-from linkage.matching.fieldwise import compare_fields
-from linkage.matching.measure import measure, rescore
+from linkage.matching.linker import score_answers
+from linkage.matching.requests import plan_requests
 
 TERMS = Terms("quality", "Quality", "Measure", "None needed", date(2099, 1, 1), "assembler")
 SECRET = bytes(range(32))
-LARGEST_DECOYS = 100_000
 
 Columns = Mapping[str, npt.NDArray[np.object_]]
 
@@ -139,73 +136,43 @@ def source(
     return Source(partner, matrix, unique)
 
 
-def within_slots(
-    left: Source, right: Source, found: Candidates, rng: np.random.Generator
-) -> Candidates:
-    """What a round in which every row stands `quota` times can compare.
-
-    Decoys first, as many as a quarter of the slots: every pair of rows is as likely as any other,
-    but no row has two, so that no row's candidates are crowded out. Then candidates by score.
-    """
-    triangle = left.partner == right.partner
-    decoys = draw_decoys(left.rows, right.rows, found.quota, rng, triangle=triangle)
-    used_left = np.bincount(decoys[:, 0], minlength=left.rows)
-    used_right = np.bincount(decoys[:, 1], minlength=right.rows)
-    if triangle:
-        used_left = used_right = used_left + used_right
-    pairs = found.pairs
-    held = set(map(tuple, decoys.tolist()))
-    kept = np.zeros(len(pairs), np.bool_)
-    for n in np.lexsort((pairs.right, pairs.left, -pairs.score)).tolist():
-        a, b = int(pairs.left[n]), int(pairs.right[n])
-        if (a, b) in held:
-            kept[n] = True
-        elif used_left[a] < found.quota and used_right[b] < found.quota:
-            used_left[a] += 1
-            used_right[b] += 1
-            kept[n] = True
-    one, other = (np.ascontiguousarray(decoys[:, side]) for side in (0, 1))
-    measured = measure(left, right, one, other, dice=False)
-    return replace(found, pairs=pairs.take(kept), decoys=rescore(measured, found.null))
-
-
-def draw_decoys(
-    rows_left: int, rows_right: int, quota: int, rng: np.random.Generator, *, triangle: bool
-) -> npt.NDArray[np.int32]:
-    """(decoys, 2) random pairs sorted by rows, no row in more than one."""
-    if triangle:
-        shuffled = rng.permutation(rows_left)[: rows_left // 2 * 2].reshape(-1, 2)
-        pairs = np.sort(shuffled, axis=1)
-    else:
-        count = min(rows_left, rows_right)
-        pairs = np.stack(
-            [rng.permutation(rows_left)[:count], rng.permutation(rows_right)[:count]], axis=1
+def answered(encoder: PairwiseEncoder, requests: Requests) -> Answers:
+    """What an agent answers to its list; within one file both rows of a pair stand in it."""
+    again = np.zeros(len(requests), np.bool_)
+    again[1:] = (requests.pair_ids[1:] == requests.pair_ids[:-1]).all(axis=1)
+    order = np.argsort(again, kind="stable")
+    parts = []
+    for which in (~again, again):
+        ids, rows = requests.pair_ids[which], requests.rows[which]
+        told = encoder.encode(ids, rows, context="run", threads=2)
+        parts.append(
+            Answers(
+                told.words,
+                told.present,
+                told.initial,
+                getattr(told, "frequency", np.zeros(told.present.shape, np.uint8)),
+            )
         )
-    pairs = pairs[: min(LARGEST_DECOYS, max(quota * len(pairs) // 4, 1))]
-    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].astype(np.int32)
+    return Answers.joined(parts).take(np.argsort(order))
 
 
-def answers(encoder: PairwiseEncoder, ids: Any, rows: Any, context: str) -> Answers:
-    told = encoder.encode(ids, rows.astype(np.int64), context=context, threads=2)
-    frequency = getattr(told, "frequency", np.zeros(told.present.shape, np.uint8))
-    return Answers(told.words, told.present, told.initial, frequency)
-
-
-def compare_pairs(
+def round_of(
+    left: Source,
+    right: Source,
+    found: Candidates,
+    encoders: Mapping[str, PairwiseEncoder],
     manifest: Manifest,
-    one: PairwiseEncoder,
-    other: PairwiseEncoder,
-    pairs: Pairs,
     rng: np.random.Generator,
-) -> Any:
-    """Comparison vectors from both sides' answers under fresh pair ids."""
-    ids = rng.integers(0, 256, (len(pairs), PAIR_ID_BYTES), dtype=np.uint8)
-    return compare_fields(
-        answers(one, ids, pairs.left, "run"),
-        answers(other, ids, pairs.right, "run"),
-        manifest.fields,
-        manifest.matching,
-    )
+) -> tuple[Candidates, ScoredPairs]:
+    """A comparison round: the candidates that found room, and their scores."""
+    plan = plan_requests(left, right, found, random=rng)
+    told = [
+        answered(encoders[side.partner], requests)
+        for side, requests in zip((left, right), plan.lists, strict=False)
+    ]
+    sides = (told[0].take, told[-1].take)
+    scored = score_answers(left, right, found, plan.entries, sides, manifest)
+    return replace(found, pairs=found.pairs.take(plan.entries.kept)), scored
 
 
 def linked(
@@ -240,19 +207,14 @@ def linked(
         if not pair_keyed:
             found[names], scored[names] = every, score(left, right, every, manifest.scheme)
             continue
-        one, other = encoders[left.partner], encoders[right.partner]
-        found[names] = chosen = within_slots(left, right, every, rng)
-        scored[names] = score_pairs(
-            chosen,
-            compare_pairs(manifest, one, other, chosen.pairs, rng),
-            compare_pairs(manifest, one, other, chosen.decoys, rng),
-            rows_left=left.rows,
-            rows_right=right.rows,
-            unique_left=left.unique,
-            unique_right=right.unique,
-            same_file=left.partner == right.partner,
-        )
-    report = quality_report(sources, found, scored, floor=manifest.matching.threshold)
+        found[names], scored[names] = round_of(left, right, every, encoders, manifest, rng)
+    report = quality_report(
+        sources,
+        found,
+        scored,
+        floor=manifest.matching.threshold,
+        precision=manifest.matching.precision,
+    )
     recommended = report["recommended"]
     truth = {p: table["truth"].to_numpy() for p, table in case.files.items()}
     tried = {t: figures(sources, scored, truth, t) for t in (*np.arange(0.05, 1, 0.05), 0.98, 0.99)}
@@ -284,7 +246,10 @@ def figures(
             pd.DataFrame({"cluster": clusters.of[name], "truth": truth[name]})
             for name in (left, right)
         ]
-        counts = [_pairs(*frame, on, same=left == right) for on in (["cluster"], ["truth"], ["cluster", "truth"])]
+        counts = [
+            _pairs(*frame, on, same=left == right)
+            for on in (["cluster"], ["truth"], ["cluster", "truth"])
+        ]
         linked, matching, both = (
             total + n for total, n in zip((linked, matching, both), counts, strict=True)
         )

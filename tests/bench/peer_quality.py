@@ -42,12 +42,10 @@ def splink(directory: Path) -> None:
         blocking_rules_to_generate_predictions=[block_on(*rule) for rule in rules],
     )
     api = DuckDBAPI()
-    frames = [
-        api.register(table) for n, table in enumerate(tables)
-    ]
+    frames = [api.register(table) for n, table in enumerate(tables)]
     linker = Linker(frames[0] if same else frames, settings)
     person = [n for n, kind in types.items() if kind in (*NAMES, "date_of_birth")]
-    strict = [rule for rule in combinations(person, min(3, len(person)))]
+    strict = list(combinations(person, min(3, len(person))))
     linker.training.estimate_probability_two_random_records_match(
         [block_on(*rule) for rule in strict], recall=0.8
     )
