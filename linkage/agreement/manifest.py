@@ -184,7 +184,8 @@ class Partner(Strict):
     """An agency with a file.
 
     Attributes:
-        unique: the file holds each person once; links to it are one to one.
+        unique: the file holds each person once, rows of one group counted as one; links to it are
+            one to one.
         record_id: column naming a record inside the agency; never encoded or sent.
         columns: the file's column for a field, where it has another name.
         full_names: name fields whose column holds a whole name, and the part of it that the field

@@ -147,8 +147,9 @@ def test_faulty_parcels_and_maps_are_named() -> None:
         assemble(manifest(), parcels(), bare)
 
 
-def test_a_file_that_may_hold_a_person_twice() -> None:
-    many = manifest(HOSPITAL, {**SHELTER, "unique": False})
+@pytest.mark.parametrize("several", [{"unique": False}, {"group": "person"}])
+def test_a_file_that_may_hold_a_person_twice(several: dict[str, Any]) -> None:
+    many = manifest(HOSPITAL, {**SHELTER, **several})
     study = {**STUDY, "shelter": {key(11): key(800), key(12): key(800)}}
     out = assemble(many, parcels(), study)
     assert out.tables["shelter_clients"].num_rows == 2
