@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import hashlib
 import io
 import re
@@ -29,9 +28,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from linkage.agent.cells import Fault, as_text, is_readable
+from linkage.agent.header import QUOTE_REMEDY, is_text, require_columns, require_header
 from linkage.errors import Problem, SourceError
 
-MAX_COLUMNS = 2_000
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 8 << 20
 MAX_HEADER_BYTES = 1 << 20
@@ -91,7 +90,7 @@ class SourceFile:
         except OSError as error:
             raise self._cannot_read(error) from None
         self.columns = self._parquet_columns() if self._is_parquet else self._csv_columns()
-        self._check_header()
+        require_header(self.name, self.columns)
 
     def digest(self) -> str:
         """SHA-256 of the file's bytes, 64 hex digits.
@@ -106,43 +105,8 @@ class SourceFile:
         return self._digest
 
     def require(self, columns: Sequence[str]) -> None:
-        """Raises SourceError naming every column that is not there, with the closest one.
-
-        Where none of several is there, the first line may be a record instead of a header: then
-        nothing of it is repeated but what reads like a column asked for.
-        """
-        missing = [column for column in columns if column not in self.columns]
-        is_header = len(missing) < max(len(columns), 2)
-        if missing:
-            problems = [
-                Problem(0, column, f"the column is missing{self._closest(column, is_header)}")
-                for column in missing
-            ]
-            raise SourceError(self.name, problems, remedy=self._columns_remedy(is_header))
-        twice = sorted({c for c in self.columns if self.columns.count(c) > 1})
-        if twice:
-            raise SourceError(
-                self.name,
-                [Problem(0, column, "the header names this column twice") for column in twice],
-                remedy="Give every column a name of its own",
-            )
-
-    def _closest(self, column: str, is_header: bool) -> str:
-        by_fold = {_folded(name): name for name in self.columns}
-        close = difflib.get_close_matches(
-            _folded(column), by_fold, n=1, cutoff=0.6 if is_header else 1.0
-        )
-        return f"; the closest is {by_fold[close[0]]!r}" if close else ""
-
-    def _columns_remedy(self, is_header: bool) -> str:
-        if len(self.columns) == 1 and any(mark in self.columns[0] for mark in ";\t|"):
-            return "The header has no comma: save the file with commas between the columns"
-        if is_header:
-            return "Rename the column, or map it in the manifest under the partner's columns"
-        return (
-            "The first line must name the columns; rename them, or map them in the manifest under"
-            " the partner's columns"
-        )
+        """Raises SourceError naming every column that is not there; see `require_columns`."""
+        require_columns(self.name, self.columns, columns)
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
         """The given columns, batch by batch, up to the first one with a faulty cell.
@@ -219,9 +183,8 @@ class SourceFile:
             text = head.decode("utf-8-sig", errors="surrogateescape")
             columns = next(csv.reader(io.StringIO(text, newline="")), [])
         except csv.Error:
-            raise self._error("the header cannot be read", _QUOTE_REMEDY) from None
-        if any("\0" in column or not _is_text(column) for column in columns):
-            # NULs: UTF-16 without its mark.
+            raise self._error("the header cannot be read", QUOTE_REMEDY) from None
+        if not all(map(is_text, columns)):
             raise self._error("the file is not UTF-8 text", _ENCODING_REMEDY)
         return columns
 
@@ -230,25 +193,6 @@ class SourceFile:
             return list(pq.read_schema(self.path).names)
         except (pa.ArrowException, OSError):
             raise self._error("the Parquet file is damaged", _DAMAGED_REMEDY) from None
-
-    def _check_header(self) -> None:
-        if len(self.columns) > MAX_COLUMNS:
-            raise self._error(
-                f"the file has more than {MAX_COLUMNS} columns",
-                "Export only the columns that the manifest names",
-            )
-        if not self.columns:
-            raise self._error("the first line is empty", "The first line must name the columns")
-        for place, column in enumerate(self.columns, 1):
-            if not column.strip():
-                raise self._error(
-                    f"the header has no name for column {place}",
-                    "Give every column a name of its own",
-                )
-            if "\n" in column or "\r" in column:
-                raise self._error(
-                    f"the header's name of column {place} holds a line break", _QUOTE_REMEDY
-                )
 
     def _csv_batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         broken: list[int] = []
@@ -294,7 +238,7 @@ class SourceFile:
                 self.name,
                 [Problem(row, "", message) for row in broken],
                 total=total,
-                remedy=_QUOTE_REMEDY,
+                remedy=QUOTE_REMEDY,
             )
 
     def _csv_error(self, text: str) -> SourceError:
@@ -302,10 +246,10 @@ class SourceFile:
         if "Empty CSV" in text or "not skip" in text:
             return self._error("the file has a header but no rows", _ROWS_REMEDY)
         if "straddling" in text:
-            return self._error(f"a row is longer than {BLOCK_BYTES} bytes", _QUOTE_REMEDY)
+            return self._error(f"a row is longer than {BLOCK_BYTES} bytes", QUOTE_REMEDY)
         found = _ROW.search(text)
         row = int(found[1]) - 1 if found else 0
-        return self._error("the file cannot be read as CSV", _QUOTE_REMEDY, row=row)
+        return self._error("the file cannot be read as CSV", QUOTE_REMEDY, row=row)
 
     def _parquet_batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         try:
@@ -335,17 +279,6 @@ class SourceFile:
         return SourceError(self.path.name, [Problem(row, "", message)], remedy=remedy)
 
 
-def _is_text(name: str) -> bool:
-    """Whether it was UTF-8: other bytes have been escaped as surrogates."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
-
-
-def _folded(name: str) -> str:
-    """A column's name without case, blanks and punctuation."""
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
 _ENCODING_REMEDY = "Save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
-_QUOTE_REMEDY = "Look for a missing quote or a separator that is not a comma"
 _ROWS_REMEDY = "Was the export interrupted, or its filter too narrow?"
 _DAMAGED_REMEDY = "Copy or export it again"
