@@ -38,7 +38,7 @@ from linkage.matching.sliced import (
 
 ABSENT = -(1 << 60)
 EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-_CHUNK = 256
+_CHUNK = 128
 
 Words = npt.NDArray[np.uint64]
 Cuts = npt.NDArray[np.int64]
