@@ -2,6 +2,7 @@
 
     uploads/<upload>                           a finished upload
     runs/<run>/work/                           until the run ends:
+        <left>.<right>.known.npz               candidates that a former run compared
         <left>.<right>.entries.npz             what the comparison round's entries are
         <partner>.<other>.requests             the lists that agents get
     runs/<run>/<left>.<right>.candidates.npz   until a later run of the project has succeeded
@@ -29,7 +30,7 @@ from linkage.agreement.canonical import canonical
 from linkage.answers import Answers
 from linkage.encodings import EncodingMatrix
 from linkage.errors import InternalError
-from linkage.matching import Candidates, Pairs, ScoredPairs
+from linkage.matching import Candidates, Known, Pairs, ScoredPairs
 from linkage.matching.linker import Answered
 from linkage.matching.requests import Asked, Entries, Plan
 from linkage.matching.sources import Null
@@ -86,6 +87,13 @@ class Results:
 
     def forget_candidates(self, run: str, pair: PartnerPair) -> None:
         self._blobs.delete(_key(run, pair, "candidates"))
+
+    def save_known(self, run: str, pair: PartnerPair, known: Known) -> None:
+        """Keep what a former run says of candidates that are not asked about."""
+        self.save(_work(run, pair, "known.npz"), vars(known))
+
+    def known(self, run: str, pair: PartnerPair) -> Known:
+        return Known(**self.load(_work(run, pair, "known.npz")))
 
     def save_plan(self, run: str, pair: PartnerPair, plan: Plan) -> None:
         """Keep a comparison's lists, and what their entries are."""

@@ -31,11 +31,13 @@ from linkage.hub.states import CANCELLED, ENDED, FAILED, RUNNING, SUCCEEDED, WAI
 from linkage.matching import (
     Candidates,
     Former,
+    Known,
     LocalEngine,
     ScoredPairs,
     Source,
     find_candidates,
     former_rows,
+    known_levels,
     pairs_to_compare,
     plan_requests,
     quality_report,
@@ -144,8 +146,13 @@ class Worker(DBOSConfiguredInstance):
         pair = (left.partner, right.partner)
         self._set(run, step=f"plan {'-'.join(pair)}", progress=_SEARCHED)
         found = self._results.candidates(run, pair)
-        plan = plan_requests(left, right, found, random=np.random.default_rng())
-        self._results.save_plan(run, pair, plan)
+        known = self._known(run, left, right, found)
+        new = np.setdiff1d(np.arange(len(found.pairs)), known.index)
+        asked = replace(found, pairs=found.pairs.take(new))
+        plan = plan_requests(left, right, asked, random=np.random.default_rng())
+        entries = replace(plan.entries, kept=new[plan.entries.kept])
+        self._results.save_known(run, pair, known)
+        self._results.save_plan(run, pair, replace(plan, entries=entries))
 
     @DBOS.step()
     def open(self, run: str) -> None:
@@ -186,7 +193,10 @@ class Worker(DBOSConfiguredInstance):
             scored = score(left, right, found, project.manifest.scheme)
         else:
             entries = self._results.entries(run, pair)
-            scored = score_answers(left, right, found, entries, answers, project.manifest)
+            known = self._results.known(run, pair)
+            scored = score_answers(
+                left, right, found, entries, answers, project.manifest, known=known
+            )
         self._results.save_scored(run, pair, scored)
 
     @DBOS.step()
@@ -197,7 +207,8 @@ class Worker(DBOSConfiguredInstance):
         found: Mapping[PartnerPair, Any] = {p: self._results.candidates(run, p) for p in names}
         scored = {pair: self._results.scored(run, pair) for pair in names}
         floor = project.manifest.matching.threshold
-        made = quality_report(sources, found, scored, floor=floor)
+        aim = project.manifest.matching.precision
+        made = quality_report(sources, found, scored, floor=floor, precision=aim)
         for pair in names:
             made["pairs"]["|".join(pair)] |= self._how_compared(run, pair, found[pair]) | {
                 "candidate_recall": candidate_recall(
@@ -221,7 +232,9 @@ class Worker(DBOSConfiguredInstance):
         """The candidates that were scored: all, or those that found room in the lists."""
         if self._answers(run, pair) is None:
             return found
-        return replace(found, pairs=found.pairs.take(self._results.entries(run, pair).kept))
+        kept = self._results.entries(run, pair).kept
+        index = np.union1d(kept, self._results.known(run, pair).index)
+        return replace(found, pairs=found.pairs.take(index))
 
     def _reviews(
         self,
@@ -271,6 +284,23 @@ class Worker(DBOSConfiguredInstance):
             return Former(found, *rows)
         return None
 
+    def _known(self, run: str, left: Source, right: Source, found: Candidates) -> Known:
+        """Which candidates the last run has compared under pair keys, and what it found."""
+        nothing = Known(np.empty(0, np.int64), np.empty((0, 0), np.uint8))
+        pair = (left.partner, right.partner)
+        former = self._former(run, left, right)
+        if former is None:
+            return nothing
+        earlier = self._earlier(run)[0]
+        report = json.loads(self._results.report(earlier["id"]))
+        if report["pairs"]["|".join(pair)]["comparison"] != "pair_keyed":
+            return nothing
+        with self._database.transaction() as connection:
+            uploads = uploads_of(connection, earlier)
+        one, other = (self._results.matrix(uploads[name]) for name in pair)
+        scored = self._results.scored(earlier["id"], pair)
+        return known_levels(left, right, found.pairs, former, scored, (one, other))
+
     def _answers(self, run: str, pair: PartnerPair) -> tuple[Answered, Answered] | None:
         """Both sides' answers, where both are there."""
         lists = self._comparisons.of(run)
@@ -289,9 +319,11 @@ class Worker(DBOSConfiguredInstance):
         late = [row["partner"] for row in sides if row["answered_at"] is None]
         if sides and not late:
             entries = self._results.entries(run, pair)
+            known = len(self._results.known(run, pair).index)
             asked = {
                 "candidates": len(entries.candidates),
-                "displaced": len(found.pairs) - len(entries.candidates),
+                "known": known,
+                "displaced": len(found.pairs) - known - len(entries.candidates),
                 "decoys": len(entries.decoys),
             }
             return {"comparison": "pair_keyed", "comparison_reason": "", "asked": asked}

@@ -11,7 +11,7 @@ from linkage.matching.linker import Linkage, link, pairs_to_compare, score, scor
 from linkage.matching.model import ScoredPairs, score_pairs
 from linkage.matching.quality import quality_report
 from linkage.matching.requests import plan_requests
-from linkage.matching.rounds import Former, former_rows, update_candidates
+from linkage.matching.rounds import Former, Known, former_rows, known_levels, update_candidates
 from linkage.matching.sources import Pairs, Source
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "ComparisonVectors",
     "Engine",
     "Former",
+    "Known",
     "Linkage",
     "LocalEngine",
     "Pairs",
@@ -28,6 +29,7 @@ __all__ = [
     "compare",
     "find_candidates",
     "former_rows",
+    "known_levels",
     "link",
     "pairs_to_compare",
     "plan_requests",

@@ -32,6 +32,7 @@ from linkage.matching.measure import measure
 from linkage.matching.model import ScoredPairs, score_pairs
 from linkage.matching.quality import quality_report
 from linkage.matching.requests import Asked, Entries
+from linkage.matching.rounds import Known
 from linkage.matching.sources import Pairs, Source, persons_of
 
 ANSWERS_AT_ONCE = 1 << 16
@@ -90,7 +91,9 @@ def link(
             cancelled=cancelled,
         )
         scored[pair] = score(left, right, candidates[pair], scheme)
-    report = quality_report(sources, candidates, scored, floor=matching.threshold)
+    report = quality_report(
+        sources, candidates, scored, floor=matching.threshold, precision=matching.precision
+    )
     if threshold is None:
         threshold = float(report["recommended"]["threshold"])
     return Linkage(candidates, scored, report, threshold, resolve(sources, scored, threshold))
@@ -132,6 +135,8 @@ def score_answers(
     entries: Entries,
     answers: tuple[Answered, Answered],
     manifest: Manifest,
+    *,
+    known: Known | None = None,
 ) -> ScoredPairs:
     """Compare the candidates field by field, as both sides answered, and fit the model to them.
 
@@ -141,16 +146,21 @@ def score_answers(
     Args:
         entries: what was asked.
         answers: the left and the right side's; the same twice within one file.
+        known: candidates that were compared before, instead of being asked about.
     """
     dice = isinstance(manifest.scheme, Clk)
     asked = entries.decoys
     decoys = measure(left, right, asked.left, asked.right, dice=dice, null=candidates.null)
-    pairs = candidates.pairs.take(entries.kept)
+    index, vectors = entries.kept, _vectors(entries.candidates, answers, manifest)
+    if known is not None and len(known.index):
+        order = np.argsort(index := np.concatenate([index, known.index]))
+        index = index[order]
+        vectors = replace(vectors, levels=np.concatenate([vectors.levels, known.levels])[order])
     return _score(
         left,
         right,
-        replace(candidates, pairs=pairs, decoys=decoys),
-        _vectors(entries.candidates, answers, manifest),
+        replace(candidates, pairs=candidates.pairs.take(index), decoys=decoys),
+        vectors,
         _vectors(entries.decoys, answers, manifest),
     )
 

@@ -5,6 +5,7 @@
   compared with every row of the other side.
 - What the quota cut off in the former run is not found again, also where a withdrawn row would
   make room for it. A run from scratch finds it.
+- Pairs that were compared field by field in the former run are not asked about again.
 
     former = Former(found, former_rows(old_left, new_left), former_rows(old_right, new_right))
     found = update_candidates(left, right, scheme, former, quota=4, engine=engine)
@@ -30,7 +31,8 @@ from linkage.matching.candidates import (
 )
 from linkage.matching.engine import Engine
 from linkage.matching.measure import draw_decoys, fair_coin, measure, null_of, rescore, unpack
-from linkage.matching.sources import Rows, Source
+from linkage.matching.model import ScoredPairs
+from linkage.matching.sources import Pairs, Rows, Source
 
 _CHUNK = 65_536
 
@@ -48,6 +50,56 @@ class Former:
     found: Candidates
     left: Rows
     right: Rows
+
+
+@dataclass(frozen=True)
+class Known:
+    """Candidates that need not be asked about: they were compared field by field before.
+
+    Attributes:
+        index: (n,) their places among the candidates, ascending.
+        levels: (n, dimensions) their comparison vectors.
+    """
+
+    index: npt.NDArray[np.int64]
+    levels: npt.NDArray[np.uint8]
+
+
+def known_levels(
+    left: Source,
+    right: Source,
+    pairs: Pairs,
+    former: Former,
+    scored: ScoredPairs,
+    matrices: tuple[EncodingMatrix, EncodingMatrix],
+) -> Known:
+    """What a former run's answers say of present candidates.
+
+    Only of rows that are unchanged and were, and are, the only row of their person: of others the
+    former run may have compared another row.
+
+    Args:
+        scored: the former run's pairs with their levels, compared under pair keys.
+        matrices: the former uploads.
+    """
+    one, other = former.left[scored.left], former.right[scored.right]
+    then = [_lone(matrix.persons()) for matrix in matrices]
+    usable = then[0][scored.left] & then[1][scored.right] & (one >= 0) & (other >= 0)
+    usable[usable] &= _lone(left.persons)[one[usable]] & _lone(right.persons)[other[usable]]
+    places = np.flatnonzero(usable)
+    triangle = left.partner == right.partner
+    before = _packed(one[places], other[places], triangle)
+    order = np.argsort(before)
+    asked = _packed(pairs.left, pairs.right, triangle)
+    at = np.minimum(np.searchsorted(before[order], asked), max(len(order) - 1, 0))
+    there = before[order][at] == asked if len(order) else np.zeros(len(asked), np.bool_)
+    return Known(np.flatnonzero(there), scored.levels[places[order[at[there]]]])
+
+
+def _lone(persons: Rows) -> npt.NDArray[np.bool_]:
+    """Which rows are the only ones of their person."""
+    found: npt.NDArray[np.bool_] = np.bincount(persons, minlength=len(persons))[persons] == 1
+    return found
 
 
 def former_rows(former: EncodingMatrix, now: EncodingMatrix) -> Rows:

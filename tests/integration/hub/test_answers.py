@@ -63,9 +63,24 @@ def test_a_whole_round(steward, members, submitted) -> None:
     assert wait_for_end(steward, run).state == run_pb2.RUN_STATE_SUCCEEDED
     pairs = steward.report(run)["pairs"]
     assert {one["comparison"] for one in pairs.values()} == {"pair_keyed"}
-    assert pairs["sheriff|health"]["recommended"]["links"] == 40, pairs
+    # 40 of 60 are the same people; in so small a file chance may add one or lose one.
+    assert 38 <= pairs["sheriff|health"]["recommended"]["links"] <= 42
     assert answer(sheriff, submitted) == []
     assert not left.exists()
+
+    # A run over the same files asks about nothing that is known.
+    again = steward.start_run(project).run
+    wait_until_waiting(steward, project, again)
+    for member in (sheriff, health):
+        answer(member, submitted)
+    wait_for_end(steward, again)
+    for name, pair in steward.report(again)["pairs"].items():
+        assert pair["comparison"] == "pair_keyed"
+        before = pairs[name]
+        assert pair["asked"]["known"] == before["candidate_pairs"]
+        # Only those that decoys had displaced are new.
+        assert pair["asked"]["candidates"] <= before["asked"]["displaced"]
+        assert abs(pair["recommended"]["links"] - before["recommended"]["links"]) <= 2
 
 
 def test_another_file_answers_nothing(steward, members, submitted, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from linkage.matching import LocalEngine, find_candidates
-from linkage.matching.rounds import Former, former_rows, update_candidates
+from linkage.matching import LocalEngine, ScoredPairs, find_candidates
+from linkage.matching.rounds import Former, former_rows, known_levels, update_candidates
 
 from .conftest import SAUL, File
 
@@ -119,3 +119,46 @@ def test_duplicates_within_a_file(febrl: Any, engine: LocalEngine) -> None:
     assert true
     assert true <= pairs_of(found)
     assert found.compared < fresh.compared
+
+
+def test_what_was_compared_before_is_known(files: tuple[File, ...], engine: LocalEngine) -> None:
+    left, right, new_left, new_right = files
+    first = find_candidates(
+        left.source("left"), right.source("right"), SAUL, quota=4, engine=engine
+    )
+    levels = np.random.default_rng(1).integers(0, 6, (len(first.pairs), 3), np.uint8)
+    n = len(first.pairs)
+    scored = ScoredPairs(
+        first.pairs.left, first.pairs.right, np.zeros(n, np.float32), np.zeros(n), levels=levels
+    )
+    former = Former(
+        first,
+        former_rows(left.matrix, new_left.matrix),
+        former_rows(right.matrix, new_right.matrix),
+    )
+    sources = new_left.source("left"), new_right.source("right")
+    found = update_candidates(*sources, SAUL, former, quota=4, engine=engine)
+    known = known_levels(*sources, found.pairs, former, scored, (left.matrix, right.matrix))
+    assert (np.diff(known.index) > 0).all()
+    by_handles = {
+        (left.matrix.handles[a].tobytes(), right.matrix.handles[b].tobytes()): row.tolist()
+        for a, b, row in zip(first.pairs.left, first.pairs.right, levels, strict=True)
+    }
+    a, b = found.pairs.left[known.index], found.pairs.right[known.index]
+    for one, other, row in zip(a, b, known.levels, strict=True):
+        handles = (
+            new_left.matrix.handles[one].tobytes(),
+            new_right.matrix.handles[other].tobytes(),
+        )
+        assert by_handles[handles] == row.tolist()
+    # Every pair of unchanged rows that was there is known; nobody else.
+    old = set(range(len(found.pairs))) - set(known.index.tolist())
+    fresh_left = set(range(len(new_left.person))) - set(former.left.tolist())
+    fresh_right = set(range(700)) - set(former.right.tolist())
+    for n in old:
+        new = found.pairs.left[n] in fresh_left or found.pairs.right[n] in fresh_right
+        handles = (
+            new_left.matrix.handles[found.pairs.left[n]].tobytes(),
+            new_right.matrix.handles[found.pairs.right[n]].tobytes(),
+        )
+        assert new or handles not in by_handles
