@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.agreement import IdentifierField
+from linkage.encoding.frequency import frequency_class
 from linkage.encoding.pairkernel import Lists
 from linkage.encoding.prf import expand_tokens, namespace_of
 from linkage.encoding.tokens import Vocabulary, tokenise
@@ -38,15 +39,17 @@ class Prepared:
     Attributes:
         lengths: tokens per row, all fields together.
         initial: per value, whether it is a name of a single letter.
+        frequency: per value, how common a name is, where the field says so; see `frequency`.
     """
 
     lists: Lists
     lengths: npt.NDArray[np.int64]
     initial: npt.NDArray[np.bool_]
+    frequency: npt.NDArray[np.uint8]
 
     def wipe(self) -> None:
         """Overwrite everything."""
-        for part in (*self.lists, self.lengths, self.initial):
+        for part in (*self.lists, self.lengths, self.initial, self.frequency):
             part.fill(0)
 
 
@@ -67,12 +70,14 @@ def prepare(
     vocabularies = {namespace: Vocabulary() for namespace in keys}
     codes = np.full((rows, len(fields)), -1, dtype=np.int32)
     initial: list[bool] = []
+    frequency: list[int] = []
     numbers: list[tuple[str, npt.NDArray[np.int32]]] = []
     counts = [np.zeros(1, dtype=np.int64)]
     for f, field in enumerate(fields):
         found, values = _distinct(field, columns[field.name])
         codes[:, f] = np.where(found >= 0, found + len(initial), -1)
         initial += [field.type.is_name and _is_initial(value) for value in values]
+        frequency += [field.frequency and frequency_class(field.type, value) for value in values]
         namespace = namespace_of(field)
         for start in range(0, len(values), BLOCK_VALUES):
             block = values[start : start + BLOCK_VALUES]
@@ -93,7 +98,8 @@ def prepare(
         numbers=np.concatenate([np.empty(0, dtype=np.int32), *ranked]),
         nonces=nonces,
     )
-    return Prepared(lists, lengths, np.array(initial, dtype=np.bool_))
+    classes = np.array(frequency, dtype=np.uint8)
+    return Prepared(lists, lengths, np.array(initial, dtype=np.bool_), classes)
 
 
 def _checked_rows(known: list[str], columns: Mapping[str, Objects]) -> int:

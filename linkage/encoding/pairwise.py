@@ -177,7 +177,9 @@ class PairwiseEncoder:
         present = codes >= 0
         initial = np.zeros_like(present)
         initial[present] = prepared.initial[codes[present]]
-        return Answers(words, present, initial, np.zeros_like(present, np.uint8))
+        frequency = np.zeros(present.shape, dtype=np.uint8)
+        frequency[present] = prepared.frequency[codes[present]]
+        return Answers(words, present, initial, frequency)
 
 
 def _check(pair_ids: npt.NDArray[Any], rows: npt.NDArray[Any], known: int) -> None:

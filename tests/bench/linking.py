@@ -144,15 +144,7 @@ def answered(encoder: PairwiseEncoder, requests: Requests) -> Answers:
     parts = []
     for which in (~again, again):
         ids, rows = requests.pair_ids[which], requests.rows[which]
-        told = encoder.encode(ids, rows, context="run", threads=2)
-        parts.append(
-            Answers(
-                told.words,
-                told.present,
-                told.initial,
-                getattr(told, "frequency", np.zeros(told.present.shape, np.uint8)),
-            )
-        )
+        parts.append(encoder.encode(ids, rows, context="run", threads=2))
     return Answers.joined(parts).take(np.argsort(order))
 
 
