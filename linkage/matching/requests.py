@@ -3,7 +3,7 @@
 - In every list each row stands exactly `quota` times, whatever the files, so a list tells an agent
   nothing about who matches. Within one file a single list holds both rows of every pair.
 - Decoys are uniformly random pairs and claim their places first, so they are an unbiased sample of
-  all pairs; a row may lose its least promising candidates to them, but at most half of its places.
+  all pairs; a row may lose its least promising candidate to one, but at most a quarter of its places.
   (That bound is the same for every row, so it favours no pair.) A decoy that is also a candidate is
   one entry that counts as both.
 - Then the candidates by falling score, while both rows have room. Then filler: what is still free
@@ -100,7 +100,7 @@ def plan_requests(
     used_right = used_left if within else np.zeros(right.rows, np.int32)
 
     drawn = _draw_decoys(left, right, quota, random, within=within)
-    most = max(1, quota // 2)
+    most = max(1, quota // 4)
     decoys = drawn[_claimed(drawn, np.arange(len(drawn)), most, used_left, used_right)]
     wanted = _pack(candidates.pairs.left, candidates.pairs.right)
     both = _among(wanted, decoys)

@@ -107,7 +107,7 @@ def test_candidates_find_room_before_filler() -> None:
     made = plan(left, right, candidates(pairs, np.ones(len(pairs))))
     check(made, left, right)
     assert as_set(made.entries.candidates) == set(pairs), (
-        "half of every row's places are never a decoy's"
+        "three of every row's four places are never a decoy's"
     )
     np.testing.assert_array_equal(made.entries.kept, np.arange(len(pairs)))
 
@@ -123,8 +123,8 @@ def test_where_room_is_short_the_least_promising_candidates_go() -> None:
     kept = np.zeros(len(pairs), np.bool_)
     kept[made.entries.kept] = True
     share = [kept[found.pairs.score == 10.0 - k].mean() for k in range(QUOTA)]
-    assert share[0] == share[1] == 1.0
-    assert share[1] > share[2] > share[3]
+    assert share[0] == share[1] == share[2] == 1.0
+    assert share[3] < 1
     np.testing.assert_array_equal(found.pairs.left[made.entries.kept], made.entries.candidates.left)
     np.testing.assert_array_equal(
         found.pairs.right[made.entries.kept], made.entries.candidates.right
@@ -151,7 +151,7 @@ def test_decoys_are_an_unbiased_sample() -> None:
         decoys = plan(left, right, crowd, seed).entries.decoys
         np.add.at(seen, (decoys.left, decoys.right), 1)
         total += len(decoys)
-    assert total >= 10 * draws
+    assert total >= 6 * draws
     expected = total / seen.size
     # 360 cells, about Poisson: the largest of so many deviations stays below 4.5.
     assert np.abs(seen - expected).max() < 4.5 * np.sqrt(expected)
