@@ -377,10 +377,9 @@ def _words(node: ast.expr) -> str:
     inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     if kind == "Literal":
         return " or ".join(f"`{ast.literal_eval(item)}`" for item in inner)
-    if kind == "tuple" and len(inner) == 2 and not isinstance(inner[1], ast.Constant):
-        return f"two of: {_words(inner[0])}"
     if kind == "tuple":
-        return f"list of: {_words(inner[0])}"
+        any_number = isinstance(inner[-1], ast.Constant)
+        return f"{'list' if any_number else 'two'} of: {_words(inner[0])}"
     if kind == "dict":
         return f"object: {_words(inner[0])} → {_words(inner[1])}"
     bounds = [_bounds(item) for item in inner[1:]]
