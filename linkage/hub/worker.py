@@ -22,7 +22,7 @@ from dbos import DBOS, DBOSConfiguredInstance
 
 from linkage.errors import CancelledError, InternalError, LinkageError, NotFoundError
 from linkage.hub.comparisons import Comparisons, RequestList, time_text
-from linkage.hub.labels import labels_of, review_figures
+from linkage.hub.labels import Labels, labels_of, review_figures
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import PartnerPair, Results
 from linkage.hub.reviews import newest_decisions
@@ -47,6 +47,7 @@ from linkage.matching import (
 )
 from linkage.matching.linker import Answered
 from linkage.matching.recall import candidate_recall
+from linkage.matching.sources import Rows
 from linkage.matching.strata import by_stratum
 from linkage.reports.since import compared_with
 from linkage.rpc.status import to_status
@@ -189,13 +190,26 @@ class Worker(DBOSConfiguredInstance):
         self._set(run, step=f"score {'-'.join(pair)}", progress=done)
         found = self._results.candidates(run, pair)
         answers = self._answers(run, pair)
+        with self._database.transaction() as connection:
+            decided = newest_decisions(connection, project.name)
+
+        def judge(rows_left: Rows, rows_right: Rows) -> Labels:
+            return labels_of(decided, left, right, rows_left, rows_right)
+
         if answers is None:
-            scored = score(left, right, found, project.manifest.scheme)
+            scored = score(left, right, found, project.manifest.scheme, judge=judge)
         else:
             entries = self._results.entries(run, pair)
             known = self._results.known(run, pair)
             scored = score_answers(
-                left, right, found, entries, answers, project.manifest, known=known
+                left,
+                right,
+                found,
+                entries,
+                answers,
+                project.manifest,
+                known=known,
+                judge=judge,
             )
         self._results.save_scored(run, pair, scored)
 

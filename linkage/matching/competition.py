@@ -17,6 +17,7 @@ import numpy as np
 from linkage.matching.sources import Floats, Rows
 
 LARGEST_ODDS = 1e9
+_NEGLIGIBLE = 1e-6
 _ROUNDS = 60
 _CLOSE = 1e-4
 
@@ -50,22 +51,35 @@ def compete(
         right_has_one: a right row has at most one partner (the left file is unique).
     """
     odds = np.minimum(odds, LARGEST_ODDS)
-    from_left = np.ones(len(odds))
-    from_right = np.ones(len(odds))
+    # Most candidates claim nothing worth counting: they are not iterated upon.
+    claiming = np.flatnonzero(odds > _NEGLIGIBLE)
+    one, other, claimed = left[claiming], right[claiming], odds[claiming]
+    from_left = np.ones(len(claiming))
+    from_right = np.ones(len(claiming))
     for _ in range(_ROUNDS):
         before = from_left, from_right
         if left_has_one:
-            from_left = _free(left, odds * from_right)
+            from_left = _free(one, claimed * from_right)
         if right_has_one:
-            from_right = _free(right, odds * from_left)
+            from_right = _free(other, claimed * from_left)
         # Odd and even rounds bound the answer from both sides; their mean settles quickly.
         from_left = np.sqrt(from_left * before[0])
         from_right = np.sqrt(from_right * before[1])
         if _close(from_left, before[0]) and _close(from_right, before[1]):
             break
-    free = from_left * from_right
+    free = np.ones(len(odds))
+    if left_has_one:
+        free /= 1 + _total(one, claimed * from_right, left)
+    if right_has_one:
+        free /= 1 + _total(other, claimed * from_left, right)
+    free[claiming] = from_left * from_right
     neither = 1 / (1 + odds * free)
     return Shares(odds * free * neither, free * (1 + odds) * neither)
+
+
+def _total(rows: Rows, claims: Floats, of: Rows) -> Floats:
+    """What is claimed of each of some rows."""
+    return np.bincount(rows, claims, minlength=int(of.max(initial=-1)) + 1)[of].astype(np.float64)
 
 
 def _free(rows: Rows, claims: Floats) -> Floats:

@@ -33,11 +33,12 @@ from linkage.matching.model import ScoredPairs, score_pairs
 from linkage.matching.quality import quality_report
 from linkage.matching.requests import Asked, Entries
 from linkage.matching.rounds import Known
-from linkage.matching.sources import Pairs, Source, persons_of
+from linkage.matching.sources import Pairs, Rows, Source, persons_of
 
 ANSWERS_AT_ONCE = 1 << 16
 
 Answered = Callable[[npt.NDArray[np.int64]], Answers]
+Judge = Callable[[Rows, Rows], npt.NDArray[np.int8]]
 """One side's answers, by place in its list."""
 
 
@@ -116,8 +117,19 @@ def pairs_to_compare(sources: Sequence[Source]) -> list[tuple[Source, Source]]:
     return [*combinations(sources, 2), *within]
 
 
-def score(left: Source, right: Source, candidates: Candidates, scheme: Saul | Clk) -> ScoredPairs:
-    """Compare the candidates on their match keys and fit the model to them."""
+def score(
+    left: Source,
+    right: Source,
+    candidates: Candidates,
+    scheme: Saul | Clk,
+    *,
+    judge: Judge | None = None,
+) -> ScoredPairs:
+    """Compare the candidates on their match keys and fit the model to them.
+
+    Args:
+        judge: tells what reviewers said of pairs; see `model.score_pairs`.
+    """
     keys = left.matrix.layout.match_keys
     return _score(
         left,
@@ -125,6 +137,7 @@ def score(left: Source, right: Source, candidates: Candidates, scheme: Saul | Cl
         candidates,
         compare(candidates.pairs, candidates.null, scheme, keys),
         compare(candidates.decoys, candidates.null, scheme, keys),
+        judge,
     )
 
 
@@ -137,6 +150,7 @@ def score_answers(
     manifest: Manifest,
     *,
     known: Known | None = None,
+    judge: Judge | None = None,
 ) -> ScoredPairs:
     """Compare the candidates field by field, as both sides answered, and fit the model to them.
 
@@ -147,6 +161,7 @@ def score_answers(
         entries: what was asked.
         answers: the left and the right side's; the same twice within one file.
         known: candidates that were compared before, instead of being asked about.
+        judge: tells what reviewers said of pairs; see `model.score_pairs`.
     """
     dice = isinstance(manifest.scheme, Clk)
     asked = entries.decoys
@@ -162,6 +177,7 @@ def score_answers(
         replace(candidates, pairs=candidates.pairs.take(index), decoys=decoys),
         vectors,
         _vectors(entries.decoys, answers, manifest),
+        judge,
     )
 
 
@@ -171,9 +187,11 @@ def _score(
     candidates: Candidates,
     vectors: ComparisonVectors,
     decoys: ComparisonVectors,
+    judge: Judge | None,
 ) -> ScoredPairs:
+    named = by_person(left, right, candidates)
     scored = score_pairs(
-        by_person(left, right, candidates),
+        named,
         vectors,
         decoys,
         rows_left=left.people,
@@ -181,6 +199,7 @@ def _score(
         unique_left=left.unique,
         unique_right=right.unique,
         same_file=left.partner == right.partner,
+        labels=None if judge is None else judge(named.pairs.left, named.pairs.right),
     )
     return replace(scored, levels=vectors.levels)
 

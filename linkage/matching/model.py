@@ -72,12 +72,15 @@ def score_pairs(
     unique_left: bool,
     unique_right: bool,
     same_file: bool = False,
+    labels: npt.NDArray[np.int8] | None = None,
 ) -> ScoredPairs:
     """Fit the model to the candidate pairs and score them with it.
 
     Args:
         vectors, decoy_vectors: comparison vectors of `candidates.pairs` and `.decoys`.
         same_file: the pairs are within one file (left < right).
+        labels: (pairs,) 1 where a reviewer said match, 0 where different, -1 where nobody did. They
+            teach what levels weigh; no pair's own probability is set by its label.
     """
     pairs, dimensions = candidates.pairs, vectors.dimensions
     left, right = pairs.left, pairs.right
@@ -105,11 +108,12 @@ def score_pairs(
         matches = float(probability.sum())
         every, free_count = free_pairs(rows_left, rows_right, matches, triangle=same_file, **one)
         rest = decoy_patterns.mass(not_candidates.astype(np.float64))
-        others = patterns.mass(1 - probability)
+        told = probability if labels is None else np.where(labels < 0, probability, labels)
+        others = patterns.mass(1 - told)
         unseen = max(every - len(pairs), 0.0)
         sample = Sample(
             levels=np.concatenate([patterns.levels, decoy_patterns.levels]),
-            matches=np.concatenate([patterns.mass(probability), np.zeros(len(rest))]),
+            matches=np.concatenate([patterns.mass(told), np.zeros(len(rest))]),
             others=np.concatenate([others, rest * unseen / max(rest.sum(), 1.0)]),
             seen=np.concatenate([others, rest]),
         )
@@ -158,8 +162,9 @@ def _scored(
 
 def _stand_among(decoys: Pairs, pairs: Pairs) -> npt.NDArray[np.bool_]:
     """Which decoys are candidates too."""
-    known = (pairs.left.astype(np.int64) << 32) | pairs.right
-    found: npt.NDArray[np.bool_] = np.isin(
-        (decoys.left.astype(np.int64) << 32) | decoys.right, known
-    )
+    known = np.sort((pairs.left.astype(np.int64) << 32) | pairs.right)
+    asked = (decoys.left.astype(np.int64) << 32) | decoys.right
+    if not len(known):
+        return np.zeros(len(asked), np.bool_)
+    found: npt.NDArray[np.bool_] = known[np.searchsorted(known[:-1], asked)] == asked
     return found

@@ -11,7 +11,15 @@ import pytest
 
 from linkage.agreement.manifest import Clk, Matching, Saul
 from linkage.errors import InvalidRequestError
-from linkage.matching import Linkage, LocalEngine, link, pairs_to_compare, resolve
+from linkage.matching import (
+    Linkage,
+    LocalEngine,
+    find_candidates,
+    link,
+    pairs_to_compare,
+    resolve,
+    score,
+)
 
 SAUL = Saul(name="saul-v1")
 CLK = Clk(name="clk-v1", risk_acknowledged=True)
@@ -224,3 +232,26 @@ def test_noise_beside_a_clear_gap_is_not_shared_out(make: Any, engine: LocalEngi
     linkage = link([left.source("left"), right.source("right")], scheme, Matching(), engine=engine)
     assert f1(linkage, left, right) == 1
     assert linkage.report["overall"]["estimated_matches"] == pytest.approx(750, abs=2)
+
+
+def test_what_reviewers_said_teaches_and_overrides_nothing(febrl: Any, engine: LocalEngine) -> None:
+    """Hundreds of pairs called different for one reason make that reason weigh less; the pairs'
+    own probabilities are still the model's.
+    """
+    left, right = sample(febrl, 400, 800, 800, 21)
+    one, other = left.source("left"), right.source("right")
+    found = find_candidates(one, other, SAUL, quota=4, engine=engine)
+    plain = score(one, other, found, SAUL)
+    sure = plain.probability > 0.99
+    assert sure.sum() > 200
+
+    def judge(rows_left: Any, rows_right: Any) -> npt.NDArray[np.int8]:
+        return np.where(sure, 0, -1).astype(np.int8)
+
+    told = score(one, other, found, SAUL, judge=judge)
+    tops = [max(t) for t in plain.summary["level_weights"].values()]
+    taught = [max(t) for t in told.summary["level_weights"].values()]
+    assert sum(taught) < sum(tops) - 1
+    assert (told.probability[sure] > 0).all()
+    silent = score(one, other, found, SAUL, judge=lambda a, b: np.full(len(a), -1, np.int8))
+    assert (silent.probability == plain.probability).all()
