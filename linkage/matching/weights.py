@@ -205,8 +205,8 @@ def _sums(
 def _cuts(tables: tuple[Floats, ...], group: tuple[int, ...]) -> Floats:
     low = sum(min(float(tables[n][0]), 0.0) for n in group)
     high = sum(max(float(tables[n][-1]), 0.0) for n in group)
-    cuts: Floats = np.arange(np.ceil(low / _STEP), np.ceil(high / _STEP)) * _STEP + _STEP / 2
-    return cuts
+    steps = np.arange(np.ceil(low / _STEP), np.ceil(high / _STEP))
+    return np.asarray(steps * _STEP + _STEP / 2, np.float64)
 
 
 def _tempered_sum(

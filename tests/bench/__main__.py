@@ -19,6 +19,7 @@ from tests.bench import (
     bench_encode_file,
     bench_encoding,
     bench_matching,
+    bench_model,
     bench_pairwise,
     bench_wire,
 )
@@ -35,6 +36,7 @@ def main() -> None:
         bench_clk,
         bench_matching,
         bench_candidates,
+        bench_model,
         bench_pairwise,
         bench_wire,
     ):

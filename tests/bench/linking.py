@@ -20,7 +20,7 @@ import pandas as pd
 from linkage.agent.profile import Profiler
 from linkage.agreement import IdentifierField, Manifest
 from linkage.agreement.draft import Terms, draft_manifest
-from linkage.agreement.manifest import Matching, Partner
+from linkage.agreement.manifest import Partner
 from linkage.answers import Answers, Requests
 from linkage.encoding import DEFAULT_DATE_FORMATS, Encoder, normalise_column
 from linkage.encoding.pairwise import PairwiseEncoder
@@ -239,7 +239,7 @@ def figures(
             for name in (left, right)
         ]
         counts = [
-            _pairs(*frame, on, same=left == right)
+            pairs_alike(*frame, on, same=left == right)
             for on in (["cluster"], ["truth"], ["cluster", "truth"])
         ]
         linked, matching, both = (
@@ -258,7 +258,8 @@ def figures(
     }
 
 
-def _pairs(one: pd.DataFrame, other: pd.DataFrame, on: list[str], *, same: bool) -> int:
+def pairs_alike(one: pd.DataFrame, other: pd.DataFrame, on: list[str], *, same: bool) -> int:
+    """Pairs of rows that agree on some columns; `same`: pairs within one table."""
     counts = one.groupby(on).size()
     if same:
         return int((counts * (counts - 1) // 2).sum())
@@ -273,8 +274,5 @@ def _recall(
         pairs = one.pairs
         right_ones += int((truth[left][pairs.left] == truth[right][pairs.right]).sum())
         frames = [pd.DataFrame({"truth": truth[name]}) for name in (left, right)]
-        true += _pairs(*frames, ["truth"], same=left == right)
+        true += pairs_alike(*frames, ["truth"], same=left == right)
     return right_ones / max(true, 1)
-
-
-__all__ = ["Case", "Matching", "Outcome", "drafted", "figures", "linked", "normalised"]
