@@ -19,7 +19,10 @@
         ... and what `overall` has
     report["overall"]                  over all partner pairs:
         candidate_pairs, estimated_matches, overlap
-        thresholds                     [{threshold, links, precision, recall, f1}]
+        thresholds                     [{threshold, links, precision, recall, f1,
+                                       precision_interval, recall_interval}]; the intervals hold
+                                       the true share in 95 of 100 cases if the probabilities are
+                                       right: chance alone, not the model's own error
     report["recommended"]              the row of `overall` with the largest estimated F1 (that
                                        reaches the precision aimed for, if one is); every
                                        partner pair has its own likewise
@@ -27,6 +30,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +50,7 @@ WITHOUT_OVERLAP = 0.95
 LITTLE_OVERLAP = 0.8
 HARDLY_ANY_OVERLAP = 0.99
 _SURE = 0.9
+_NORMAL_95 = 1.96
 _CLEAR_SHARE, _AMPLE_SHARE = 0.005, 0.02
 
 Floats = npt.NDArray[np.float64]
@@ -68,23 +73,23 @@ def quality_report(
     """
     aim = _Aim(floor, precision)
     by_name = {source.partner: source for source in sources}
-    pairs, links, matches = {}, [], 0.0
+    pairs, links, total = {}, [], _Total()
     for (left, right), one in scored.items():
         own = _link_probabilities(one, by_name[left], by_name[right])
         links.append(own)
-        matches += one.matches
+        mine = _Total.of(one)
+        total += mine
         pairs[f"{left}|{right}"] = {
             "rows_left": by_name[left].rows,
             "rows_right": by_name[right].rows,
             **_search(candidates[left, right]),
             "weight_histogram": _histogram(one),
             "model": one.summary,
-            **_summary(len(one.left), own, one.matches, _people(left, right, by_name), aim),
+            **_summary(own, mine, _people(left, right, by_name), aim),
         }
     every = np.concatenate([*links, np.empty(0)])
-    total = sum(len(one.left) for one in scored.values())
     people = sum(_people(left, right, by_name) for left, right in scored)
-    overall = _summary(total, every, matches, people, aim)
+    overall = _summary(every, total, people, aim)
     return {
         "recommended": overall.pop("recommended"),
         "overall": overall,
@@ -121,11 +126,29 @@ def _people(left: str, right: str, sources: Mapping[str, Source]) -> int:
     return min(sources[left].people, sources[right].people)
 
 
-def _summary(
-    candidate_pairs: int, links: Floats, matches: float, people: int, aim: _Aim
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Total:
+    """Candidate pairs, the matches expected among them, and the variance of their number."""
+
+    pairs: int = 0
+    matches: float = 0.0
+    variance: float = 0.0
+
+    @classmethod
+    def of(cls, scored: ScoredPairs) -> _Total:
+        p = scored.probability
+        return cls(len(p), scored.matches, float((p * (1 - p)).sum()))
+
+    def __add__(self, other: _Total) -> _Total:
+        return _Total(
+            self.pairs + other.pairs, self.matches + other.matches, self.variance + other.variance
+        )
+
+
+def _summary(links: Floats, total: _Total, people: int, aim: _Aim) -> dict[str, Any]:
+    matches = total.matches
     overlap = _overlap(links, people)
-    grid = [_at(threshold, links, matches) for threshold in THRESHOLDS]
+    grid = [_at(threshold, links, total) for threshold in THRESHOLDS]
     least = WITHOUT_OVERLAP
     if overlap == "clear":
         # Where few have a partner, twins and relatives of one name are as many as the matches,
@@ -135,11 +158,11 @@ def _summary(
         least = HARDLY_ANY_OVERLAP
     best = aim.choose(grid, least)
     return {
-        "candidate_pairs": candidate_pairs,
+        "candidate_pairs": total.pairs,
         "estimated_matches": round(matches, 1),
         "overlap": overlap,
         "thresholds": grid,
-        "recommended": _at(best, links, matches),
+        "recommended": _at(best, links, total),
     }
 
 
@@ -151,17 +174,29 @@ def _overlap(links: Floats, people: int) -> str:
     return "weak" if sure > 0 else "none"
 
 
-def _at(threshold: float, links: Floats, matches: float) -> dict[str, Any]:
+def _at(threshold: float, links: Floats, total: _Total) -> dict[str, Any]:
     above = links[links >= threshold]
-    true = float(above.sum())
+    true, matches = float(above.sum()), total.matches
     count = len(above)
+    precision = true / count if count else 1.0
+    recall = min(true / matches, 1.0) if matches else 0.0
+    among = float((above * (1 - above)).sum())
+    # Of a share true / (true + missed) whose two parts vary independently (delta method).
+    missed, rest = max(matches - true, 0.0), max(total.variance - among, 0.0)
+    spread = math.sqrt(missed**2 * among + true**2 * rest) / matches**2 if matches else 0.0
     return {
         "threshold": threshold,
         "links": count,
-        "precision": round(true / count, 5) if count else 1.0,
-        "recall": round(min(true / matches, 1.0), 5) if matches else 0.0,
+        "precision": round(precision, 5),
+        "precision_interval": _interval(precision, math.sqrt(among) / count if count else 0.0),
+        "recall": round(recall, 5),
+        "recall_interval": _interval(recall, spread),
         "f1": round(2 * true / (count + matches), 5) if count + matches else 0.0,
     }
+
+
+def _interval(share: float, deviation: float) -> list[float]:
+    return [round(min(max(share + z * deviation, 0.0), 1.0), 5) for z in (-_NORMAL_95, _NORMAL_95)]
 
 
 def _search(candidates: Candidates) -> dict[str, Any]:

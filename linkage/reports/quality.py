@@ -77,7 +77,7 @@ def quality_page(
     return page(title, [s for s in sections if s.blocks], subtitle=subtitle)
 
 
-def figures_at(scope: Scope, threshold: float | None) -> dict[str, float] | None:
+def figures_at(scope: Scope, threshold: float | None) -> dict[str, Any] | None:
     """Precision and recall at a threshold: those of the nearest one listed not above it.
 
     None where nothing close is listed.
@@ -90,7 +90,11 @@ def figures_at(scope: Scope, threshold: float | None) -> dict[str, float] | None
         return None
     found = max(near, key=lambda row: row["threshold"])
     names = ("threshold", "precision", "recall", "links")
-    return {name: float(found[name]) for name in names if name in found}
+    intervals = ("precision_interval", "recall_interval")
+    return {
+        **{name: float(found[name]) for name in names if name in found},
+        **{name: found[name] for name in intervals if name in found},
+    }
 
 
 def _required(quality: Mapping[str, Any]) -> tuple[Scope, Scope]:
@@ -145,9 +149,12 @@ def _short(overall: Scope, recommended: Scope, truth: Scope, at: float) -> Itera
 
 
 def _figure(
-    label: str, name: str, estimated: Mapping[str, float] | None, true: Mapping[str, float] | None
+    label: str, name: str, estimated: Mapping[str, Any] | None, true: Mapping[str, Any] | None
 ) -> Figure:
-    note = f"estimated; true: {percent(true[name])}" if true else "estimated"
+    between = (estimated or {}).get(f"{name}_interval")
+    note = f"estimated, {percent(between[0])} to {percent(between[1])}" if between else "estimated"
+    if true:
+        note += f"; true: {percent(true[name])}"
     return Figure(label, percent(estimated[name]) if estimated else NOT_KNOWN, note)
 
 
@@ -300,7 +307,8 @@ def _reading(rehearsal: bool) -> Iterator[Block]:
     yield Paragraph(
         "Precision is the share of links that join records of one person. Recall is the share of"
         " matches that are linked. Both are expectations under the model, among the candidates: a"
-        " match that never became a candidate is not counted in the estimated recall."
+        " match that never became a candidate is not counted in the estimated recall. The intervals"
+        " hold the true share in 95 of 100 cases if the model's probabilities are right."
     )
     if rehearsal:
         yield Paragraph(
