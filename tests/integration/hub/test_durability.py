@@ -32,7 +32,7 @@ def _patiently(act, seconds: float = 30):
             time.sleep(0.1)
 
 
-def _run_row(project: str, fingerprint: str) -> dict:
+def _run_row(project: str, fingerprint: str, uploads: bytes) -> dict:
     return {
         "id": secrets.token_hex(16),
         "project": project,
@@ -46,6 +46,7 @@ def _run_row(project: str, fingerprint: str) -> dict:
         "created_at": now(),
         "ended_at": None,
         "request_id": secrets.token_hex(16),
+        "uploads": uploads,
     }
 
 
@@ -103,10 +104,10 @@ def test_a_hub_killed_at_its_worst_moment_loses_nothing(
     assert [type(error) for error in failures] == [HubUnavailableError]
 
     # A run whose row was written, and then the hub died before the queue heard of it.
-    forgotten = _run_row(manifest.project, manifest.fingerprint)
     with hub.database().transaction() as connection:
         known = find(connection, tables.run, id=run)
         assert known is not None
+        forgotten = _run_row(manifest.project, manifest.fingerprint, known["uploads"])
         killed_in_time = known["state"] == "running"
         insert(connection, tables.run, **forgotten)
     hub.start()
