@@ -63,6 +63,34 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
         assert find(connection, tables.project, name="prairie") is not None
 
 
+def test_rows_of_the_first_schema_outlive_every_migration(empty: Database) -> None:
+    """A hub that was set up by an earlier version goes on with what it holds."""
+    empty.migrate("0001")
+    old = sa.MetaData()
+    with empty.transaction() as connection:
+        old.reflect(connection)
+        _project(connection)
+        values = {"project": "prairie", "epoch": 0, "created_at": 1}
+        upload = {"id": "u", "kind": "encodings", "partner": "sheriff", "release": "", "size": 1}
+        upload |= {"header": b"{}", "header_fingerprint": "f", "signature": b"s"}
+        run = {"id": "r", "fingerprint": "a" * 64, "state": "running", "step": "", "progress": 0.5}
+        run |= {"reason": "", "message": "", "request_id": "q"}
+        connection.execute(old.tables["upload"].insert().values(**values, **upload))
+        connection.execute(old.tables["run"].insert().values(**values, **run))
+    empty.migrate()
+    with empty.transaction() as connection:
+        sent = find(connection, tables.upload, id="u", run="", other="")
+        begun = find(connection, tables.run, id="r", cleared_at=None)
+        assert sent is not None
+        assert begun is not None
+        assert (sent["partner"], begun["state"]) == ("sheriff", "running")
+        values = {"partner": "sheriff", "other": "health", "upload": "u", "digest": "d"}
+        insert(connection, tables.comparison, run="r", **values, entries=1 << 40, deadline=1)
+        found = find(connection, tables.comparison, run="r", answers=None)
+    assert found is not None
+    assert found["entries"] == 1 << 40
+
+
 def test_bytes_and_numbers_come_back_as_they_were(database: Database) -> None:
     with database.transaction() as connection:
         _project(connection)
