@@ -47,7 +47,12 @@ def manifest() -> Manifest:
 
 
 def encode(path: Path, directory: Path) -> dict[str, float]:
-    """Check and encode in this process: seconds, and the largest resident set in GiB."""
+    """Check and encode in this process.
+
+    Returns:
+        Minutes, of the clock and of processors; the largest resident set in GiB; and the second
+        at which each step ended.
+    """
     from linkage.agent.records import Records
     from linkage.agent.source import SourceFile
     from linkage.encoding import Encoder
@@ -71,11 +76,13 @@ def encode(path: Path, directory: Path) -> dict[str, float]:
             progress=progress,
         )
     found = {step: round(at - start, 1) for step, at in steps.items()}
+    used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "rows": checked.rows,
         "gigabytes": made.layout.size / 1e9,
         "minutes": (time.perf_counter() - start) / 60,
-        "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20),
+        "processor_minutes": (used.ru_utime + used.ru_stime) / 60,
+        "gib": used.ru_maxrss / (1 << 20),
         **{f"until_{step}": seconds for step, seconds in found.items()},
     }
 
