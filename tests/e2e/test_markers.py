@@ -120,7 +120,11 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 def test_the_protocol_ran_as_ever(planted: Planted) -> None:
     assert planted.result["scheme"] == "saul-v1"
-    assert planted.result["recommended"]["f1"] > 0.8
+    # Every cell begins with its marker, so all names are alike: a threshold is hard to recommend.
+    assert planted.result["best"]["f1"] > 0.85
+    quality = json.loads((planted.directory / "extract/quality_report.json").read_bytes())
+    how = {pair["comparison"] for pair in quality["pairs"].values()}
+    assert how == {"pair_keyed"}, "no field was compared, so nothing was tested"
     assert set(planted.result["pairs"]) >= {"sheriff|social"}
     assert verify_extract(planted.directory / "extract")
     calls = (planted.directory / "extract/tables/sheriff_crisis_calls.csv").read_text()
@@ -165,6 +169,7 @@ def test_the_search_finds_what_is_there(planted: Planted) -> None:
     data = capture.read_bytes()
     assert b"prairie-crisis" in data
     assert b"/linkage.v1.UploadService/WriteUpload" in data
+    assert b"/linkage.v1.ComparisonService/DownloadRequests" in data
     assert leaks([b"county_data_office"], [capture])
 
 
