@@ -37,6 +37,7 @@ _BEYOND_TEXTBOOK = 3.0
 _BEYOND_EXPECTED = 1.0
 _UNLIKE_PER_ALIKE = 3.0
 _SPARE_BITS = 4.0
+_LEAST_DOUBT = 0.5
 
 
 @dataclass(frozen=True)
@@ -97,12 +98,9 @@ def score_pairs(
         summary = {"fitted": False, **weights.plain(dimensions)}
         return _scored(pairs, log_odds, shares.probability, summary)
 
-    bits = float(np.log2(max(rows_left, rows_right))) + _SPARE_BITS
-    alike = alike_in_person(patterns.levels, dimensions, vectors.groups, bits)
-    most = 1 + _UNLIKE_PER_ALIKE * float(alike[patterns.of].sum())
-    judged_by_person = any(d.alike_from is not None for d in dimensions)
+    most = _most_matches(patterns, vectors, max(rows_left, rows_right))
     probability, free = shares.probability, shares.free
-    rounds, moved = 0, 1.0
+    rounds, moved, doubt = 0, 1.0, 0.0
     while rounds < ROUNDS and moved > _CLOSE:
         rounds += 1
         matches = float(probability.sum())
@@ -125,11 +123,14 @@ def score_pairs(
         learnt = calibrate(known)(weight)
         expected = weight + float(np.log2(max(matches, 0.5) / free_count))
         cap = textbook + _BEYOND_TEXTBOOK
-        if judged_by_person:
+        if most is not None:
             cap = np.minimum(cap, expected + _BEYOND_EXPECTED)
         log_odds = trust * learnt + (1 - trust) * np.minimum(learnt, cap)
-        if judged_by_person:
-            log_odds -= max(float(np.log2(max(matches * known.ignorance, 1e-9) / most)), 0.0)
+        if most is not None:
+            # What is believed once confirms itself: so the doubt grows for as long as it must.
+            excess = matches * max(known.ignorance, _LEAST_DOUBT) / most
+            doubt = max(doubt + float(np.log2(max(excess, 1e-9))), 0.0)
+            log_odds -= doubt
         shares = compete(left, right, np.exp2(log_odds), **one)
         moved = float(np.abs(shares.probability - probability).sum() / max(probability.sum(), 1))
         probability, free = shares.probability, shares.free
@@ -140,6 +141,21 @@ def score_pairs(
         **weights.plain(dimensions),
     }
     return _scored(pairs, log_odds, probability, summary)
+
+
+def _most_matches(patterns: Patterns, vectors: ComparisonVectors, rows: int) -> float | None:
+    """How many matches there may be, from how many pairs are alike in all that tells persons
+    apart; None where too little is known of any pair to say.
+
+    Records of one person are that alike about half the time, relatives and strangers hardly ever.
+    """
+    bits = float(np.log2(rows)) + _SPARE_BITS
+    alike, able = alike_in_person(patterns.levels, vectors.dimensions, vectors.groups, bits)
+    pairs = len(patterns.of)
+    share = float(able[patterns.of].sum()) / max(pairs, 1)
+    if not share:
+        return None
+    return 1 + _UNLIKE_PER_ALIKE * float(alike[patterns.of].sum()) / share
 
 
 def _trust(known: Evidence) -> float:

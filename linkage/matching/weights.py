@@ -140,22 +140,24 @@ class Weights:
 
 def alike_in_person(
     levels: npt.NDArray[np.uint8], dimensions: tuple[Dimension, ...], groups: Groups, bits: float
-) -> npt.NDArray[np.bool_]:
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """(patterns,) whether nothing that tells persons apart is unlike, and what is alike is
-    expected to weigh so many bits at least.
+    expected to weigh so many bits at least; and whether what is known could weigh so many.
 
     What stands in a larger group does not count: households share it, and people move.
     """
     clean = np.ones(len(levels), np.bool_)
-    weight = np.zeros(len(levels))
+    weight, most = np.zeros(len(levels)), np.zeros(len(levels))
     for n in (group[0] for group in groups if len(group) == 1):
         dimension = dimensions[n]
         if dimension.alike_from is not None:
             known = levels[:, n] != MISSING_LEVEL
             level = np.minimum(levels[:, n], len(dimension.m) - 1)
-            weight += np.where(known, np.log2(dimension.m / dimension.u)[level], 0.0)
+            expected = np.log2(dimension.m / dimension.u)
+            weight += np.where(known, expected[level], 0.0)
+            most += np.where(known, expected[-1], 0.0)
             clean &= ~known | (level >= dimension.alike_from)
-    return clean & (weight >= bits)
+    return clean & (weight >= bits), most >= bits
 
 
 def learn(sample: Sample, dimensions: tuple[Dimension, ...], groups: Groups) -> Weights:
@@ -231,12 +233,15 @@ def _tempered_sum(
 def _tempered(
     tables: tuple[Floats, ...], group: tuple[int, ...], dimensions: tuple[Dimension, ...]
 ) -> tuple[Floats, Floats] | None:
-    """A ladder before anything is known: as if one of the dimensions spoke for all."""
+    """A ladder before anything is known: the mean of the dimensions, as if one spoke for all.
+
+    More would take the people of one household for one person from the start.
+    """
     if len(group) == 1 or any(dimensions[n].alike_from is None for n in group):
         return None
     cuts = _cuts(tables, group)
     middles = np.concatenate([cuts[:1] - _STEP / 2, cuts + _STEP / 2])
-    return cuts, np.where(middles > 0, middles / np.sqrt(len(group)), middles / len(group))
+    return cuts, middles / len(group)
 
 
 def _ladder(
