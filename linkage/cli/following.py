@@ -83,12 +83,6 @@ def add_following_commands(app: typer.Typer, home: Path) -> None:
         show(result, as_json=as_json, text=text)
 
 
-def waiting_text(run: run_pb2.Run) -> str:
-    """For whom a run waits, and until when."""
-    until = datetime.fromtimestamp(run.deadline.seconds, UTC)
-    return f"for {', '.join(run.waiting_for) or 'nobody'} until {until:%Y-%m-%d %H:%M UTC}"
-
-
 def waiting_fields(run: run_pb2.Run) -> dict[str, Any]:
     """The same for scripts; nothing where the run does not wait."""
     if not run.HasField("deadline"):
@@ -107,19 +101,14 @@ def _follow(steward: Steward, run: str, *, detach: bool) -> tuple[dict[str, Any]
         def tell(now: run_pb2.Run) -> None:
             if now.state != run_pb2.RUN_STATE_WAITING:
                 bar(now.step or "match", round(now.progress * 1000), 1000)
-            elif told != list(now.waiting_for) and now.waiting_for:
+            elif told != list(now.waiting_for) and now.waiting_for and not detach:
                 told[:] = now.waiting_for
-                errors.print(f"run {run} waits {waiting_text(now)}", markup=False)
-                errors.print(
-                    f"  each runs: linkage agent answer FILE --project {now.project}"
-                    " (or has linkage agent serve running)",
-                    markup=False,
-                )
+                errors.print(_what_to_do(now), markup=False)
 
         done = steward.watch(run, tell, through_waiting=not detach)
     if done.state == run_pb2.RUN_STATE_WAITING:
         result = {"run": run, "state": state_name(done), **waiting_fields(done)}
-        return result, f"run {run} waits {waiting_text(done)}\nnext: linkage hub watch {run}"
+        return result, f"{_what_to_do(done)}\nnext: linkage hub watch {run}"
     recommended = steward.report(run)["recommended"]
     text = (
         f"run {run} succeeded\n"
@@ -129,3 +118,11 @@ def _follow(steward: Steward, run: str, *, detach: bool) -> tuple[dict[str, Any]
         f"next: linkage hub report {run}; linkage hub release {run}"
     )
     return {"run": run, "state": state_name(done), "recommended": recommended}, text
+
+
+def _what_to_do(run: run_pb2.Run) -> str:
+    until = datetime.fromtimestamp(run.deadline.seconds, UTC)
+    return (
+        f"run {run.run} waits for {', '.join(run.waiting_for)} until {until:%Y-%m-%d %H:%M UTC}\n"
+        f"each runs: linkage agent answer FILE --project {run.project}"
+    )

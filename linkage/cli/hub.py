@@ -424,7 +424,9 @@ def release(
 def _run_line(run: dict[str, Any]) -> str:
     line = f"  run {run['run']}: {run['state']}"
     if "until" in run:
-        line += f" for {', '.join(run['waiting_for'])} until {run['until'][:16]} UTC"
+        line += (
+            f" for {', '.join(run['waiting_for'])} until {run['until'][:16].replace('T', ' ')} UTC"
+        )
     return line
 
 

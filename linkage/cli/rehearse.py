@@ -95,13 +95,17 @@ def summary(result: dict[str, Any]) -> str:
         ", ".join(
             (
                 f"{result['total_seconds']:.0f} s",
-                f"{result['bytes_sent'].get('submit', 0) / 1e6:.1f} MB of encodings and"
-                f" {result['bytes_sent'].get('answer', 0) / 1e6:.1f} MB of answers sent",
+                f"{_megabytes(result, 'submit')} of encodings sent",
+                f"{_megabytes(result, 'answer')} of answers",
                 f"largest process {max(result['peak_mib'].values()):.0f} MiB",
             )
         ),
     ]
     return "\n".join(lines)
+
+
+def _megabytes(result: dict[str, Any], step: str) -> str:
+    return f"{result['bytes_sent'].get(step, 0) / 1e6:.1f} MB"
 
 
 def _line(name: str, figures: dict[str, Any]) -> str:

@@ -3,9 +3,9 @@
 - In every list each row stands exactly `quota` times, whatever the files, so a list tells an agent
   nothing about who matches. Within one file a single list holds both rows of every pair.
 - Decoys are uniformly random pairs and claim their places first, so they are an unbiased sample of
-  all pairs; a row may lose its least promising candidate to one, but at most a quarter of its places.
-  (That bound is the same for every row, so it favours no pair.) A decoy that is also a candidate is
-  one entry that counts as both.
+  all pairs; a row may lose its least promising candidate to one, but at most a quarter of its
+  places. (That bound is the same for every row, so it favours no pair.) A decoy that is also a
+  candidate is one entry that counts as both.
 - Then the candidates by falling score, while both rows have room. Then filler: what is still free
   on both sides, joined at random, no pair twice. What finds no partner gets a dummy entry under an
   id that the other side never sees.
