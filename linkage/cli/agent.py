@@ -33,6 +33,7 @@ from linkage.cli.describing import (
     RegionOption,
     describe,
 )
+from linkage.cli.duplicates import add_dedupe_command
 from linkage.cli.manifest import FileArgument, load_manifest
 from linkage.cli.members import add_member_commands
 from linkage.errors import InputError, Problem, SourceError
@@ -57,6 +58,7 @@ app = typer.Typer(
 add_member_commands(app, HOME)
 add_clk_commands(app)
 add_answer_commands(app)
+add_dedupe_command(app)
 
 ProjectOption = Annotated[
     str, typer.Option("--project", help="The project's name, as in its manifest.")
