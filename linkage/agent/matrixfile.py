@@ -110,6 +110,8 @@ class MatrixFile:
 
     def add(self, places: npt.NDArray[np.integer[Any]], encoded: Encoded, strata: Bytes) -> None:
         """Add rows that belong at `places`, (n,), with their (n, strata) codes."""
+        if not len(places):
+            return  # every record of the batch was left out
         buckets = places // self._size
         order = np.argsort(buckets, kind="stable")
         records = np.zeros(len(places), self._record)

@@ -148,7 +148,10 @@ def test_the_next_report_says_what_was_reviewed_and_what_changed(
     assert report["reviews"]["labelled"] == 0
     cells = report["strata"]["sex"]
     assert sum(cells[code]["rows"]["sheriff"] for code in ("f", "m")) == 120
-    assert cells["f"]["links"] + cells["m"]["links"] == report["recommended"]["links"] == 80
+    links = report["recommended"]["links"]
+    assert 76 <= links <= 84
+    # A link whose two rows give different codes counts for both.
+    assert links <= cells["f"]["links"] + cells["m"]["links"] <= links + 4
     assert report["pairs"]["sheriff|health"]["candidate_recall"] > 0.9
 
     pairs, _ = reviewer.pairs(first, 0.9, 1, undecided_only=False, limit=3)
@@ -158,4 +161,4 @@ def test_the_next_report_says_what_was_reviewed_and_what_changed(
     again = steward.report(second)
     assert again["reviews"] == {"labelled": 3, "match": 2, "different": 1, "agree": 2}
     assert again["since"]["run"] == first
-    assert again["since"]["before"]["links"] == 80
+    assert again["since"]["before"]["links"] == links
