@@ -128,6 +128,8 @@ def dedupe(
     from linkage.agent.source import SourceFile
 
     _require_a_purpose(out, review, apply, dry_run=dry_run)
+    if apply is not None and show_values:
+        raise InputError("--show-values shows what a search found; with --apply there is none")
     for path in (out, review):
         if path is not None and not dry_run:
             _require_free(path, (file, apply), overwrite=overwrite)
@@ -181,6 +183,8 @@ def _require_a_purpose(
 ) -> None:
     if apply is not None and review is not None:
         raise InputError("--apply takes the groups from a review; it writes none")
+    if out is not None and review is not None and out.resolve() == review.resolve():
+        raise InputError("--out and --review name the same file")
     if out is None and (apply is not None or review is None) and not dry_run:
         raise InputError(
             "nothing would be written",
@@ -189,6 +193,8 @@ def _require_a_purpose(
 
 
 def _require_free(path: Path, read: tuple[Path | None, ...], *, overwrite: bool) -> None:
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is not a directory")
     if not path.exists():
         return
     if any(other is not None and other.exists() and path.samefile(other) for other in read):
@@ -244,10 +250,11 @@ def _search(table: Table, threshold: float, bar: Bar) -> tuple[RecordSet, Found]
 
 def _decided(source: SourceFile, review: Path, digest: str) -> Rows:
     """The groups of a review."""
+    from linkage.agent.dedupe.copying import count_rows
     from linkage.agent.dedupe.review import read_review
 
-    rows = sum(part.count for part in source.read(source.columns[:1]))
-    return read_review(read_bounded(review, MAX_REVIEW_BYTES), review.name, digest, rows)
+    data = read_bounded(review, MAX_REVIEW_BYTES)
+    return read_review(data, review.name, digest, count_rows(source))
 
 
 def _write_review(path: Path, table: Table, found: Found, digest: str) -> None:

@@ -51,6 +51,18 @@ def require_column(source: SourceFile, column: str, *, replace: bool) -> None:
         raise InputError(f"{source.name} has a column {column!r} already", remedy=remedy)
 
 
+def count_rows(source: SourceFile) -> int:
+    """How many rows a file has.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    if not _is_parquet(source):
+        return sum(rows.count for rows in source.read(source.columns[:1]))
+    with pq.ParquetFile(source.path) as file:
+        return int(file.metadata.num_rows)
+
+
 def with_column(
     source: SourceFile, column: str, cells: Sequence[str], progress: Progress
 ) -> Iterator[bytes]:
@@ -63,11 +75,15 @@ def with_column(
     Raises:
         SourceError: the file changed since it was read.
     """
+    source.require_unchanged()
+    copy = _parquet if _is_parquet(source) else _csv
+    yield from copy(source, column, cells, progress)
+    source.require_unchanged()
+
+
+def _is_parquet(source: SourceFile) -> bool:
     with source.path.open("rb") as file:
-        parquet = file.read(4) == b"PAR1"
-    source.require_unchanged()
-    yield from (_parquet if parquet else _csv)(source, column, cells, progress)
-    source.require_unchanged()
+        return file.read(4) == b"PAR1"
 
 
 def _csv(

@@ -3,8 +3,8 @@
 - The Fellegi-Sunter model in `recordlinkage.ECMClassifier`: per feature and level a probability
   among pairs of one person (m) and among others (u), by EM, from the candidates that do not
   contradict each other and as many random pairs. Missing is a level of its own.
-- It starts from fixed weights: m from `USUAL`, u as measured on random pairs of this very file.
-  A pair of each level in an alike and in an unlike surrounding is added, so that no level has
+- It starts from fixed weights: m from `USUAL_M`, u as measured on random pairs of this very file.
+  A pair of every level in an alike and in an unlike surrounding is added, so that no level has
   probability zero in either class.
 - The odds that are told lie halfway between what was learned and the fixed weights, on a log
   scale: measured, that is better than either.
@@ -124,7 +124,7 @@ def fit(comparer: Comparer, candidates: Compared, records: int) -> Model:
 
     Args:
         candidates: all pairs that share a block, compared.
-        records: how many there are; at least 2.
+        records: how many there are.
     """
     usable = candidates.levels[~candidates.contradicting]
     usable = usable[:: len(usable) // TRAINED_PAIRS + 1]
@@ -265,14 +265,14 @@ class _LevelECM(ECM):  # type: ignore[misc]
 
 
 def _one_of_each(levels: Levels) -> Levels:
-    """Each level there is, once where all else is alike and once where all else is unlike."""
+    """Every level, once where all else is alike and once where all else is unlike."""
     alike, unlike = (
         np.array([_nearest(column, level) for column in levels.T], np.int8)
         for level in (Level.SAME, Level.DIFFERENT)
     )
     rows = []
-    for place, column in enumerate(levels.T):
-        for level in np.unique(column):
+    for place in range(levels.shape[1]):
+        for level in Level:
             for around in (alike, unlike):
                 rows.append(around.copy())
                 rows[-1][place] = level

@@ -81,7 +81,9 @@ def find_duplicates(records: RecordSet, threshold: float, progress: Progress) ->
     candidates = find_candidates(records, progress)
     comparer = Comparer(records)
     compared = comparer(candidates.left, candidates.right, progress)
+    progress("learn", 0, 1)
     model = fit(comparer, compared, records.records)
+    progress("learn", 1, 1)
     probability = judge(model, compared)
     linked = probability >= threshold
 

@@ -15,7 +15,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import typer
 
+from linkage.agent.dedupe.search import DEFAULT_THRESHOLD
 from linkage.cli import common, main
 from linkage.rpc.party import Party
 
@@ -39,6 +41,9 @@ FIELDS = {
         {"name": "ssn", "type": "national_id", "column": "SSN"},
     ],
 }
+COMMAND: Any = typer.main.get_command(main.app)
+for word in ("agent", "dedupe"):
+    COMMAND = COMMAND.commands[word]
 Run = Callable[..., "Ran"]
 
 
@@ -284,7 +289,9 @@ def test_columns_said_by_a_manifest(run: Run, manifest: Path, words: tuple[str, 
         (("absent.csv", *SEARCH[1:], "--dry-run"), 2, "absent.csv"),
         ((*SEARCH, "--dry-run", "--threshold", "0.2"), 2, "threshold"),
         ((*SEARCH, "--dry-run", "--column", " "), 2, "needs a name"),
-        ((*SEARCH, "--out", "nowhere/copy.csv"), 2, "nowhere"),
+        ((*SEARCH, "--out", "nowhere/copy.csv"), 2, "nowhere is not a directory"),
+        ((*SEARCH, "--out", "x.csv", "--review", "./x.csv"), 2, "the same file"),
+        (("jail.csv", "--apply", "r.csv", "--out", "o", "--show-values"), 2, "there is none"),
     ],
 )
 def test_wrong_input(
@@ -310,9 +317,10 @@ def test_files_without_rows_or_columns(run: Run) -> None:
 
 def test_parquet_in_parquet_out(run: Run) -> None:
     frame = pd.read_csv("jail.csv", dtype=str)
-    frame["n"] = range(4)
+    frame.insert(0, "n", [[1], [], [2, 3], None])
     frame.to_parquet("jail.parquet")
-    assert run("jail.parquet", *SEARCH[1:], "--out", "copy.parquet").code == 0
+    assert run("jail.parquet", *SEARCH[1:], "--review", "r.csv").code == 0
+    assert run("jail.parquet", "--apply", "r.csv", "--out", "copy.parquet").code == 0
     copy = pd.read_parquet("copy.parquet")
     assert copy["person_group"].fillna("").tolist() == GROUPED
     assert copy.drop(columns="person_group").equals(pd.read_parquet("jail.parquet"))
@@ -346,6 +354,11 @@ def test_a_real_process(run: Run) -> None:
     assert column("copy.csv") == GROUPED
     assert "Traceback" not in done.stderr
     assert "Warning" not in done.stderr
+
+
+def test_the_default_threshold_is_the_measured_one() -> None:
+    (option,) = [p for p in COMMAND.params if p.name == "threshold"]
+    assert option.default == DEFAULT_THRESHOLD
 
 
 def test_other_commands_do_not_load_the_toolkit() -> None:
