@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from linkage import errors
-from linkage.agreement import fields, manifest
+from linkage.agreement import clk, content, fields, manifest, parties, scheme
 from linkage.cli.main import app
 from linkage.errors import LinkageError
 from linkage.rpc.status import code_of
@@ -106,16 +106,16 @@ def errors_page() -> str:
 
 MODELS = (
     manifest.Manifest,
-    manifest.Partner,
-    manifest.ContentTable,
-    manifest.ContentField,
-    manifest.Recipient,
-    manifest.Stratum,
+    parties.Partner,
+    content.ContentTable,
+    content.ContentField,
+    parties.Recipient,
+    parties.Stratum,
     fields.IdentifierField,
     fields.MatchKey,
-    manifest.Saul,
-    manifest.Clk,
-    manifest.Matching,
+    scheme.Saul,
+    clk.Clk,
+    scheme.Matching,
 )
 
 
@@ -144,7 +144,7 @@ def manifest_page() -> str:
                 f" | {_cell(notes.get(name, ''))} |"
             )
         lines.append("")
-    for enum in (fields.FieldType, manifest.Transform):
+    for enum in (fields.FieldType, content.Transform):
         lines += [f"## {enum.__name__}\n", _first_paragraph(enum), ""]
         lines += [", ".join(f"`{member.value}`" for member in enum), ""]
     return "\n".join(lines).rstrip() + "\n"

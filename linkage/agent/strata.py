@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.agreement import Partner
-from linkage.agreement.manifest import Stratum
+from linkage.agreement.parties import Stratum
 from linkage.encoding.folding import plain
 
 

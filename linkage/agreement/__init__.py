@@ -1,18 +1,12 @@
 """What the partners agree to: fields, match keys, the manifest and its fingerprint."""
 
+from linkage.agreement.clk import Clk
+from linkage.agreement.content import ContentField, ContentTable, Transform
 from linkage.agreement.fields import FieldType, IdentifierField, MatchKey
-from linkage.agreement.manifest import (
-    Clk,
-    ContentField,
-    ContentTable,
-    Manifest,
-    Matching,
-    Partner,
-    Recipient,
-    Saul,
-    Transform,
-    parse_manifest,
-)
+from linkage.agreement.manifest import Manifest
+from linkage.agreement.parties import Partner, Recipient
+from linkage.agreement.reading import parse_manifest
+from linkage.agreement.scheme import Matching, Saul
 
 __all__ = [
     "Clk",

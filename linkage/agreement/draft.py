@@ -29,8 +29,10 @@ from itertools import combinations
 from typing import Any
 
 from linkage.agreement.fields import FieldType
-from linkage.agreement.manifest import Manifest, Partner, parse_manifest
+from linkage.agreement.manifest import Manifest
+from linkage.agreement.parties import Partner
 from linkage.agreement.profile import SMALLEST_COUNT, FieldProfile, Profile
+from linkage.agreement.reading import parse_manifest
 from linkage.errors import InputError
 
 SIZES = (2, 3, 4)

@@ -15,8 +15,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from linkage.agreement.content import Column
 from linkage.agreement.fields import IdentifierField, Name, Strict
-from linkage.agreement.manifest import MAX_MANIFEST_BYTES, Column, Partner
+from linkage.agreement.parties import Partner
+from linkage.agreement.reading import MAX_MANIFEST_BYTES
 from linkage.errors import InputError
 
 SMALLEST_COUNT = 11

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from linkage.agreement.fields import FieldType
-from linkage.agreement.manifest import MAX_MANIFEST_BYTES
+from linkage.agreement.reading import MAX_MANIFEST_BYTES
 from linkage.errors import InputError
 from linkage.files import read_bounded
 

@@ -208,8 +208,8 @@ def draft_manifest(
 
     from linkage.agreement.draft import Terms
     from linkage.agreement.draft import draft_manifest as draft_from
-    from linkage.agreement.manifest import MAX_MANIFEST_BYTES
     from linkage.agreement.profile import parse_profile
+    from linkage.agreement.reading import MAX_MANIFEST_BYTES
     from linkage.errors import AlreadyExistsError, InputError
     from linkage.files import read_bounded
 

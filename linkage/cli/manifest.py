@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from linkage.agreement import Clk
-from linkage.agreement.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from linkage.agreement.manifest import Manifest
+from linkage.agreement.reading import MAX_MANIFEST_BYTES, parse_manifest
 from linkage.cli.common import JsonOption, say_warnings, show
 from linkage.files import read_bounded
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from linkage.agent.strata import Strata, filled
 from linkage.agreement import Partner
-from linkage.agreement.manifest import Stratum
+from linkage.agreement.parties import Stratum
 
 STRATA = [
     Stratum(name="race", values=("W", " B ", "é")),

@@ -31,7 +31,6 @@ from linkage.agreement.draft import (
     draft_manifest,
     key_bits,
 )
-from linkage.agreement.manifest import parse_manifest
 from linkage.agreement.profile import (
     Description,
     Profile,
@@ -39,6 +38,7 @@ from linkage.agreement.profile import (
     parse_profile,
     round_count,
 )
+from linkage.agreement.reading import parse_manifest
 from linkage.errors import InputError, ManifestError
 from linkage.synthetic import County, write_county
 from linkage.synthetic.agencies import AGENCIES, FIELDS

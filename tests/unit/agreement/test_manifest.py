@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from linkage.agreement import Manifest, parse_manifest
 from linkage.agreement.canonical import canonical, fingerprint
-from linkage.agreement.manifest import MAX_MANIFEST_BYTES
+from linkage.agreement.reading import MAX_MANIFEST_BYTES
 from linkage.errors import ManifestError
 
 FULL: dict[str, Any] = {

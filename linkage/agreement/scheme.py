@@ -1,0 +1,60 @@
+"""How records are encoded and matched: the manifest's scheme and matching settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from linkage.agreement.clk import Clk
+from linkage.agreement.fields import Name, Strict
+
+
+class Saul(Strict):
+    """Keyed SimHash with XOR amplification; the default scheme.
+
+    Attributes:
+        bits: length of one encoding.
+        hashes: majorities XORed into one bit (h); more hides more and matches less.
+    """
+
+    name: Literal["saul-v1"]
+    bits: Literal[1024, 2048, 4096] = 2048
+    hashes: Annotated[int, Field(ge=2, le=6)] = 3
+
+
+Scheme = Annotated[Saul | Clk, Field(discriminator="name")]
+
+
+class Matching(Strict):
+    """How the hub matches.
+
+    Attributes:
+        quota: most promising rows of each other partner kept per row (q).
+        threshold: links below this match probability are never released; None leaves the
+            choice to the steward, starting from the hub's recommendation.
+        precision: aim for an estimated precision of at least this; None for the best F1.
+        pair_keyed: compare candidates field by field under pair keys, for which every agent
+            answers a second round; if not, the match keys' distances are all there is.
+        answer_hours: how long the hub waits for those answers before it does without them.
+        answer_runs: how many runs an agent answers in one epoch; more would let a curious hub
+            learn more about every row, run by run.
+        dependent: groups of fields that depend on each other, such as city and postcode; a
+            group counts as one piece of evidence.
+        swaps: two name fields that may stand in each other's place.
+    """
+
+    quota: Annotated[int, Field(ge=1, le=32)] = 4
+    threshold: Annotated[float, Field(ge=0.01, le=1.0)] | None = None
+    precision: Annotated[float, Field(ge=0.5, lt=1.0)] | None = None
+    pair_keyed: bool = True
+    answer_hours: Annotated[int, Field(ge=1, le=2160)] = 72
+    answer_runs: Annotated[int, Field(ge=1, le=1000)] = 10
+    dependent: Annotated[
+        tuple[Annotated[tuple[Name, ...], Field(min_length=2, max_length=8, strict=False)], ...],
+        Field(max_length=8, strict=False),
+    ] = ()
+    swaps: Annotated[
+        tuple[Annotated[tuple[Name, Name], Field(strict=False)], ...],
+        Field(max_length=4, strict=False),
+    ] = ()
