@@ -16,7 +16,8 @@
     │   ├── SignatureError
     │   ├── SealError
     │   ├── KeyCheckMismatchError
-    │   └── QuotaError                the hub asks about rows more or less often than agreed
+    │   ├── QuotaError                the hub asks about rows more or less often than agreed
+    │   └── LogInconsistentError      the hub's log forks, shrinks, or is not signed by its key
     ├── StateError                    right request, wrong moment
     │   ├── NotFoundError
     │   ├── AlreadyExistsError
@@ -183,6 +184,12 @@ class KeyCheckMismatchError(TrustError):
 
 class QuotaError(TrustError):
     reason = "QUOTA_BROKEN"
+
+
+class LogInconsistentError(TrustError):
+    """The hub's log is not the one that was seen before, or by others; evidence is kept."""
+
+    reason = "LOG_INCONSISTENT"
 
 
 class StateError(LinkageError):

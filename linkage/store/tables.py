@@ -199,3 +199,51 @@ approval = Table(
     Column("signature", LargeBinary, nullable=False),
     Column("approved_at", BigInteger, nullable=False),
 )
+
+# The transparency log: one row per entry, never changed but for its place, which is given once.
+# An entry is written with the change it tells of; see `hub.log`.
+log_entry = Table(
+    "log_entry",
+    metadata,
+    # Ordered by time.
+    Column("id", String(32), primary_key=True),
+    # Its leaf's number in the tree, counted from 0; null until it has one.
+    Column("sequence", BigInteger),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("entry", LargeBinary, nullable=False),
+    # Who may see the opening, and what it is looked up by; all of it stands in the entry too.
+    Column("kind", String(32), nullable=False),
+    Column("party", String(80), nullable=False),
+    Column("project", String(63), nullable=False),
+    Column("subject", String(64), nullable=False),
+    UniqueConstraint("sequence"),
+    Index("ix_log_entry_subject", "subject", "kind"),
+)
+
+# Hashes of complete subtrees of 256 leaves (level 8), of 256 of those (level 16), and so on.
+log_node = Table(
+    "log_node",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+# One row: how many leaves the tree has. Who gives out places holds on to it.
+log_size = Table(
+    "log_size",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+)
+
+# The newest checkpoint that each party says it has seen, signed by it.
+log_head = Table(
+    "log_head",
+    metadata,
+    Column("party", ForeignKey("party.name"), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)
