@@ -1,32 +1,38 @@
 """What every call to the hub passes through, in order: metrics, log, authenticate, authorise,
-translate errors.
+count, read the request, translate errors.
 
 - The line in the log is written for denied calls too, and holds shapes only: method, party,
   outcome, duration, message counts; never a value.
-- A method without a row in the policy table is refused.
-- One party has a bounded number of calls at once: every open stream holds a thread, and nobody
-  may hold them all.
+- A method without a row in the policy table is refused; so is one that does not exist.
+- No byte of a request is waited for, or parsed, before its sender is known, admitted and counted:
+  who opens calls and sends nothing holds its own few threads, for a minute, and nobody else's.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from prometheus_client import Counter, Histogram
 
-from linkage.errors import LimitError, LinkageError, NotAuthorisedError, UnauthenticatedError
+from linkage.errors import (
+    InvalidRequestError,
+    LinkageError,
+    NotAuthorisedError,
+    UnauthenticatedError,
+)
+from linkage.rpc.calls import Call, Calls
 from linkage.rpc.policy import POLICY
 from linkage.rpc.status import abort
 from linkage.trust.identity import PartyId, party_of
 
-MAX_CALLS_PER_PARTY = 16
+UNKNOWN = "unknown"
+"""Stands for every method that does not exist: its name is the caller's, and not ours to keep."""
 log = structlog.get_logger()
 
 CALLS = Counter("linkage_rpc_calls", "Calls by method and outcome", ["method", "outcome"])
@@ -54,54 +60,59 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
     def __init__(self, hub: str, admit: Admit) -> None:
         self._hub = hub
         self._admit = admit
-        self._calls: Tally[str] = Tally()
-        self._lock = threading.Lock()
+        self._calls = Calls()
 
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
         details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> grpc.RpcMethodHandler[Any, Any]:
         handler = continuation(details)
         if handler is None:
-            return None
-        method = details.method
+            return self._refusing()
+        method, read = details.method, handler.request_deserializer or _as_sent
         coders = {
-            "request_deserializer": handler.request_deserializer,
+            "request_deserializer": _as_sent,
             "response_serializer": handler.response_serializer,
         }
+        # To gRPC every request is a stream of bytes: it would wait for a single message, and parse
+        # it, before it asks us.
+        take = _all if handler.request_streaming else _only
         if handler.response_streaming:
             inner: Any = (
                 handler.stream_stream if handler.request_streaming else handler.unary_stream
             )
 
-            def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-                with self._guarded(method, context):
-                    yield from inner(request, context)
+            def stream(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
+                with self._guarded(method, context) as call:
+                    yield from inner(take(call.received(messages), read), context)
 
-            if handler.request_streaming:
-                return grpc.stream_stream_rpc_method_handler(stream, **coders)
-            return grpc.unary_stream_rpc_method_handler(stream, **coders)
+            return grpc.stream_stream_rpc_method_handler(stream, **coders)
         answer: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
-        def unary(request: Any, context: grpc.ServicerContext) -> Any:
-            with self._guarded(method, context):
-                return answer(request, context)
+        def unary(messages: Iterator[bytes], context: grpc.ServicerContext) -> Any:
+            with self._guarded(method, context) as call:
+                return answer(take(call.received(messages), read), context)
 
-        if handler.request_streaming:
-            return grpc.stream_unary_rpc_method_handler(unary, **coders)
-        return grpc.unary_unary_rpc_method_handler(unary, **coders)
+        return grpc.stream_unary_rpc_method_handler(unary, **coders)
+
+    def _refusing(self) -> grpc.RpcMethodHandler[Any, Any]:
+        def refuse(_: Iterator[bytes], context: grpc.ServicerContext) -> None:
+            with self._guarded(UNKNOWN, context):
+                pass
+
+        return grpc.stream_unary_rpc_method_handler(refuse, request_deserializer=_as_sent)
 
     @contextmanager
-    def _guarded(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
+    def _guarded(self, method: str, context: grpc.ServicerContext) -> Iterator[Call]:
         start, party, outcome = time.perf_counter(), "", "OK"
         try:
             caller = party_of(certificate_of(context), self._hub)
             party = caller.uri
             authorise(method, caller)
             self._admit(caller)
-            with self._counted(party):
-                yield
+            with self._calls.admitted(party, context) as call:
+                yield call
         except grpc.RpcError:
             outcome = "DISCONNECTED"
             raise
@@ -117,23 +128,29 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
             SECONDS.labels(method).observe(seconds)
             log.info("call", method=method, party=party, outcome=outcome, ms=round(seconds * 1e3))
 
-    @contextmanager
-    def _counted(self, party: str) -> Iterator[None]:
-        """Raises LimitError when the party has too many calls under way."""
-        with self._lock:
-            if self._calls[party] >= MAX_CALLS_PER_PARTY:
-                raise LimitError(f"this party has {MAX_CALLS_PER_PARTY} calls under way already")
-            self._calls[party] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._calls[party] -= 1
-                self._calls += Tally()
-
 
 def authorise(method: str, caller: PartyId) -> None:
     """Raises NotAuthorisedError unless the policy table lets that role call that method."""
     rule = POLICY.get(method)
     if rule is None or caller.role not in rule.roles:
         raise NotAuthorisedError(f"a party with the role {caller.role} may not call this method")
+
+
+def _as_sent(data: bytes) -> bytes:
+    return data
+
+
+def _all(messages: Iterator[bytes], read: Callable[[bytes], Any]) -> Iterator[Any]:
+    """Raises InvalidRequestError (as it goes) at a message that cannot be read."""
+    for message in messages:
+        try:
+            yield read(message)
+        except DecodeError:
+            raise InvalidRequestError("the message is not of the kind this method takes") from None
+
+
+def _only(messages: Iterator[bytes], read: Callable[[bytes], Any]) -> Any:
+    """Raises InvalidRequestError unless there is a message, and it can be read."""
+    for message in _all(messages, read):
+        return message
+    raise InvalidRequestError("the call carries no message")

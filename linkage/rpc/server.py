@@ -18,7 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from linkage.errors import InputError
 
 MAX_MESSAGE_BYTES = 4 << 20
-# Every open stream holds a thread; one party may hold `interceptors.MAX_CALLS_PER_PARTY`.
+# Every open stream holds a thread; one party may hold `calls.MAX_CALLS_PER_PARTY`.
 WORKERS = 128
 MAX_CALLS = 256
 HEALTH_SECONDS = 2.0
@@ -27,6 +27,8 @@ log = structlog.get_logger()
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # None but the identity: a small message could unpack to gigabytes, and encodings do not shrink.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
     ("grpc.max_concurrent_streams", MAX_CALLS),
     ("grpc.max_metadata_size", 16_384),
     ("grpc.max_connection_idle_ms", 600_000),
