@@ -23,7 +23,7 @@ fi
 [ -x "$linkage" ] || { echo "no $linkage; run make test or make demo first" >&2; exit 1; }
 
 mkdir -p "$out"
-"$linkage" hub init --name development --address "localhost:$port" --home "$hub"
+"$linkage" hub init --name development --address "localhost:$port" --home "$hub" --no-passphrase
 "$linkage" hub invite "${partners[@]}" --home "$hub" --out "$out"
 "$linkage" hub invite assembler --role assembler --home "$hub" --out "$out"
 

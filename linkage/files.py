@@ -62,19 +62,26 @@ def read_private(path: Path) -> bytes:
 
     Raises:
         NotFoundError: there is none.
-        TrustError: others than its owner may read it.
+        TrustError: others than its owner may read it, or it is another user's.
     """
     try:
-        mode = path.stat().st_mode
-        data = path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         raise NotFoundError(f"{path} is not there") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise TrustError(
-            f"{path} can be read by others than its owner",
-            remedy=f"Run: chmod 600 {path}; if others may have read it, make new keys",
-        )
-    return data
+    with os.fdopen(descriptor, "rb") as file:
+        # Of the file that is open, not of what may stand under its name a moment later.
+        found = os.fstat(file.fileno())
+        if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise TrustError(
+                f"{path} can be read by others than its owner",
+                remedy=f"Run: chmod 600 {path}; if others may have read it, make new keys",
+            )
+        if found.st_uid != os.geteuid():
+            raise TrustError(
+                f"{path} belongs to another user",
+                remedy="Run this as the user whose home it is (sudo -u USER)",
+            )
+        return file.read()
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

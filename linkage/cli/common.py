@@ -2,7 +2,7 @@
 
 - Results go to standard output, everything else to standard error.
 - With --json a command prints one JSON object, last, also when it fails.
-- No command takes a secret as an argument.
+- No command takes a secret as an argument, only the URI of a place where it is.
 """
 
 from __future__ import annotations
@@ -59,6 +59,30 @@ PatienceOption = Annotated[
         metavar="SECONDS",
         help="Keep trying this long while the hub cannot be reached.",
         min=0,
+    ),
+]
+
+
+def _remember(uri: str | None) -> str | None:
+    """Let everything in this process find the passphrase under the URI that was given."""
+    from linkage.trust.secrets import URI_VARIABLE, require_uri
+
+    if uri:
+        os.environ[URI_VARIABLE] = require_uri(uri)
+    return uri
+
+
+PassphraseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--passphrase",
+        metavar="URI",
+        envvar="LINKAGE_PASSPHRASE_URI",
+        callback=_remember,
+        help=(
+            "Where the passphrase of the home's keys is: file:PATH, env:NAME, fd:NUMBER or"
+            " keyring:SERVICE/NAME. Never the passphrase itself."
+        ),
     ),
 ]
 

@@ -12,6 +12,7 @@ import typer
 from linkage.cli.common import (
     HomeOption,
     JsonOption,
+    PassphraseOption,
     PatienceOption,
     default_home,
     say_waiting,
@@ -44,11 +45,14 @@ add_review_commands(app, HOME)
 
 
 def connect(home: Path, patience: float) -> Any:
-    """An open connection as the hub's first steward, whose certificate is renewed on the way."""
+    """An open connection as a steward, whose certificate is renewed on the way.
+
+    On the hub's own machine one that has run out is made anew, for which its keys are unlocked.
+    """
     from linkage.rpc.party import Party
 
     steward = Party.load(home / "steward")
-    if steward.needs_renewal and (home / "authority.key").exists():
+    if steward.expired and (home / "authority.key").exists():
         from linkage.hub.home import HubHome
 
         steward = HubHome.load(home).certify_steward()
@@ -66,14 +70,57 @@ def init(
         list[str] | None,
         typer.Option("--host", help="Name or address the hub is reached by; may be repeated."),
     ] = None,
+    passphrase: PassphraseOption = None,
+    no_passphrase: Annotated[
+        bool,
+        typer.Option(
+            "--no-passphrase",
+            help="Leave the hub's keys unencrypted: only for rehearsals, or on a disk that is.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a hub: its directory, certificate authority, database, and first steward."""
-    from linkage.hub.home import initialise
+    """Make a hub: its directory, certificate authority, database, and first steward.
 
+    The authority's key is locked by a passphrase of at least 12 characters. At a terminal you are
+    asked for it; a script says with --passphrase where it is, and init keeps that place (not the
+    passphrase) for serve and invite, unless it is fd:. Without the passphrase, and without a
+    backup made by linkage keys backup, the hub is lost: keep it in a safe.
+    """
+    from contextlib import nullcontext
+
+    from linkage.errors import InputError
+    from linkage.hub.home import initialise
+    from linkage.trust.secrets import ask, read_secret
+
+    if passphrase and no_passphrase:
+        raise InputError("--passphrase and --no-passphrase contradict each other")
+    secret = read_secret(passphrase) if passphrase else None
+    if secret is None and not no_passphrase:
+        secret = ask("Passphrase for the hub's keys", twice=True)
+    if secret is None and not no_passphrase:
+        raise InputError(
+            "how are the hub's keys to be kept?",
+            remedy="Say where their passphrase is, as --passphrase file:PATH, env:NAME, fd:NUMBER"
+            " or keyring:SERVICE/NAME; or leave them unencrypted with --no-passphrase",
+        )
     hosts = host or sorted({address.rpartition(":")[0], "localhost", "127.0.0.1"})
-    made = initialise(home, name=name, address=address, hosts=hosts)
-    result = {"name": name, "home": str(made.path), "address": address, "hosts": list(hosts)}
+    with secret or nullcontext():
+        made = initialise(
+            home,
+            name=name,
+            address=address,
+            hosts=hosts,
+            passphrase=secret,
+            passphrase_uri=passphrase or "",
+        )
+    result = {
+        "name": name,
+        "home": str(made.path),
+        "address": address,
+        "hosts": list(hosts),
+        "locked": made.vault.locked,
+    }
     text = f"made hub {name!r} in {made.path}\nnext: linkage hub serve --home {home}"
     show(result, as_json=as_json, text=text)
 
@@ -87,8 +134,10 @@ def serve(
     ready: Annotated[
         Path | None, typer.Option("--ready", help="Write host:port here once calls are taken.")
     ] = None,
+    passphrase: PassphraseOption = None,
 ) -> None:
     """Serve until interrupted. A run under way when the hub stops goes on at the next start."""
+    del passphrase  # Remembered by its callback, for whoever opens a secret.
     from linkage.hub.home import HubHome
     from linkage.hub.main import HubServer
     from linkage.hub.main import serve as serve_until_stopped
@@ -115,6 +164,7 @@ def invite(
         Path, typer.Option("--out", help="Directory for the files NAME.invite.")
     ] = Path(),
     home: HomeOption = HOME,
+    passphrase: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a one-time invitation file for each party; hand it over out of band.

@@ -95,7 +95,7 @@ class Rehearsal:
         """Make a hub and start it; `enrol` waits until it takes calls."""
         self._say("starting a hub with a certificate authority of its own")
         hub = str(self._hub)
-        arguments = ["hub", "init", "--name", "rehearsal", "--home", hub]
+        arguments = ["hub", "init", "--name", "rehearsal", "--home", hub, "--no-passphrase"]
         arguments += ["--address", "127.0.0.1:0", "--host", "127.0.0.1"]
         self.processes.run("init", "hub", arguments)
         command = [*self._hub_command, "serve", "--home", hub]

@@ -2,6 +2,7 @@
 
 hub.json         name, address, hosts, database and blob locations
 authority.pem    the authority's certificate; authority.key its key, for this machine only
+lock.json        how authority.key is locked by a passphrase, unless the steward chose not to
 hub.db, jobs.db  SQLite, unless the settings name another database
 blobs/ staging/  finished uploads and results; uploads under way
 steward/         the first steward's identity
@@ -13,6 +14,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +23,7 @@ from pydantic import Field, ValidationError
 from linkage.agreement.canonical import canonical
 from linkage.agreement.fields import Name, Strict
 from linkage.errors import AlreadyExistsError, InputError, NotFoundError
-from linkage.files import PRIVATE, private_directory, read_private, write_atomic
+from linkage.files import PRIVATE, private_directory, write_atomic
 from linkage.hub.keys import CERTIFICATE_LIFETIME, certificate_chain, register_or_same
 from linkage.rpc.party import Party, tls_key
 from linkage.store.blobs import Blobs
@@ -35,6 +37,8 @@ from linkage.trust.identity import (
     make_authority,
     make_request,
 )
+from linkage.trust.secrets import Secret
+from linkage.trust.vault import Vault
 
 
 class Settings(Strict):
@@ -62,7 +66,6 @@ class HubHome:
 
     path: Path
     settings: Settings
-    authority: Authority
 
     @classmethod
     def load(cls, path: Path) -> HubHome:
@@ -76,10 +79,18 @@ class HubHome:
         except ValidationError as error:
             places = ", ".join(".".join(map(str, e["loc"])) for e in error.errors())
             raise InputError(f"{path / 'hub.json'} is invalid at: {places}") from None
-        authority = load_authority(
-            (path / "authority.pem").read_bytes(), read_private(path / "authority.key")
-        )
-        return cls(path, settings, authority)
+        return cls(path, settings)
+
+    @property
+    def vault(self) -> Vault:
+        """The hub's own secret files."""
+        return Vault(self.path)
+
+    @cached_property
+    def authority(self) -> Authority:
+        """The certificate authority; unlocks the home, which may ask for the passphrase."""
+        certificate = (self.path / "authority.pem").read_bytes()
+        return load_authority(certificate, self.vault.read("authority.key"))
 
     @property
     def jobs_url(self) -> str:
@@ -114,8 +125,20 @@ class HubHome:
         return Blobs(url or f"file://{self.path / 'blobs'}", cache=self.path / "cache")
 
 
-def initialise(path: Path, *, name: str, address: str, hosts: Sequence[str]) -> HubHome:
+def initialise(
+    path: Path,
+    *,
+    name: str,
+    address: str,
+    hosts: Sequence[str],
+    passphrase: Secret | None = None,
+    passphrase_uri: str = "",
+) -> HubHome:
     """Make a hub directory, its authority, its database and the first steward.
+
+    Args:
+        passphrase: locks the hub's keys; None leaves them to the file system's care.
+        passphrase_uri: where the passphrase will be found later, if it is kept anywhere.
 
     Raises:
         AlreadyExistsError: there is a hub already; it is never overwritten.
@@ -132,10 +155,16 @@ def initialise(path: Path, *, name: str, address: str, hosts: Sequence[str]) -> 
             remedy="A name is lower-case letters, digits, - and _, starting with a letter",
         ) from None
     path = private_directory(path.absolute())
+    # What an interrupted attempt left is worth nothing without `hub.json`.
+    for left in ("lock.json", "authority.key"):
+        (path / left).unlink(missing_ok=True)
+    made = HubHome(path, settings)
+    if passphrase is not None:
+        # Before there is a key, so that it never lies on the disk in clear.
+        made.vault.lock(passphrase, passphrase_uri)
     authority = make_authority(name)
-    write_atomic(path / "authority.key", authority.key_pem)
+    made.vault.write("authority.key", authority.key_pem)
     write_atomic(path / "authority.pem", authority.certificate_pem)
-    made = HubHome(path, settings, authority)
     database = made.database()
     database.migrate()
     with database.transaction() as connection:

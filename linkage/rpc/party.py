@@ -32,10 +32,11 @@ from linkage.errors import (
     NotFoundError,
     UnauthenticatedError,
 )
-from linkage.files import private_directory, read_private, write_atomic
+from linkage.files import private_directory, write_atomic
 from linkage.rpc.channel import ClientIdentity, Connection, connect
 from linkage.trust.identity import Role, expires, make_request, new_private_key, private_key_pem
 from linkage.trust.statements import enrolment_statement
+from linkage.trust.vault import Vault
 from linkage.v1 import enrolment_pb2 as pb
 from linkage.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 
@@ -110,9 +111,13 @@ class Party:
         return ClientIdentity(
             self.address,
             (self.home / "authority.pem").read_bytes(),
-            read_private(self.home / "tls.key"),
-            (self.home / "tls.pem").read_bytes(),
+            Vault(self.home).read("tls.key"),
+            self._chain,
         )
+
+    @property
+    def _chain(self) -> bytes:
+        return (self.home / "tls.pem").read_bytes()
 
     def connect(
         self,
@@ -126,16 +131,21 @@ class Party:
             UnauthenticatedError: the certificate has expired, or is refused.
             HubUnavailableError: the hub does not answer within `patience`.
         """
-        _require_valid(self.identity.certificate)
+        _require_valid(self._chain)
         connection = connect(self.identity, patience=patience, waiting=waiting)
         if self.needs_renewal:
             self._renew(connection)
         return connection
 
     @property
+    def expired(self) -> bool:
+        """Whether the certificate has run out."""
+        return datetime.now(UTC) > expires(self._chain)
+
+    @property
     def needs_renewal(self) -> bool:
         """Whether half of the certificate's life is over."""
-        leaf = x509.load_pem_x509_certificate(self.identity.certificate)
+        leaf = x509.load_pem_x509_certificate(self._chain)
         life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
         return datetime.now(UTC) > leaf.not_valid_before_utc + life / 2
 
@@ -160,12 +170,12 @@ def read_invitation(data: bytes) -> Invitation:
 
 def tls_key(home: Path) -> ec.EllipticCurvePrivateKey:
     """The home's TLS key, made on first use."""
-    path = private_directory(home) / "tls.key"
-    if not path.exists():
-        write_atomic(path, private_key_pem(new_private_key()))
-    key = serialization.load_pem_private_key(read_private(path), None)
+    vault = Vault(private_directory(home))
+    if not vault.exists("tls.key"):
+        vault.write("tls.key", private_key_pem(new_private_key()))
+    key = serialization.load_pem_private_key(vault.read("tls.key"), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise LinkageError(f"{path} is not an elliptic-curve key")
+        raise LinkageError(f"{home / 'tls.key'} is not an elliptic-curve key")
     return key
 
 

@@ -1,6 +1,6 @@
 """A party's private keys, its project secrets, and the keys of others it has decided to trust.
 
-- Every file is readable by its owner alone; one that others may read is refused.
+- Every file is readable by its owner alone, and locked where the home is (see `vault`).
 - A project secret is filed under project, manifest fingerprint and epoch: it is never used for
   anything else than what was signed.
 - Another party's keys are trusted only after a person compared their fingerprint; a key that
@@ -22,6 +22,7 @@ from linkage.errors import AlreadyExistsError, TrustError, UntrustedKeyError
 from linkage.files import private_directory, read_private, write_atomic
 from linkage.trust.opening import PRIVATE_KEY_BYTES, SealingKey
 from linkage.trust.signing import key_fingerprint
+from linkage.trust.vault import Vault
 
 SECRET_BYTES = 32
 
@@ -36,6 +37,7 @@ class Keyring:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._vault = Vault(directory.parent)
 
     @classmethod
     def create(cls, directory: Path) -> Keyring:
@@ -49,9 +51,10 @@ class Keyring:
                 f"{directory} holds keys already", remedy="Use another home, or keep these keys"
             )
         private_directory(directory)
-        write_atomic(directory / "sealing.key", SealingKey.generate().raw)
-        write_atomic(directory / "signing.key", Ed25519PrivateKey.generate().private_bytes_raw())
-        return cls(directory)
+        made = cls(directory)
+        made._write("sealing.key", SealingKey.generate().raw)
+        made._write("signing.key", Ed25519PrivateKey.generate().private_bytes_raw())
+        return made
 
     @property
     def signing_key(self) -> Ed25519PrivateKey:
@@ -93,7 +96,7 @@ class Keyring:
             raise TrustError(f"a project secret has {SECRET_BYTES} bytes")
         known = self.secret(project, fingerprint, epoch)
         if known is None or replace:
-            write_atomic(self._directory / _secret_name(project, fingerprint, epoch), secret)
+            self._write(_secret_name(project, fingerprint, epoch), secret)
         elif not secrets.compare_digest(known, secret):
             raise TrustError("another project secret is already kept for this manifest and epoch")
 
@@ -134,8 +137,11 @@ class Keyring:
                 remedy=f"Do not go on; ask {name!r} whether it made new keys",
             )
 
+    def _write(self, name: str, data: bytes) -> None:
+        self._vault.write(f"{self._directory.name}/{name}", data)
+
     def _read(self, name: str, size: int) -> bytes:
-        data = read_private(self._directory / name)
+        data = self._vault.read(f"{self._directory.name}/{name}")
         if len(data) != size:
             raise TrustError(f"{self._directory / name} is damaged: {size} bytes expected")
         return data

@@ -13,9 +13,12 @@ from tests.e2e.house import House
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     found = House(tmp_path_factory.mktemp("house"))
     hub = found.home("hub")
+    passphrase = found.path / "passphrase"
+    passphrase.touch(mode=0o600)
+    passphrase.write_text("correct horse battery staple\n")
     found.good(
         "hub", "init", "--name", "county", "--address", "127.0.0.1:0", "--host", "127.0.0.1",
-        home=hub,
+        "--passphrase", f"file:{passphrase}", home=hub,
     )  # fmt: skip
     found.serve()
     try:

@@ -171,7 +171,7 @@ def test_a_hub_that_is_away(house: House) -> None:
 
 def test_certificates_of_another_authority(house: House) -> None:
     foreign = house.home("foreign-hub")
-    house.good("hub", "init", "--name", "county", home=foreign)
+    house.good("hub", "init", "--name", "county", "--no-passphrase", home=foreign)
     # Their authority, our hub: the agent must not take it for theirs.
     home = house.copy("north", "north-deceived")
     shutil.copy(foreign / "authority.pem", home / "authority.pem")
