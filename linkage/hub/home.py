@@ -38,7 +38,7 @@ from linkage.trust.identity import (
     make_request,
 )
 from linkage.trust.secrets import Secret
-from linkage.trust.vault import Vault
+from linkage.trust.vault import LOCK, Vault
 
 
 class Settings(Strict):
@@ -156,8 +156,8 @@ def initialise(
         ) from None
     path = private_directory(path.absolute())
     # What an interrupted attempt left is worth nothing without `hub.json`.
-    for left in ("lock.json", "authority.key"):
-        (path / left).unlink(missing_ok=True)
+    for left in (path / LOCK, *path.glob("*.key")):
+        left.unlink(missing_ok=True)
     made = HubHome(path, settings)
     if passphrase is not None:
         # Before there is a key, so that it never lies on the disk in clear.
