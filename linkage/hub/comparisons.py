@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -24,13 +25,14 @@ from linkage.errors import (
     NotFoundError,
     TooLateError,
 )
+from linkage.hub.log import record
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import Results
 from linkage.hub.states import RUNNING, WAITING
 from linkage.store import tables
 from linkage.store.sql import Database, Row, find, find_all, insert, now, update
 from linkage.trust.headers import AnswersHeader
-from linkage.trust.identity import PartyId
+from linkage.trust.identity import PartyId, Role
 
 _STEP = 200
 
@@ -80,6 +82,12 @@ class Comparisons:
             step = _step(*waiting_for(connection, run))
             if not update(connection, tables.run, known, state=WAITING, step=step):
                 raise CancelledError("the run was cancelled")
+            row = find(connection, tables.run, id=run) or {}
+            about: dict[str, Any] = {"project": row["project"], "subject": run}
+            for one in lists:
+                to = {"partner": one.partner, "other": one.other, "digest": one.digest}
+                record(connection, "list.issued", **about, **to)
+            record(connection, "run.waiting", **about, deadline=deadline)
 
     def list(self, caller: PartyId, name: str) -> Sequence[Row]:
         """The caller's lists in the project's runs that wait; with the run's fingerprint and
@@ -152,6 +160,16 @@ class Comparisons:
         self.require_open(connection, project, header)
         place = {"run": header.run, "partner": header.partner, "other": header.other}
         update(connection, tables.comparison, place, answers=upload, answered_at=now())
+        record(
+            connection,
+            "list.answered",
+            project=project.name,
+            party=f"{Role.PARTNER}/{header.partner}",
+            subject=header.run,
+            other=header.other,
+            list=header.requests,
+            upload=upload,
+        )
         step = _step(*waiting_for(connection, header.run))
         update(connection, tables.run, {"id": header.run}, step=step)
 

@@ -20,11 +20,13 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from linkage import __version__
 from linkage.agreement.canonical import canonical
 from linkage.agreement.fields import Name, Strict
 from linkage.errors import AlreadyExistsError, InputError, NotFoundError
 from linkage.files import PRIVATE, private_directory, write_atomic
 from linkage.hub.keys import CERTIFICATE_LIFETIME, certificate_chain, register_or_same
+from linkage.hub.log import record
 from linkage.rpc.party import Party, tls_key
 from linkage.store.blobs import Blobs
 from linkage.store.sql import Database
@@ -169,6 +171,7 @@ def initialise(
     database.migrate()
     with database.transaction() as connection:
         register_or_same(connection, made.steward, signing_key=b"", sealing_key=b"")
+        record(connection, "hub.initialised", name=name, version=__version__)
     database.close()
     made.certify_steward()
     # Last: a home without it is no hub, and may be initialised again.

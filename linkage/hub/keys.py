@@ -24,6 +24,7 @@ from linkage.errors import (
     InvalidRequestError,
     UnauthenticatedError,
 )
+from linkage.hub.log import record
 from linkage.hub.projects import Projects, require_epoch
 from linkage.rpc.party import Invitation
 from linkage.store import tables
@@ -94,6 +95,7 @@ class Enrolment:
                 role=role.value,
                 expires_at=now() + int(INVITATION_LIFETIME.total_seconds()),
             )
+            record(connection, "party.invited", name=name, role=role.value)
         return Invitation(
             linkage="invitation/1",
             address=address,
@@ -147,6 +149,7 @@ class Enrolment:
                 register_or_same(
                     connection, party, signing_key=signing_key, sealing_key=sealing_key
                 )
+                record(connection, "party.enrolled", party=party, keys=used_by)
             elif invitation["used_by"] != used_by:
                 raise _refused()
         return certified
@@ -155,8 +158,9 @@ class Enrolment:
         """A fresh certificate for a party that still has a valid one."""
         with self._database.transaction() as connection:
             row = find(connection, tables.party, name=caller.name)
-        if row is None:
-            raise _refused()
+            if row is None:
+                raise _refused()
+            record(connection, "party.renewed", party=caller)
         return self._certify(caller, request, row["signing_key"], row["sealing_key"])
 
     def admit(self, caller: PartyId) -> None:
@@ -225,6 +229,15 @@ class Envelopes:
             known = find(connection, tables.envelope, **key)
             if known is None:
                 insert(connection, tables.envelope, **key, sealed=sealed, signature=signature)
+                record(
+                    connection,
+                    "envelope.put",
+                    project=project.name,
+                    party=caller,
+                    recipient=address.recipient,
+                    epoch=address.epoch,
+                    digest=hashlib.sha256(sealed).hexdigest(),
+                )
             elif address.statement(known["sealed"]) != address.statement(sealed):
                 raise AlreadyExistsError("another envelope for this recipient is there already")
 

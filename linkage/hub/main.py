@@ -10,11 +10,14 @@ from typing import Any
 import grpc
 import structlog
 
+from linkage import __version__
+from linkage.hub.audit import Audit
 from linkage.hub.comparisons import Comparisons
 from linkage.hub.home import HubHome
 from linkage.hub.jobs import Jobs
 from linkage.hub.keeper import Keeper
 from linkage.hub.keys import Enrolment, Envelopes
+from linkage.hub.log import record
 from linkage.hub.projects import Projects
 from linkage.hub.releases import Releases
 from linkage.hub.results import Results
@@ -88,10 +91,11 @@ class HubServer:
             add_ReviewServiceServicer_to_server(ReviewServicer(name, reviews), server)
             add_ComparisonServiceServicer_to_server(ComparisonServicer(name, comparisons), server)
 
+        self._audit = Audit(self._database)
         key, certificate = issue_server(home.authority, home.settings.hosts)
         self._server = Server(
             register=register,
-            interceptors=[*interceptors, Guard(name, enrolment.admit)],
+            interceptors=[*interceptors, Guard(name, enrolment.admit, self._audit)],
             key=key,
             certificate=certificate,
             authority=home.authority.certificate_pem,
@@ -108,6 +112,9 @@ class HubServer:
         self._jobs.launch()
         self._runs.resume()
         self._keeper.start()
+        self._audit.start()
+        with self._database.transaction() as connection:
+            record(connection, "hub.started", version=__version__)
         self._server.start()
         log.info("serving", port=self.port)
 
@@ -115,6 +122,7 @@ class HubServer:
         """Let calls finish, then leave; a run under way goes on at the next start."""
         self._server.stop(GRACE_SECONDS)
         self._keeper.stop()
+        self._audit.stop()
         self._jobs.stop()
         self._database.close()
         log.info("stopped")

@@ -23,6 +23,7 @@ from linkage.errors import (
     NotAuthorisedError,
     NotFoundError,
 )
+from linkage.hub.log import record
 from linkage.store import tables
 from linkage.store.sql import Database, Row, find, find_all, insert, now
 from linkage.trust.identity import PartyId, Role
@@ -125,6 +126,13 @@ class Projects:
                 )
                 for name in (*manifest.partner_names, *(r.name for r in manifest.recipients)):
                     insert(connection, tables.member, project=manifest.project, party=name)
+                record(
+                    connection,
+                    "project.created",
+                    project=manifest.project,
+                    party=caller,
+                    fingerprint=manifest.fingerprint,
+                )
             elif known["fingerprint"] != manifest.fingerprint:
                 raise AlreadyExistsError(
                     f"project {manifest.project!r} has another manifest already",
@@ -172,6 +180,13 @@ class Projects:
             key = {"project": name, "fingerprint": fingerprint, "partner": caller.name}
             if find(connection, tables.signature, **key) is None:
                 insert(connection, tables.signature, **key, signature=signature, signed_at=now())
+                record(
+                    connection,
+                    "manifest.signed",
+                    project=name,
+                    party=caller,
+                    fingerprint=fingerprint,
+                )
             return self.require(connection, name, caller)
 
     def require(self, connection: sa.Connection, name: str, caller: PartyId) -> Project:

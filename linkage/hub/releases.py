@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from linkage.agreement.canonical import canonical
+from linkage.agreement.canonical import canonical, fingerprint
 from linkage.errors import (
     AgreementError,
     InvalidRequestError,
@@ -29,6 +29,7 @@ from linkage.errors import (
     NotReadyError,
     StateError,
 )
+from linkage.hub.log import record
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import Results, blob_key
 from linkage.hub.runs import Runs, recommended_threshold
@@ -128,6 +129,15 @@ class Releases:
                 map_acknowledged_at=None,
                 request_id=request_id,
             )
+            record(
+                connection,
+                "release.proposed",
+                project=project.name,
+                party=caller,
+                subject=release,
+                run=run,
+                statement=fingerprint(said.canonical),
+            )
             return self._require(connection, caller, release)
 
     def get(self, caller: PartyId, release: str) -> Release:
@@ -160,6 +170,15 @@ class Releases:
             key = {"release": release, "partner": caller.name}
             if find(connection, tables.approval, **key) is None:
                 insert(connection, tables.approval, **key, signature=signature, approved_at=now())
+                record(
+                    connection,
+                    "release.approved",
+                    project=found.row["project"],
+                    party=caller,
+                    subject=release,
+                    statement=fingerprint(found.row["statement"]),
+                    signature=fingerprint(signature),
+                )
             return self._require(connection, caller, release)
 
     def index_ids(self, caller: PartyId, release: str) -> Iterator[tuple[bytes, bytes]]:
@@ -241,6 +260,13 @@ class Releases:
                 )
             with self._database.transaction() as connection:
                 update(connection, tables.release, {"id": release}, map_acknowledged_at=now())
+                record(
+                    connection,
+                    "study_map.acknowledged",
+                    project=found.row["project"],
+                    party=caller,
+                    subject=release,
+                )
         for key in keys:
             self._results.delete(key)
 

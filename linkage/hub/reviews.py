@@ -17,6 +17,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from linkage.errors import InvalidRequestError, NotFoundError, StateError
+from linkage.hub.log import record
 from linkage.hub.projects import Projects
 from linkage.hub.results import PartnerPair, Results
 from linkage.hub.runs import Runs
@@ -138,6 +139,15 @@ class Reviews:
                     "request_id": request_id,
                 }
                 insert(connection, tables.decision, **known)
+                # Not which pair, nor the verdict: partners may read the entries of their projects.
+                record(
+                    connection,
+                    "pair.decided",
+                    project=view.project,
+                    party=caller,
+                    subject=known["id"],
+                    run=run,
+                )
             elif any(known[key] != value for key, value in values.items()):
                 raise StateError("this request id was used for another decision")
         return known

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from linkage.agreement.canonical import canonical
+from linkage.agreement.canonical import canonical, fingerprint
 from linkage.errors import (
     KeyCheckMismatchError,
     NotFoundError,
@@ -27,6 +27,7 @@ from linkage.errors import (
     StateError,
 )
 from linkage.hub.comparisons import waiting_for
+from linkage.hub.log import record
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import Results
 from linkage.hub.states import CANCELLED, ENDED, PENDING, RUNNING, SUCCEEDED, WAITING
@@ -87,6 +88,15 @@ class Runs:
                 uploads = encodings_of(connection, project)
                 require_same_secret(uploads)
                 known = self._insert(connection, project, uploads, request_id)
+                record(
+                    connection,
+                    "run.created",
+                    project=name,
+                    party=caller,
+                    subject=known["id"],
+                    fingerprint=known["fingerprint"],
+                    uploads=fingerprint(known["uploads"]),
+                )
             elif known["project"] != name:
                 raise StateError("this request id was used for another project")
         self._start(known["id"])
@@ -132,6 +142,9 @@ class Runs:
             row = self._require(connection, caller, run)
             if row["state"] not in ENDED:
                 update(connection, tables.run, {"id": run}, state=CANCELLED, ended_at=now())
+                record(
+                    connection, "run.cancelled", project=row["project"], party=caller, subject=run
+                )
             return self._require(connection, caller, run)
 
     def report(self, caller: PartyId, run: str) -> bytes:

@@ -37,6 +37,7 @@ from linkage.errors import (
 )
 from linkage.files import private_directory
 from linkage.hub.comparisons import Comparisons
+from linkage.hub.log import record
 from linkage.hub.projects import Project, Projects, require_epoch
 from linkage.hub.results import blob_key
 from linkage.hub.states import CANCELLED, FAILED
@@ -123,6 +124,7 @@ class Uploads:
             if known is None:
                 self._check(connection, project, header)
                 known = self._begin(connection, header, raw, signature)
+                _record(connection, "upload.created", caller, known, header)
         return self._status(known)
 
     def status(self, caller: PartyId, upload: str) -> UploadStatus:
@@ -285,7 +287,7 @@ class Uploads:
         if path == self._path(row["id"]):
             self._blobs.adopt(blob, path)
         if isinstance(header, AnswersHeader):
-            self._take_answers(caller, row["id"], header)
+            self._take_answers(caller, row, header)
             return
         replaced = []
         with self._database.transaction() as connection:
@@ -297,16 +299,21 @@ class Uploads:
                         sa.delete(tables.upload).where(tables.upload.c.id == other["id"])
                     )
                     replaced.append(blob_key(other["id"]))
+                    former = parse_header(other["header"])
+                    _record(connection, "upload.replaced", caller, other, former, by=row["id"])
             update(connection, tables.upload, {"id": row["id"]}, finished_at=now())
+            _record(connection, "upload.finished", caller, row, header)
         for key in replaced:
             self._blobs.delete(key)
 
-    def _take_answers(self, caller: PartyId, upload: str, header: AnswersHeader) -> None:
+    def _take_answers(self, caller: PartyId, row: Row, header: AnswersHeader) -> None:
+        upload = row["id"]
         try:
             with self._database.transaction() as connection:
                 project = self._projects.require(connection, header.project, caller)
                 self._comparisons.take(connection, project, header, upload)
                 update(connection, tables.upload, {"id": upload}, finished_at=now())
+                _record(connection, "upload.finished", caller, row, header)
         except TooLateError:
             self._blobs.delete(blob_key(upload))
             raise
@@ -342,6 +349,22 @@ class Uploads:
         finally:
             with self._guard:
                 self._busy.discard(upload)
+
+
+def _record(
+    connection: sa.Connection, kind: str, caller: PartyId, row: Row, header: Header, **more: str
+) -> None:
+    record(
+        connection,
+        kind,
+        project=header.project,
+        party=caller,
+        subject=row["id"],
+        content=header.kind,
+        header=row["header_fingerprint"],
+        digest=header.digest,
+        **more,
+    )
 
 
 def _require_replaceable(connection: sa.Connection, row: Row) -> None:

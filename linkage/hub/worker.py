@@ -23,11 +23,12 @@ from dbos import DBOS, DBOSConfiguredInstance
 from linkage.errors import CancelledError, InternalError, LinkageError, NotFoundError
 from linkage.hub.comparisons import Comparisons, RequestList, time_text
 from linkage.hub.labels import Labels, labels_of, review_figures
+from linkage.hub.log import record
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import PartnerPair, Results
 from linkage.hub.reviews import newest_decisions
 from linkage.hub.runs import require_same_secret, sources_of, uploads_of
-from linkage.hub.states import CANCELLED, ENDED, FAILED, RUNNING, SUCCEEDED, WAITING
+from linkage.hub.states import CANCELLED, ENDED, FAILED, PENDING, RUNNING, SUCCEEDED, WAITING
 from linkage.matching import (
     Candidates,
     Former,
@@ -58,6 +59,11 @@ from linkage.trust.identity import PartyId, Role
 REPORT_SECONDS = 0.5
 _WORKER = "worker"
 _SEARCHED = 0.8
+_KINDS = {
+    (PENDING, RUNNING): "run.started",
+    (WAITING, RUNNING): "run.resumed",
+    (RUNNING, SUCCEEDED): "run.succeeded",
+}
 log = structlog.get_logger()
 
 
@@ -237,7 +243,8 @@ class Worker(DBOSConfiguredInstance):
             before = json.loads(self._results.report(earlier["id"]))
             made["since"] = {"run": earlier["id"], **compared_with(before, made)}
         self._results.save_report(run, made)
-        self._set(run, state=SUCCEEDED, step="", progress=1.0, ended_at=now())
+        told = {"report": hashlib.sha256(self._results.report(run)).hexdigest()}
+        self._set(run, told, state=SUCCEEDED, step="", progress=1.0, ended_at=now())
         for earlier in self._earlier(run):
             for pair in names:
                 self._results.forget_candidates(earlier["id"], pair)
@@ -368,11 +375,19 @@ class Worker(DBOSConfiguredInstance):
             raise CancelledError("the run was cancelled")
         return row
 
-    def _set(self, run: str, **values: Any) -> None:
-        """Change a run's row, unless it was cancelled, also just now."""
-        known = {"id": run, "state": self._run(run)["state"]}
+    def _set(self, run: str, told: Mapping[str, str] | None = None, **values: Any) -> None:
+        """Change a run's row, unless it was cancelled, also just now.
+
+        Args:
+            told: what the log's entry says of a change of state.
+        """
+        row = self._run(run)
+        known = {"id": run, "state": row["state"]}
+        kind = _KINDS.get((row["state"], values.get("state", "")))
         with self._database.transaction() as connection:
             changed = update(connection, tables.run, known, **values)
+            if changed and kind is not None:
+                record(connection, kind, project=row["project"], subject=run, **(told or {}))
         if not changed:
             raise CancelledError("the run was cancelled")
 
@@ -389,7 +404,7 @@ class Worker(DBOSConfiguredInstance):
             row = find(connection, tables.run, id=run)
             if row is None or row["state"] in spared:
                 return
-            update(
+            changed = update(
                 connection,
                 tables.run,
                 {"id": run, "state": row["state"]},
@@ -398,6 +413,9 @@ class Worker(DBOSConfiguredInstance):
                 message=str(error)[:2000],
                 ended_at=now(),
             )
+            if changed:
+                about = {"project": row["project"], "subject": run}
+                record(connection, "run.failed", **about, reason=error.reason)
 
 
 class _Reporter:

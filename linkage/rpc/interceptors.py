@@ -1,8 +1,10 @@
-"""What every call to the hub passes through, in order: metrics, log, authenticate, authorise,
-count, read the request, translate errors.
+"""What every call to the hub passes through, in order: metrics, log, authenticate, audit,
+authorise, count, read the request, translate errors.
 
 - The line in the log is written for denied calls too, and holds shapes only: method, party,
   outcome, duration, message counts; never a value.
+- The audit is told of every refused call, whatever it was refused for, and of what is read before
+  any of it leaves; where that cannot be written down, nothing leaves.
 - A method without a row in the policy table is refused; so is one that does not exist.
 - No byte of a request is waited for, or parsed, before its sender is known, admitted and counted:
   who opens calls and sends nothing holds its own few threads, for a minute, and nobody else's.
@@ -10,10 +12,11 @@ count, read the request, translate errors.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import structlog
@@ -41,6 +44,26 @@ SECONDS = Histogram("linkage_rpc_seconds", "Seconds per call", ["method"])
 Admit = Callable[[PartyId], None]
 
 
+class Audit(Protocol):
+    """Writes down what calls do beside what their use cases write down themselves."""
+
+    def served(self, method: str, caller: PartyId, request: Any) -> None:
+        """An answer to this request is about to leave."""
+
+    def refused(self, method: str, caller: PartyId | None, reason: str) -> None:
+        """A call was refused; `caller` is None where the certificate names nobody."""
+
+
+class NoAudit:
+    """For tests of other things."""
+
+    def served(self, method: str, caller: PartyId, request: Any) -> None:
+        pass
+
+    def refused(self, method: str, caller: PartyId | None, reason: str) -> None:
+        pass
+
+
 def certificate_of(context: grpc.ServicerContext) -> bytes:
     """The verified client certificate of a call, PEM."""
     found = context.auth_context().get("x509_pem_cert")
@@ -55,11 +78,13 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
     Args:
         hub: the hub's name; certificates must name it.
         admit: raises unless the party is (still) known to the hub.
+        audit: told of what is read and of what is refused.
     """
 
-    def __init__(self, hub: str, admit: Admit) -> None:
+    def __init__(self, hub: str, admit: Admit, audit: Audit | None = None) -> None:
         self._hub = hub
         self._admit = admit
+        self._audit = audit or NoAudit()
         self._calls = Calls()
 
     def intercept_service(
@@ -84,15 +109,23 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
             )
 
             def stream(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
-                with self._guarded(method, context) as call:
-                    yield from inner(take(call.received(messages), read), context)
+                with self._guarded(method, context) as (caller, call):
+                    request = take(call.received(messages), read)
+                    answers = iter(inner(request, context))
+                    first = list(itertools.islice(answers, 1))
+                    self._audit.served(method, caller, request)
+                    yield from first
+                    yield from answers
 
             return grpc.stream_stream_rpc_method_handler(stream, **coders)
         answer: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
         def unary(messages: Iterator[bytes], context: grpc.ServicerContext) -> Any:
-            with self._guarded(method, context) as call:
-                return answer(take(call.received(messages), read), context)
+            with self._guarded(method, context) as (caller, call):
+                request = take(call.received(messages), read)
+                found = answer(request, context)
+                self._audit.served(method, caller, request)
+                return found
 
         return grpc.stream_unary_rpc_method_handler(unary, **coders)
 
@@ -104,20 +137,24 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
         return grpc.stream_unary_rpc_method_handler(refuse, request_deserializer=_as_sent)
 
     @contextmanager
-    def _guarded(self, method: str, context: grpc.ServicerContext) -> Iterator[Call]:
+    def _guarded(
+        self, method: str, context: grpc.ServicerContext
+    ) -> Iterator[tuple[PartyId, Call]]:
         start, party, outcome = time.perf_counter(), "", "OK"
+        caller: PartyId | None = None
         try:
             caller = party_of(certificate_of(context), self._hub)
             party = caller.uri
             authorise(method, caller)
             self._admit(caller)
             with self._calls.admitted(party, context) as call:
-                yield call
+                yield caller, call
         except grpc.RpcError:
             outcome = "DISCONNECTED"
             raise
         except Exception as error:
             outcome = error.reason if isinstance(error, LinkageError) else "INTERNAL"
+            self._tell_refused(method, caller, outcome)
             abort(context, error)
         except BaseException:
             outcome = "ABORTED"
@@ -127,6 +164,15 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
             CALLS.labels(method, outcome).inc()
             SECONDS.labels(method).observe(seconds)
             log.info("call", method=method, party=party, outcome=outcome, ms=round(seconds * 1e3))
+
+    def _tell_refused(self, method: str, caller: PartyId | None, reason: str) -> None:
+        try:
+            self._audit.refused(method, caller, reason)
+        except Exception as error:
+            # The refusal stands, whatever becomes of its entry.
+            log.warning(
+                "a refused call is not in the log", method=method, error=type(error).__name__
+            )
 
 
 def authorise(method: str, caller: PartyId) -> None:
