@@ -24,7 +24,18 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from linkage import errors
-from linkage.agreement import clk, content, fields, manifest, parties, scheme
+from linkage.agreement import (
+    budgets,
+    clk,
+    content,
+    fields,
+    governance,
+    manifest,
+    parties,
+    policies,
+    safeguards,
+    scheme,
+)
 from linkage.cli.main import app
 from linkage.errors import LinkageError
 from linkage.rpc.status import code_of
@@ -106,16 +117,24 @@ def errors_page() -> str:
 
 MODELS = (
     manifest.Manifest,
+    governance.Governance,
     parties.Partner,
     content.ContentTable,
     content.ContentField,
     parties.Recipient,
     parties.Stratum,
+    parties.StewardKey,
+    policies.Policy,
+    policies.PolicyTag,
     fields.IdentifierField,
     fields.MatchKey,
     scheme.Saul,
     clk.Clk,
     scheme.Matching,
+    safeguards.Safeguards,
+    budgets.Budgets,
+    budgets.Budget,
+    budgets.ProjectBudget,
 )
 
 
@@ -144,7 +163,7 @@ def manifest_page() -> str:
                 f" | {_cell(notes.get(name, ''))} |"
             )
         lines.append("")
-    for enum in (fields.FieldType, content.Transform):
+    for enum in (fields.FieldType, content.Transform, safeguards.PartnerReport):
         lines += [f"## {enum.__name__}\n", _first_paragraph(enum), ""]
         lines += [", ".join(f"`{member.value}`" for member in enum), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -287,7 +306,16 @@ SETTING_NOTES = {
         "strata": "codes by which the quality report may be broken down",
         "scheme": "how it is encoded",
         "matching": "how the hub matches",
+        "governance": "the four questions, answered; an agent does not sign while one is open",
+        "min_rows": "people that a file must hold; a file of fewer is a probe. An alias or a second"
+        " row of one person adds nobody",
         "max_rows": "a longer file is refused",
+        "policy_tags": "further tags that `policies` may name",
+        "safeguards": "bounds against a partner that probes",
+        "budgets": "how much may be done at the hub in a minute and in a day",
+        "stewards": "who may confirm releases, with their keys",
+        "two_stewards": "a release needs two different stewards' signatures before any partner is"
+        " asked to approve it",
     },
     "Partner": {"name": "as enrolled at the hub", "title": "for people"},
     "ContentTable": {"name": "the table's name", "fields": "all that leaves; nothing else does"},
@@ -298,6 +326,7 @@ SETTING_NOTES = {
         "description": "goes into the data dictionary",
     },
     "Recipient": {"name": "as enrolled at the hub", "title": "for people"},
+    "StewardKey": {"title": "for people"},
     "Stratum": {"name": "the stratum's name"},
     "MatchKey": {
         "name": "the match key's name",
@@ -363,6 +392,15 @@ _WORDS = {
     "Scheme": "[Saul](#saul) or [Clk](#clk)",
     **{model.__name__: f"[{model.__name__}](#{model.__name__.lower()})" for model in MODELS},
     "FieldType": "[FieldType](#fieldtype)",
+    "PartnerReport": "[PartnerReport](#partnerreport)",
+    "Policies": "list of: [Policy](#policy), at most 20 of them",
+    "Tag": "text, 2 to 40 capital letters, digits, `.` and `-`",
+    "Line": "text, 1 to 500 characters",
+    "Answer": "text, at most 4,000 characters",
+    "PublicKey": "text, 64 hex digits",
+    "Count": "whole number, 1 to 1,000,000",
+    "Bytes": "whole number, 1 to 2^50",
+    "People": "whole number, 0 to 1,000,000",
     "Transform": "[Transform](#transform)",
 }
 

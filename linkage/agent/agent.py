@@ -102,15 +102,29 @@ class Agent:
         self._checked: tuple[Mapping[str, Any], Checked] | None = None
         self._clks: tuple[Path, ClkFile] | None = None
 
-    def sign(self, connection: Connection, manifest: Manifest) -> project_pb2.Project:
+    def sign(
+        self, connection: Connection, manifest: Manifest, *, despite_unanswered: bool = False
+    ) -> project_pb2.Project:
         """Agree to a manifest that this partner has read.
+
+        Args:
+            despite_unanswered: sign although questions are open that it must answer.
 
         Raises:
             FingerprintMismatchError: the hub shows another manifest for the project.
             ManifestError: this partner is not in it.
+            NotAgreedError: it has expired, or does not say why it is legal, ethical, a good idea,
+                and who decides.
         """
         name = Party.load(self.home).name
         manifest.partner(name)
+        _require_in_force(manifest)
+        if manifest.unanswered and not despite_unanswered:
+            raise NotAgreedError(
+                f"the manifest leaves open: {' '.join(manifest.unanswered)}",
+                remedy="Have them answered under governance and propose it anew; or sign it all"
+                " the same with --despite-unanswered",
+            )
         shown = self._shown(connection, manifest.project)
         _require_same(manifest, shown)
         said = manifest_statement(manifest.project, manifest.fingerprint, name)
@@ -475,11 +489,7 @@ class Agent:
         manifest = self.signed_manifest(project)
         shown = self._shown(connection, project)
         _require_same(manifest, shown)
-        if datetime.now(UTC).date() > manifest.expires:
-            raise NotAgreedError(
-                f"the manifest of {project!r} expired on {manifest.expires}",
-                remedy="The partners must sign a new one",
-            )
+        _require_in_force(manifest)
         if shown.state != project_pb2.PROJECT_STATE_ACTIVE:
             signed = {s.partner for s in shown.signatures}
             waiting = [name for name in manifest.partner_names if name not in signed]
@@ -601,6 +611,14 @@ class Agent:
                 for r in releases
             ],
         }
+
+
+def _require_in_force(manifest: Manifest) -> None:
+    if datetime.now(UTC).date() > manifest.expires:
+        raise NotAgreedError(
+            f"the manifest of {manifest.project!r} expired on {manifest.expires}",
+            remedy="The partners must sign a new one",
+        )
 
 
 def _require_same(manifest: Manifest, shown: project_pb2.Project) -> None:

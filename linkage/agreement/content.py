@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from linkage.agreement.fields import Name, Strict
+from linkage.agreement.policies import Policies
 
 Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -94,9 +95,11 @@ class ContentTable(Strict):
         kind: which of the minimal models the rows follow.
         record_id: column that joins the rows to the partner's identifier file; it never
             leaves the agent. None means that the table is the identifier file itself.
+        policies: laws and rules that it is under beside the partner's, or on another ground.
     """
 
     name: Name
     kind: Literal["person", "event", "service", "site", "measure"]
     record_id: Column | None = None
     fields: Annotated[tuple[ContentField, ...], Field(min_length=1, max_length=200, strict=False)]
+    policies: Policies = ()

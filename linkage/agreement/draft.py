@@ -29,6 +29,7 @@ from itertools import combinations
 from typing import Any
 
 from linkage.agreement.fields import FieldType
+from linkage.agreement.governance import QUESTIONS, TO_BE_WRITTEN
 from linkage.agreement.manifest import Manifest
 from linkage.agreement.parties import Partner
 from linkage.agreement.profile import SMALLEST_COUNT, FieldProfile, Profile
@@ -450,6 +451,7 @@ def _manifest(
         "title": terms.title,
         "purpose": terms.purpose,
         "legal_basis": terms.legal_basis,
+        "governance": dict.fromkeys(QUESTIONS, f"{TO_BE_WRITTEN}."),
         "expires": terms.expires.isoformat(),
         "partners": [_partner(profile.partner, fields) for profile in profiles],
         "recipients": [{"name": terms.assembler, "role": "assembler"}],

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from linkage.agreement.budgets import Budgets
 from linkage.agreement.canonical import canonical, fingerprint
 from linkage.agreement.checks import distinct, subset
 from linkage.agreement.clk import Clk
@@ -29,8 +30,11 @@ from linkage.agreement.fields import (
     Name,
     Strict,
 )
+from linkage.agreement.governance import Governance, is_unwritten
 from linkage.agreement.linkage_schema import LinkageSchema
-from linkage.agreement.parties import Partner, Recipient, Stratum
+from linkage.agreement.parties import Partner, Recipient, StewardKey, Stratum
+from linkage.agreement.policies import PolicyTag, policy_warnings, rules_of
+from linkage.agreement.safeguards import Safeguards
 from linkage.agreement.scheme import Matching, Saul, Scheme
 from linkage.errors import ManifestError
 
@@ -48,6 +52,7 @@ class Manifest(Strict):
     title: Text
     purpose: Text
     legal_basis: Text
+    governance: Governance = Field(default_factory=Governance)
     expires: Annotated[date, Field(strict=False)]
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 365
     partners: Annotated[tuple[Partner, ...], Field(min_length=2, max_length=64, strict=False)]
@@ -57,7 +62,13 @@ class Manifest(Strict):
     strata: Annotated[tuple[Stratum, ...], Field(max_length=4, strict=False)] = ()
     scheme: Scheme
     matching: Matching = Field(default_factory=Matching)
+    min_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     max_rows: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000
+    policy_tags: Annotated[tuple[PolicyTag, ...], Field(max_length=20, strict=False)] = ()
+    safeguards: Safeguards = Field(default_factory=Safeguards)
+    budgets: Budgets = Field(default_factory=Budgets)
+    stewards: Annotated[tuple[StewardKey, ...], Field(max_length=16, strict=False)] = ()
+    two_stewards: bool = False
 
     @cached_property
     def canonical(self) -> bytes:
@@ -77,7 +88,15 @@ class Manifest(Strict):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader may not expect of what is written here."""
-        return self.scheme.warnings if isinstance(self.scheme, Clk) else ()
+        of_scheme = self.scheme.warnings if isinstance(self.scheme, Clk) else ()
+        return (*of_scheme, *policy_warnings(self.partners, self.policy_tags))
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """The questions that nobody has answered; such a manifest is signed only on demand."""
+        texts = {"What is it for?": self.purpose, "On what legal basis?": self.legal_basis}
+        open_ones = tuple(question for question, text in texts.items() if is_unwritten(text))
+        return (*open_ones, *self.governance.unanswered)
 
     @property
     def partner_names(self) -> tuple[str, ...]:
@@ -117,6 +136,8 @@ class Manifest(Strict):
         distinct("parties", [*self.partner_names, *(r.name for r in self.recipients)])
         distinct("fields", [f.name for f in self.fields])
         distinct("match_keys", [k.name for k in self.match_keys])
+        if self.min_rows > self.max_rows:
+            raise ValueError("min_rows: must not be greater than max_rows")
         if sum(r.role == "assembler" for r in self.recipients) != 1:
             raise ValueError("recipients: exactly one must have the role assembler")
         known = {f.name for f in self.fields}
@@ -131,6 +152,8 @@ class Manifest(Strict):
         for partner in self.partners:
             self._check_partner(partner, known)
         self._check_matching()
+        self._check_policies()
+        self._check_stewards()
         distinct("strata", [s.name for s in self.strata])
         for stratum in self.strata:
             distinct(f"stratum {stratum.name!r}: values", list(stratum.values))
@@ -155,6 +178,27 @@ class Manifest(Strict):
             subset("matching: swaps: fields that are names", (one, other), person)
             distinct("matching: swaps: fields of one pair", [one, other])
         distinct("matching: swaps", [" and ".join(sorted(pair)) for pair in self.matching.swaps])
+
+    def _check_policies(self) -> None:
+        distinct("policy_tags", [*rules_of(()), *(one.tag for one in self.policy_tags)])
+        known = set(rules_of(self.policy_tags))
+        for partner in self.partners:
+            where = f"partner {partner.name!r}"
+            for place, policies in (
+                (where, partner.policies),
+                *((f"{where}: table {t.name!r}", t.policies) for t in partner.content),
+            ):
+                tags = [policy.tag for policy in policies]
+                distinct(f"{place}: policies", tags)
+                subset(f"{place}: policies", tags, known, what="policy tag")
+
+    def _check_stewards(self) -> None:
+        distinct("stewards", [one.name for one in self.stewards])
+        distinct("stewards: keys", [one.key for one in self.stewards])
+        if self.two_stewards and len(self.stewards) < 2:
+            raise ValueError(
+                "two_stewards: name at least two stewards, with their keys, under stewards"
+            )
 
     def _check_partner(self, partner: Partner, known: set[str]) -> None:
         where = f"partner {partner.name!r}"

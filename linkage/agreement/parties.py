@@ -8,6 +8,9 @@ from pydantic import Field, StringConstraints
 
 from linkage.agreement.content import Column, ContentTable
 from linkage.agreement.fields import Name, Strict
+from linkage.agreement.policies import Policies
+
+PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Partner(Strict):
@@ -29,6 +32,9 @@ class Partner(Strict):
             filled one gives the record one more encoding.
         strata: the column of each permitted stratum.
         content: what it contributes after the release.
+        policies: laws and rules that its file, and all its tables, are under.
+        duplicates: the share of its rows that may be encoded like another one in every match key;
+            by default 0.1, and 0.95 where the file is not unique.
     """
 
     name: Name
@@ -50,6 +56,10 @@ class Partner(Strict):
     ] = Field(default_factory=dict)
     strata: dict[Name, Column] = Field(default_factory=dict)
     content: Annotated[tuple[ContentTable, ...], Field(max_length=20, strict=False)] = ()
+    policies: Policies = ()
+    duplicates: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        default_factory=lambda given: 0.1 if given.get("unique", True) else 0.95
+    )
 
     def column_of(self, field: str) -> str:
         """The file's column that holds a field."""
@@ -84,3 +94,16 @@ class Recipient(Strict):
     name: Name
     title: Annotated[str, StringConstraints(max_length=200)] = ""
     role: Literal["assembler", "evaluator"]
+
+
+class StewardKey(Strict):
+    """A steward who may confirm releases.
+
+    Attributes:
+        name: as enrolled at the hub.
+        key: its Ed25519 public key, 64 hex digits.
+    """
+
+    name: Name
+    title: Annotated[str, StringConstraints(max_length=200)] = ""
+    key: PublicKey

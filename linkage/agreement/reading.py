@@ -9,11 +9,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from linkage.agreement.budgets import Budget, Budgets, ProjectBudget
 from linkage.agreement.clk import Clk
 from linkage.agreement.content import ContentField, ContentTable
 from linkage.agreement.fields import IdentifierField, MatchKey, Strict
+from linkage.agreement.governance import Governance
 from linkage.agreement.manifest import Manifest
-from linkage.agreement.parties import Partner, Recipient, Stratum
+from linkage.agreement.parties import Partner, Recipient, StewardKey, Stratum
+from linkage.agreement.policies import Policy, PolicyTag
+from linkage.agreement.safeguards import Safeguards
 from linkage.agreement.scheme import Matching, Saul
 from linkage.errors import ManifestError
 
@@ -64,6 +68,14 @@ _MODELS: dict[str, type[Strict]] = {
     "partners": Partner,
     "content": ContentTable,
     "recipients": Recipient,
+    "governance": Governance,
+    "policies": Policy,
+    "policy_tags": PolicyTag,
+    "safeguards": Safeguards,
+    "budgets": Budgets,
+    "partner": Budget,
+    "project": ProjectBudget,
+    "stewards": StewardKey,
     "strata": Stratum,
     "fields": IdentifierField,
     "match_keys": MatchKey,

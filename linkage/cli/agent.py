@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ from linkage.cli.common import (
     WaitOption,
     assignments,
     default_home,
+    errors,
     patiently,
     say_waiting,
     show,
@@ -36,13 +38,14 @@ from linkage.cli.describing import (
 from linkage.cli.duplicates import add_dedupe_command
 from linkage.cli.manifest import FileArgument, load_manifest
 from linkage.cli.members import add_member_commands
-from linkage.errors import InputError, Problem, SourceError
+from linkage.errors import InputError, NotAgreedError, Problem, SourceError
 from linkage.files import write_atomic
 
 if TYPE_CHECKING:
     from linkage.agent.findings import Reason
     from linkage.agent.profile import FileFigures
     from linkage.agent.records import Checked, Examined, Values
+    from linkage.agreement import Manifest
 
 SHOWN_ERRORS = 20
 HOME = default_home("agent")
@@ -101,20 +104,33 @@ def _connect(home: Path, patience: float) -> Any:
 @app.command()
 def sign(
     manifest: FileArgument,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="It was read, and is agreed to: show and ask nothing.")
+    ] = False,
+    despite_unanswered: Annotated[
+        bool,
+        typer.Option(
+            "--despite-unanswered",
+            help="Sign although it does not say why it is legal, ethical, a good idea, or who"
+            " decides.",
+        ),
+    ] = False,
     home: HomeOption = HOME,
     patience: PatienceOption = PATIENCE,
     as_json: JsonOption = False,
 ) -> None:
-    """Agree to a manifest that you have read (see: linkage manifest show).
+    """Agree to a manifest: it is shown in plain language, and you are asked.
 
     The file must be the one the steward proposed to the hub; the agent compares fingerprints and
-    refuses another.
+    refuses another. It refuses one that leaves questions open, and one that has expired.
     """
     from linkage.agent.agent import Agent
 
     agreed = load_manifest(manifest)
+    if not yes:
+        _ask(agreed)
     with _connect(home, patience) as connection:
-        project = Agent(home).sign(connection, agreed)
+        project = Agent(home).sign(connection, agreed, despite_unanswered=despite_unanswered)
         signed = [s.partner for s in project.signatures]
         result = {
             "project": agreed.project,
@@ -126,6 +142,25 @@ def sign(
     text = f"signed {agreed.project}\n{agreed.fingerprint}\n"
     text += f"still to sign: {', '.join(waiting)}" if waiting else "all partners have signed"
     show(result, as_json=as_json, text=text)
+
+
+def _ask(manifest: Manifest) -> None:
+    """Show what is to be signed, and have it agreed to; on standard error.
+
+    Raises:
+        InputError: nobody is there to ask.
+        NotAgreedError: the answer is no.
+    """
+    from linkage.reports.agreement import agreement_text
+
+    if not sys.stdin.isatty():
+        raise InputError(
+            "nobody is there to be asked",
+            remedy="Read it with linkage manifest show, then sign with --yes",
+        )
+    errors.print(agreement_text(manifest), markup=False)
+    if not typer.confirm("\nDo you agree to this, for your agency?", err=True):
+        raise NotAgreedError("not agreed to; nothing was signed")
 
 
 @app.command()

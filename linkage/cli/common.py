@@ -213,5 +213,11 @@ def say_warnings(manifest: Manifest) -> None:
         errors.print(f"[yellow]warning[/] {escape(text)}")
 
 
+def say_unanswered(manifest: Manifest) -> None:
+    if manifest.unanswered:
+        errors.print("[bold red]NOT ANSWERED[/]", end=" ")
+        errors.print(escape(" ".join(manifest.unanswered)))
+
+
 def say_waiting(seconds: float) -> None:
     errors.print(f"the hub cannot be reached; trying again in {seconds:.1f} s", style="yellow")

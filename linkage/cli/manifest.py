@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from linkage.agreement import Clk
 from linkage.agreement.manifest import Manifest
 from linkage.agreement.reading import MAX_MANIFEST_BYTES, parse_manifest
-from linkage.cli.common import JsonOption, say_warnings, show
-from linkage.files import read_bounded
+from linkage.cli.common import JsonOption, say_unanswered, say_warnings, show
+from linkage.files import read_bounded, write_atomic
 
-app = typer.Typer(no_args_is_help=True, help="Check and read a project's manifest.")
+if TYPE_CHECKING:
+    from linkage.agreement.difference import Change
+
+DIFFERENT = 1
+"""Exit code of diff, as of the command of that name: the manifests differ."""
+
+app = typer.Typer(no_args_is_help=True, help="Check, read and compare manifests of projects.")
 
 FileArgument = Annotated[Path, typer.Argument(metavar="MANIFEST", help="The manifest, JSON.")]
 
@@ -26,6 +33,7 @@ def load_manifest(path: Path) -> Manifest:
     """
     manifest = parse_manifest(read_bounded(path, MAX_MANIFEST_BYTES), source=path.name)
     say_warnings(manifest)
+    say_unanswered(manifest)
     return manifest
 
 
@@ -37,46 +45,89 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
         "project": manifest.project,
         "fingerprint": manifest.fingerprint,
         "warnings": list(manifest.warnings),
+        "unanswered": list(manifest.unanswered),
     }
     show(result, as_json=as_json, text=f"{manifest.project}: valid\n{manifest.fingerprint}")
 
 
 @app.command("show")
-def show_(file: FileArgument) -> None:
-    """Print what a manifest agrees to, in words."""
-    from linkage.trust.signing import grouped
+def show_(
+    file: FileArgument,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a web page here.")
+    ] = None,
+    text: Annotated[
+        Path | None, typer.Option("--text", metavar="FILE", help="Write it as plain text here.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say in plain language what a manifest agrees to, for those who sign it.
+
+    Who, what, why, for how long, what leaves each agency, what each party sees, the four questions
+    and their answers, every setting with its default, and at the end the fingerprint to compare.
+    Printed, or written to a file that needs nothing else: to send to counsel, print and file.
+    """
+    from linkage.reports.agreement import agreement_page, agreement_text
 
     manifest = load_manifest(file)
-    lines = [
-        f"{manifest.title} ({manifest.project}, version {manifest.version})",
-        f"fingerprint  {grouped(manifest.fingerprint)}",
-        f"purpose      {manifest.purpose}",
-        f"legal basis  {manifest.legal_basis}",
-        f"expires      {manifest.expires}; retention {manifest.retention_days} days",
-        f"scheme       {manifest.scheme.name}, {manifest.scheme.bits} bits",
-        "",
-        *_encoded(manifest),
-        "",
-        "Partners, and the content each contributes after the release:",
-    ]
-    for partner in manifest.partners:
-        lines.append(f"  {partner.name}  {partner.title}")
-        for table in partner.content:
-            fields = ", ".join(f"{f.name} ({f.transform})" for f in table.fields)
-            lines.append(f"    {table.name}: {fields}")
-    lines += ["", "Recipients:", *(f"  {r.name} ({r.role})" for r in manifest.recipients)]
-    typer.echo("\n".join(lines))
+    written = {}
+    if html is not None:
+        write_atomic(html, agreement_page(manifest).encode(), mode=0o644)
+        written["html"] = str(html)
+    if text is not None:
+        write_atomic(text, f"{agreement_text(manifest)}\n".encode(), mode=0o644)
+        written["text"] = str(text)
+    result = {
+        "project": manifest.project,
+        "fingerprint": manifest.fingerprint,
+        "warnings": list(manifest.warnings),
+        "unanswered": list(manifest.unanswered),
+        "manifest": json.loads(manifest.canonical),
+        **written,
+    }
+    said = "\n".join(f"wrote {path}" for path in written.values()) or agreement_text(manifest)
+    show(result, as_json=as_json, text=said)
 
 
-def _encoded(manifest: Manifest) -> list[str]:
-    keys = [f"  {key.name}: {', '.join(key.fields)}" for key in manifest.match_keys]
-    if manifest.linkage_schema is None or not isinstance(manifest.scheme, Clk):
-        said = "each encoded as a whole; none of the values leaves the agency"
-        return [f"Match keys ({said}):", *keys]
-    return [
-        "One filter per record, by the linkage schema. Published attacks re-identify such filters:",
-        *(
-            f"  {field}: feature {manifest.scheme.feature_of(field)!r}"
-            for field in manifest.match_keys[0].fields
-        ),
-    ]
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="A manifest, JSON.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="Another one.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what differs between two manifests, setting by setting, defaults included.
+
+    Spaces, order of settings and defaults written out are no difference. A change after which
+    more may leave or less is needed is marked with an exclamation mark.
+
+    Exit codes: 0 the same agreement; 1 they differ; 2 one of them cannot be read.
+    """
+    from linkage.agreement.difference import differences
+
+    one, other = (
+        parse_manifest(read_bounded(path, MAX_MANIFEST_BYTES), source=path.name)
+        for path in (before, after)
+    )
+    changes = differences(one, other)
+    result: dict[str, Any] = {
+        "same": not changes,
+        "before": one.fingerprint,
+        "after": other.fingerprint,
+        "changes": [asdict(change) for change in changes],
+    }
+    lines = [_line(change) for change in changes]
+    if weaker := sum(change.weakens for change in changes):
+        lines.append(f"{weaker} of {len(changes)} changes, marked !, weaken what protects people")
+    show(result, as_json=as_json, text="\n".join(lines) or "the same agreement")
+    if changes:
+        raise typer.Exit(DIFFERENT)
+
+
+def _line(change: Change) -> str:
+    mark = "!" if change.weakens else " "
+    before, after = (json.dumps(v, ensure_ascii=False) for v in (change.before, change.after))
+    if change.kind == "added":
+        return f"{mark} + {change.place}: {after}"
+    if change.kind == "removed":
+        return f"{mark} - {change.place}: {before}"
+    return f"{mark} ~ {change.place}: {before} -> {after}"

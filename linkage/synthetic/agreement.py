@@ -42,6 +42,18 @@ def demo_manifest() -> dict[str, Any]:
         "health crisis call, and who is left out.",
         "legal_basis": "Invented: a data sharing agreement of the county's agencies. All people "
         "in these files are made up.",
+        "governance": {
+            "legal": "Invented: the health department's counsel found that the treatment episodes"
+            " may be used for research under 42 CFR 2.52 and the HIPAA waiver of a privacy board;"
+            " the sheriff's that calls are shared under a research agreement.",
+            "ethical": "Invented: nobody is contacted or treated differently because of the"
+            " result. A panel of people who have been through a crisis saw the questions first.",
+            "good_idea": "Invented: the county decides next year where mobile crisis teams are"
+            " placed; counts without linkage do not tell who reaches treatment.",
+            "decision": "Invented: the board below decides and can stop it. The public report"
+            " shows every figure with its uncertainty.",
+            "deciders": ["Data sharing board of the county (invented)"],
+        },
         "expires": "2031-12-31",
         "partners": [_partner(agency) for agency in AGENCIES],
         "recipients": [
@@ -66,6 +78,17 @@ def demo_manifest() -> dict[str, Any]:
     }
 
 
+_RESEARCH = {"basis": "research", "citation": "Invented agreement of 2025-06-01"}
+_POLICIES: dict[str, list[dict[str, Any]]] = {
+    SHERIFF.name: [{"tag": "CJIS", **_RESEARCH}],
+    HEALTH.name: [
+        {"tag": "HIPAA", "basis": "waiver", "citation": "Invented privacy board, 2025-05-20"},
+        {"tag": "42-CFR-PART-2", **_RESEARCH},
+    ],
+    SOCIAL.name: [],
+}
+
+
 def _partner(agency: Agency) -> dict[str, Any]:
     return {
         "name": agency.name,
@@ -75,6 +98,7 @@ def _partner(agency: Agency) -> dict[str, Any]:
         "columns": {name: agency.columns[name] for name in FIELDS if name in agency.columns},
         "date_formats": {"date_of_birth": list(agency.dates)},
         "missing": list(agency.unknown_words),
+        "policies": _POLICIES[agency.name],
         "content": _CONTENT[agency.name],
     }
 

@@ -28,6 +28,7 @@ def manifest_of(project: str, **settings: Any) -> dict[str, Any]:
         "title": "T",
         "purpose": "P",
         "legal_basis": "L",
+        "governance": {"legal": "L", "ethical": "E", "good_idea": "G", "decision": "D"},
         "expires": "2099-01-01",
         "partners": [
             {"name": "north", "record_id": "id", "content": [table]},
@@ -174,7 +175,7 @@ class House:
         path.write_text(json.dumps(document))
         self.good("hub", "propose", str(path), home=self.home("hub"))
         for name in ("north", "south"):
-            self.good("agent", "sign", str(path), home=self.home(name))
+            self.good("agent", "sign", str(path), "--yes", home=self.home(name))
         return path
 
     def copy(self, name: str, to: str) -> Path:

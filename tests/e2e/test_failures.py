@@ -148,7 +148,7 @@ def test_bad_manifests(house: House) -> None:
 def test_a_manifest_that_differs_from_the_hubs(house: House, manifest: Path) -> None:
     other = house.path / "other.json"
     other.write_text(json.dumps(manifest_of(PROJECT, purpose="Another")))
-    done = house.run("agent", "sign", str(other), home=house.home("north"))
+    done = house.run("agent", "sign", str(other), "--yes", home=house.home("north"))
     assert (done.code, done.error["reason"]) == (3, "MANIFEST_FINGERPRINT_MISMATCH")
     home = house.copy("north", "north-other")
     kept = home / "projects" / PROJECT / "manifest.json"
@@ -212,7 +212,7 @@ def test_damaged_keys(house: House, manifest: Path) -> None:
     key = home / "keys" / "signing.key"
     key.write_bytes(key.read_bytes()[:-1])
     good = records(house.path / "fine.csv", 0, 50)
-    done = house.run("agent", "sign", str(manifest), home=home)
+    done = house.run("agent", "sign", str(manifest), "--yes", home=home)
     assert (done.code, done.error["reason"]) == (4, "TRUST"), done
     assert "signing.key is damaged" in done.error["message"]
     key.chmod(0o644)

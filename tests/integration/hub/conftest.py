@@ -303,6 +303,7 @@ def make_manifest(**changes: Any) -> Manifest:
         "title": "Hub tests",
         "purpose": "Testing",
         "legal_basis": "None needed",
+        "governance": {"legal": "L", "ethical": "E", "good_idea": "G", "decision": "D"},
         "expires": "2099-01-01",
         "partners": [{"name": "sheriff", "content": [person]}, {"name": "health"}],
         "recipients": [{"name": "county", "role": "assembler"}],

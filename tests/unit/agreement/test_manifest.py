@@ -22,6 +22,13 @@ FULL: dict[str, Any] = {
     "title": "Títle",
     "purpose": "P",
     "legal_basis": "L",
+    "governance": {
+        "legal": "Le",
+        "ethical": "Et",
+        "good_idea": "Gi",
+        "decision": "De",
+        "deciders": ["Board", "Counsel"],
+    },
     "expires": "2099-01-01",
     "retention_days": 30,
     "partners": [
@@ -36,11 +43,14 @@ FULL: dict[str, Any] = {
             "group": "person_group",
             "aliases": {"surname": ["MAIDEN", "AKA"]},
             "strata": {"sex": "SEX"},
+            "policies": [{"tag": "HIPAA", "basis": "waiver", "citation": "C"}],
+            "duplicates": 0.5,
             "content": [
                 {
                     "name": "visits",
                     "kind": "event",
                     "record_id": "id",
+                    "policies": [{"tag": "STATE-1", "basis": "ours"}],
                     "fields": [
                         {"name": "program", "values": ["A", "B"], "description": "D"},
                         {"name": "day", "column": "DAY", "transform": "month"},
@@ -83,7 +93,37 @@ FULL: dict[str, Any] = {
         "dependent": [["dob", "phone"]],
         "swaps": [["given", "surname"]],
     },
+    "min_rows": 20,
     "max_rows": 1000,
+    "policy_tags": [{"tag": "STATE-1", "title": "T", "follows": ["F"], "bases": ["ours"]}],
+    "safeguards": {
+        "rows_per_person": 40,
+        "commonest_share": 0.25,
+        "min_change": 21,
+        "min_overlap": 22,
+        "min_apart": 23,
+        "partner_report": "none",
+    },
+    "budgets": {
+        "partner": {
+            "calls_per_minute": 101,
+            "uploads_per_day": 102,
+            "bytes_per_day": 103,
+            "open_uploads": 104,
+        },
+        "project": {
+            "calls_per_minute": 201,
+            "uploads_per_day": 202,
+            "bytes_per_day": 203,
+            "open_uploads": 204,
+            "runs_per_day": 205,
+        },
+    },
+    "stewards": [
+        {"name": "ann", "title": "A", "key": "1" * 64},
+        {"name": "bob", "key": "2" * 64},
+    ],
+    "two_stewards": True,
 }
 Path_ = tuple[str | int, ...]
 
@@ -124,6 +164,20 @@ def changed(place: Path_, value: Any) -> dict[str, Any]:
         (("matching", "swaps"), [["given", "given"]], "'given' stands more than once"),
         (("matching", "swaps"), [["given", "surname"], ["surname", "given"]], "stands more than"),
         (("matching", "precision"), 1.0, "matching.precision"),
+        (("min_rows",), 1001, "min_rows: must not be greater than max_rows"),
+        (("min_rows",), 0, "min_rows"),
+        (("stewards",), [{"name": "ann", "key": "1" * 64}], "two_stewards: name at least two"),
+        (("stewards", 1, "name"), "ann", "stewards: 'ann' stands more than once"),
+        (("stewards", 1, "key"), "1" * 64, "stewards: keys"),
+        (("stewards", 0, "key"), "1" * 63, "stewards.0.key"),
+        (("policy_tags", 0, "tag"), "HIPAA", "policy_tags: 'HIPAA' stands more than once"),
+        (("policy_tags",), [], "policies: 'STATE-1' is not a declared policy tag"),
+        (("partners", 0, "policies", 0, "tag"), "HIPPA", "'HIPPA' is not a declared policy tag"),
+        (("partners", 0, "policies", 0, "tag"), "hipaa", "partners.0.policies.0.tag"),
+        (("partners", 0, "policies"), [{"tag": "CJIS"}] * 2, "'CJIS' stands more than once"),
+        (("safeguards", "commonest_share"), 0.0, "safeguards.commonest_share"),
+        (("safeguards", "partner_report"), "scores", "safeguards.partner_report"),
+        (("budgets", "partner", "open_uploads"), 0, "budgets.partner.open_uploads"),
         (("partners", 0, "aliases"), {"zip": ["Z"]}, "aliases: 'zip' is not a declared field"),
         (("partners", 0, "aliases"), {"surname": ["A", "A"]}, "'A' stands more than once"),
         (
@@ -240,6 +294,12 @@ def test_two_tables_of_one_name_in_the_extract() -> None:
         (("match_keys", 0, "weight"), "did you mean 'weights'"),
         (("scheme", "hashs"), "did you mean 'hashes'"),
         (("matching", "quote"), "did you mean 'quota'"),
+        (("governance", "leggal"), "did you mean 'legal'"),
+        (("safeguards", "min_overlaps"), "did you mean 'min_overlap'"),
+        (("partners", 0, "policies", 0, "base"), "did you mean 'basis'"),
+        (("budgets", "partners"), "did you mean 'partner'"),
+        (("budgets", "project", "run_per_day"), "did you mean 'runs_per_day'"),
+        (("stewards", 0, "kay"), "did you mean 'key'"),
         (("matching", "hashes"), "remove it"),
         (("matching", "zebra"), "remove it"),
         (("hashes",), "remove it"),
@@ -302,7 +362,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "e6fabe3212ff0df6f0a288c130a12784ac7eb15762fc7579217aa55528409a53"
+KNOWN = "39005895027695931d54b377d570a659e8327b107f069d277ef813719eaea5a6"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
