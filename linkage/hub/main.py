@@ -92,12 +92,10 @@ class HubServer:
             add_ComparisonServiceServicer_to_server(ComparisonServicer(name, comparisons), server)
 
         self._audit = Audit(self._database)
-        key, certificate = issue_server(home.authority, home.settings.hosts)
         self._server = Server(
             register=register,
             interceptors=[*interceptors, Guard(name, enrolment.admit, self._audit)],
-            key=key,
-            certificate=certificate,
+            issue=lambda: issue_server(home.authority, home.settings.hosts),
             authority=home.authority.certificate_pem,
             address=address or home.settings.address,
             healthy=self._database.healthy,

@@ -1,4 +1,4 @@
-"""A gRPC server that speaks mutual TLS only.
+"""A gRPC server that speaks mutual TLS 1.3 only.
 
 - Messages are at most 4 MiB; calls at once and connections' idle time are bounded.
 - Health follows what `healthy` says, asked every two seconds.
@@ -16,6 +16,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from linkage.errors import InputError
+from linkage.rpc.tls import ServerIdentity, require_tls_13
 
 MAX_MESSAGE_BYTES = 4 << 20
 # Every open stream holds a thread; one party may hold `calls.MAX_CALLS_PER_PARTY`.
@@ -49,12 +50,14 @@ class Server:
     Args:
         register: adds the services' handlers.
         interceptors: outermost first.
-        key, certificate, authority: PEM; clients must hold a certificate of `authority`.
+        issue: makes a key and certificate for the server, PEM; asked again as they age.
+        authority: PEM; clients must hold a certificate of it.
         address: `host:port`; port 0 takes a free one.
         healthy: whether the hub can do its work now.
 
     Raises:
         InputError: the address cannot be listened on.
+        InternalError: older versions of TLS would be spoken too.
     """
 
     def __init__(
@@ -62,8 +65,7 @@ class Server:
         *,
         register: Callable[[grpc.Server], None],
         interceptors: Sequence[grpc.ServerInterceptor[Any, Any]],
-        key: bytes,
-        certificate: bytes,
+        issue: Callable[[], tuple[bytes, bytes]],
         authority: bytes,
         address: str,
         healthy: Callable[[], bool],
@@ -80,11 +82,10 @@ class Server:
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         register(self._server)
-        credentials = grpc.ssl_server_credentials(
-            [(key, certificate)], root_certificates=authority, require_client_auth=True
-        )
+        identity = ServerIdentity(issue, authority)
+        require_tls_13(identity)
         try:
-            self.port = self._server.add_secure_port(address, credentials)
+            self.port = self._server.add_secure_port(address, identity.credentials())
         except RuntimeError:
             raise InputError(
                 f"cannot listen on {address}", remedy="Is another server running there?"

@@ -123,9 +123,12 @@ def hub_name(authority_pem: bytes) -> str:
 
 
 def issue_server(
-    authority: Authority, hosts: Sequence[str], *, lifetime: timedelta = timedelta(days=397)
+    authority: Authority, hosts: Sequence[str], *, lifetime: timedelta = timedelta(days=30)
 ) -> tuple[bytes, bytes]:
-    """A server key and certificate for the given host names and addresses, as PEM."""
+    """A server key and certificate for the given host names and addresses, as PEM.
+
+    The server renews it by itself, see `rpc.tls`.
+    """
     key = new_private_key()
     certificate = _issue(
         authority,

@@ -117,8 +117,7 @@ def test_a_server_of_another_authority_is_not_believed(hub) -> None:
     server = Server(
         register=lambda _: None,
         interceptors=[],
-        key=key,
-        certificate=certificate,
+        issue=lambda: (key, certificate),
         authority=hub.home.authority.certificate_pem,
         address="127.0.0.1:0",
         healthy=lambda: True,
@@ -143,8 +142,7 @@ def test_a_partner_cannot_pose_as_the_hub(hub) -> None:
     server = Server(
         register=lambda _: None,
         interceptors=[],
-        key=thief.key,
-        certificate=thief.certificate,
+        issue=lambda: (thief.key, thief.certificate),
         authority=hub.home.authority.certificate_pem,
         address="127.0.0.1:0",
         healthy=lambda: True,

@@ -74,8 +74,7 @@ class Rim:
         self.server = Server(
             register=register,
             interceptors=[Guard("prairie", self._admit)],
-            key=key,
-            certificate=certificate,
+            issue=lambda: (key, certificate),
             authority=authority.certificate_pem,
             address="127.0.0.1:0",
             healthy=lambda: self.healthy,
