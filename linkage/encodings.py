@@ -37,6 +37,9 @@ MAGIC = b"LINKAGE-ENCODINGS-2\n"
 ALIGNMENT = 64
 HANDLE_BYTES = 16
 
+# Schemes of which every bit of every encoding is as often one as zero.
+_BALANCED = {"saul-v1"}
+
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]
@@ -193,7 +196,7 @@ class EncodingMatrix:
 
         Checks that rows of one handle stand together, are few and share their group, that a row
         present for a match key is neither all zeros nor all ones, and that an absent one is all
-        zeros.
+        zeros; and, of `saul-v1`, that about half of the bits are set.
         Memory is O(rows + chunk_rows x words).
 
         Raises:
@@ -221,6 +224,22 @@ class EncodingMatrix:
                     )
                 if bool((block == ones).all(axis=1).any()):
                     raise InvalidRequestError(f"match key {name!r}: an encoding is all ones")
+                if self.layout.scheme in _BALANCED and _far_from_half(block[here]):
+                    raise InvalidRequestError(
+                        f"match key {name!r}: far more or fewer than half of an encoding's bits"
+                        " are set"
+                    )
+
+
+def _far_from_half(words: Words) -> bool:
+    """Whether a row's number of ones is no plausible outcome of as many fair coins as it has bits.
+
+    Within 8 standard deviations: of a thousand million honest encodings less than one in a
+    thousand is refused.
+    """
+    bits = 64 * words.shape[1]
+    ones = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+    return bool((np.abs(2 * ones - bits) > 8 * np.sqrt(bits)).any())
 
 
 def _require_zero_padding(data: Bytes, layout: EncodingLayout) -> None:

@@ -41,6 +41,7 @@ from linkage.hub.log import record
 from linkage.hub.projects import Project, Projects, require_epoch
 from linkage.hub.results import blob_key
 from linkage.hub.states import CANCELLED, FAILED
+from linkage.release.parcels import check_sealed
 from linkage.store import tables
 from linkage.store.blobs import Blobs
 from linkage.store.sql import Database, Row, find, find_all, insert, now, update
@@ -284,6 +285,8 @@ class Uploads:
             del data
         if isinstance(header, AnswersHeader):
             _check_answers(path, header.fields)
+        if isinstance(header, ParcelHeader):
+            _require_sealed(path)
         if path == self._path(row["id"]):
             self._blobs.adopt(blob, path)
         if isinstance(header, AnswersHeader):
@@ -381,6 +384,16 @@ def _check_answers(path: Path, fields: int) -> None:
     with path.open("rb") as file:
         while data := file.read(CHECKED_ANSWERS * answer_bytes(fields)):
             Answers.from_bytes(data, fields=fields)
+
+
+def _require_sealed(path: Path) -> None:
+    """Raises InvalidRequestError, and keeps nothing, where content came in clear."""
+    try:
+        with path.open("rb") as file:
+            check_sealed(file)
+    except InvalidRequestError:
+        path.unlink()
+        raise
 
 
 def _used(connection: sa.Connection, upload: Row) -> bool:

@@ -27,7 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from linkage.errors import EnrolmentError, UnauthenticatedError
 
 BACKDATE = timedelta(minutes=5)
-_URI = re.compile(r"^spiffe://([a-z0-9.-]{1,63})/([a-z]+)/([a-z][a-z0-9_-]{0,62})$")
+_URI = re.compile(r"spiffe://([a-z0-9.-]{1,63})/([a-z]+)/([a-z][a-z0-9_-]{0,62})")
 
 
 class Role(StrEnum):
@@ -189,7 +189,7 @@ def party_of(certificate_pem: bytes, hub: str) -> PartyId:
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     except (ValueError, x509.ExtensionNotFound):
         uris = []
-    match = _URI.match(uris[0]) if len(uris) == 1 else None
+    match = _URI.fullmatch(uris[0]) if len(uris) == 1 else None
     if match is None or match[1] != hub or match[2] not in set(Role):
         raise UnauthenticatedError("the client certificate names no party of this hub")
     return PartyId(match[1], Role(match[2]), match[3])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,25 @@ def test_a_present_encoding_is_neither_all_zeros_nor_all_ones(
     matrix.words[1, row] = np.uint64(fill)
     with pytest.raises(InvalidRequestError, match="'dob_phone'"):
         matrix.validate(chunk_rows=4)
+
+
+@pytest.mark.parametrize("ones", [0, 30, 380, 644, 1000], ids=str)
+def test_about_half_of_the_bits_of_saul_are_set(matrix: EncodingMatrix, ones: int) -> None:
+    """A fill out of these bounds would be near to everybody's encoding, or to nobody's."""
+    row = int(np.flatnonzero(matrix.presence[1])[-1])
+    bits = np.zeros(1024, np.uint8)
+    bits[np.random.default_rng(ones).permutation(1024)[: max(ones, 1)]] = 1
+    matrix.words[1, row] = np.packbits(bits, bitorder="little").view("<u8")
+    with pytest.raises(InvalidRequestError, match="'dob_phone': far more or fewer than half"):
+        matrix.validate(chunk_rows=4)
+
+
+def test_a_bloom_filter_is_as_full_as_its_record_is_long(matrix: EncodingMatrix) -> None:
+    """Of `clk-v1` nothing can be said: a short name sets few bits, a long address most."""
+    layout = replace(LAYOUT, scheme="clk-v1")
+    matrix.words[matrix.presence] &= np.uint64(0x0101_0101_0101_0101)
+    matrix.words[matrix.presence, 0] |= np.uint64(1)
+    replace(matrix, layout=layout).validate()
 
 
 def test_an_absent_encoding_is_all_zeros(matrix: EncodingMatrix) -> None:

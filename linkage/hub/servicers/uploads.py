@@ -38,6 +38,8 @@ class UploadServicer(Callers, UploadServiceServicer):
         def chunks() -> Iterator[bytes]:
             yield first.data
             for request in requests:
+                if not request.data:
+                    raise InvalidRequestError("a message of the stream holds no bytes")
                 yield request.data
 
         size = self._use.write(

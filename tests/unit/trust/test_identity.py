@@ -134,8 +134,9 @@ URI = x509.UniformResourceIdentifier
         [URI("spiffe://prairie/partner/Sheriff")],
         [URI("spiffe://prairie/partner/")],
         [URI("https://prairie/partner/sheriff")],
+        [URI("spiffe://prairie/partner/sheriff\n")],
     ],
-    ids=["none", "dns", "hub", "role", "two", "longer", "case", "empty", "scheme"],
+    ids=["none", "dns", "hub", "role", "two", "longer", "case", "empty", "scheme", "newline"],
 )
 def test_other_names_are_no_party(authority: Authority, names: list[x509.GeneralName]) -> None:
     with pytest.raises(UnauthenticatedError):
