@@ -16,6 +16,9 @@ from linkage.hub.uploads import Uploads, UploadStatus
 from linkage.v1 import upload_pb2 as upload
 from linkage.v1.upload_pb2_grpc import UploadServiceServicer
 
+# Messages without a byte bring a stream no nearer to its end.
+MAX_EMPTY = 100
+
 
 class UploadServicer(Callers, UploadServiceServicer):
     def __init__(self, hub: str, use_cases: Uploads) -> None:
@@ -37,9 +40,11 @@ class UploadServicer(Callers, UploadServiceServicer):
 
         def chunks() -> Iterator[bytes]:
             yield first.data
+            empty = 0
             for request in requests:
-                if not request.data:
-                    raise InvalidRequestError("a message of the stream holds no bytes")
+                empty += not request.data
+                if empty > MAX_EMPTY:
+                    raise InvalidRequestError("too many messages of the stream hold no bytes")
                 yield request.data
 
         size = self._use.write(

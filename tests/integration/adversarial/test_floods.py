@@ -40,7 +40,7 @@ def test_an_endless_stream_of_nothing(attack: Attack, agreed: Any, sheriff: Any)
     """Messages without a byte would never reach the announced size."""
     data = raw(small_matrix(agreed))
     upload = sheriff.create(sheriff.header(agreed, data)).upload
-    with attack.refused(InvalidRequestError, method="WriteUpload", match="holds no bytes"):
+    with attack.refused(InvalidRequestError, method="WriteUpload", match="hold no bytes"):
         sheriff.write(upload, 0, itertools.repeat(b""))
 
 
