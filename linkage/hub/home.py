@@ -52,6 +52,7 @@ class Settings(Strict):
         database, jobs, blobs: URLs; empty for SQLite and local disk below the home.
             `LINKAGE_DATABASE_URL`, `LINKAGE_JOBS_URL` and `LINKAGE_BLOBS_URL` in the environment
             take precedence, so that a password need not stand in a file.
+        calls_per_minute: of one party outside of projects; inside, the manifest says.
     """
 
     name: Name
@@ -60,6 +61,7 @@ class Settings(Strict):
     database: str = ""
     jobs: str = ""
     blobs: str = ""
+    calls_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 3_000
 
 
 @dataclass(frozen=True, repr=False)

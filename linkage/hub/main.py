@@ -13,6 +13,7 @@ import structlog
 from linkage import __version__
 from linkage.hub.audit import Audit
 from linkage.hub.comparisons import Comparisons
+from linkage.hub.gate import ProjectGate
 from linkage.hub.home import HubHome
 from linkage.hub.jobs import Jobs
 from linkage.hub.keeper import Keeper
@@ -92,9 +93,11 @@ class HubServer:
             add_ComparisonServiceServicer_to_server(ComparisonServicer(name, comparisons), server)
 
         self._audit = Audit(self._database)
+        calls = home.settings.calls_per_minute
+        gate = ProjectGate(self._database, calls_per_minute=calls)
         self._server = Server(
             register=register,
-            interceptors=[*interceptors, Guard(name, enrolment.admit, self._audit)],
+            interceptors=[*interceptors, Guard(name, enrolment.admit, self._audit, gate)],
             issue=lambda: issue_server(home.authority, home.settings.hosts),
             authority=home.authority.certificate_pem,
             address=address or home.settings.address,

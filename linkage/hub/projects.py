@@ -24,6 +24,8 @@ from linkage.errors import (
     NotFoundError,
 )
 from linkage.hub.log import record
+from linkage.rpc.policy import Scope
+from linkage.rpc.scopes import nothing_there
 from linkage.store import tables
 from linkage.store.sql import Database, Row, find, find_all, insert, now
 from linkage.trust.identity import PartyId, Role
@@ -193,7 +195,7 @@ class Projects:
         """The project, if it exists and the caller belongs to it; else NotFoundError."""
         row = find(connection, tables.project, name=name)
         if row is None or not self._belongs(connection, name, caller):
-            raise NotFoundError(f"there is no project {name!r} for you")
+            raise nothing_there(Scope.REQUEST)
         manifest = parse_manifest(row["manifest"])
         members = [*manifest.partner_names, *(r.name for r in manifest.recipients)]
         uploads = find_all(

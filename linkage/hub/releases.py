@@ -36,6 +36,8 @@ from linkage.hub.runs import Runs, recommended_threshold
 from linkage.matching import Clusters, Source, pairs_to_compare, resolve
 from linkage.release.continuity import inherit
 from linkage.release.pseudonyms import Ids, draw_ids
+from linkage.rpc.policy import Scope
+from linkage.rpc.scopes import nothing_there
 from linkage.store import tables
 from linkage.store.blobs import Blobs
 from linkage.store.sql import Database, Row, find, find_all, insert, now, page, update
@@ -216,7 +218,7 @@ class Releases:
                 raise NotFoundError("the parcel has not arrived")
             found = self._approved(caller, row["release"])
         except NotFoundError:
-            raise NotFoundError("there is no such parcel for you") from None
+            raise nothing_there(Scope.UPLOAD) from None
         self._project(caller, found).require_assembler(caller)
         if offset > row["size"]:
             raise InvalidRequestError(f"the parcel has {row['size']} bytes")
@@ -362,11 +364,11 @@ class Releases:
     def _require(self, connection: sa.Connection, caller: PartyId, release: str) -> Release:
         row = find(connection, tables.release, id=release)
         if row is None:
-            raise NotFoundError("there is no such release for you")
+            raise nothing_there(Scope.RELEASE)
         try:
             project = self._projects.require(connection, row["project"], caller)
         except NotFoundError:
-            raise NotFoundError("there is no such release for you") from None
+            raise nothing_there(Scope.RELEASE) from None
         return _view(connection, row, project)
 
 

@@ -32,6 +32,8 @@ from linkage.hub.projects import Project, Projects
 from linkage.hub.results import Results
 from linkage.hub.states import CANCELLED, ENDED, PENDING, RUNNING, SUCCEEDED, WAITING
 from linkage.matching import ScoredPairs, Source, pairs_to_compare
+from linkage.rpc.policy import Scope
+from linkage.rpc.scopes import nothing_there
 from linkage.store import tables
 from linkage.store.sql import Database, Row, find, find_all, insert, now, page, update
 from linkage.trust.headers import EncodingsHeader, parse_header
@@ -180,11 +182,11 @@ class Runs:
     def _require(self, connection: sa.Connection, caller: PartyId, run: str) -> Row:
         row = find(connection, tables.run, id=run)
         if row is None:
-            raise NotFoundError("there is no such run for you")
+            raise nothing_there(Scope.RUN)
         try:
             self._projects.require(connection, row["project"], caller)
         except NotFoundError:
-            raise NotFoundError("there is no such run for you") from None
+            raise nothing_there(Scope.RUN) from None
         return _view(connection, row)
 
     @staticmethod

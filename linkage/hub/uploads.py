@@ -42,6 +42,8 @@ from linkage.hub.projects import Project, Projects, require_epoch
 from linkage.hub.results import blob_key
 from linkage.hub.states import CANCELLED, FAILED
 from linkage.release.parcels import check_sealed
+from linkage.rpc.policy import Scope
+from linkage.rpc.scopes import nothing_there
 from linkage.store import tables
 from linkage.store.blobs import Blobs
 from linkage.store.sql import Database, Row, find, find_all, insert, now, update
@@ -326,7 +328,7 @@ class Uploads:
         with self._database.transaction() as connection:
             row = find(connection, tables.upload, id=upload)
         if row is None or row["partner"] != caller.name:
-            raise NotFoundError("there is no such upload for you")
+            raise nothing_there(Scope.UPLOAD)
         return row
 
     def _status(self, row: Row) -> UploadStatus:

@@ -1,5 +1,5 @@
 """What every call to the hub passes through, in order: metrics, log, authenticate, audit,
-authorise, count, read the request, translate errors.
+authorise, count, read the request, find its project, translate errors.
 
 - The line in the log is written for denied calls too, and holds shapes only: method, party,
   outcome, duration, message counts; never a value.
@@ -31,6 +31,7 @@ from linkage.errors import (
 )
 from linkage.rpc.calls import Call, Calls
 from linkage.rpc.policy import POLICY
+from linkage.rpc.scopes import Gate, Open, within
 from linkage.rpc.status import abort
 from linkage.trust.identity import PartyId, party_of
 
@@ -79,12 +80,16 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
         hub: the hub's name; certificates must name it.
         admit: raises unless the party is (still) known to the hub.
         audit: told of what is read and of what is refused.
+        gate: raises unless the caller belongs to the project that the request is about.
     """
 
-    def __init__(self, hub: str, admit: Admit, audit: Audit | None = None) -> None:
+    def __init__(
+        self, hub: str, admit: Admit, audit: Audit | None = None, gate: Gate | None = None
+    ) -> None:
         self._hub = hub
         self._admit = admit
         self._audit = audit or NoAudit()
+        self._gate = gate or Open()
         self._calls = Calls()
 
     def intercept_service(
@@ -111,6 +116,7 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
             def stream(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
                 with self._guarded(method, context) as (caller, call):
                     request = take(call.received(messages), read)
+                    request = within(self._gate, method, caller, request)
                     answers = iter(inner(request, context))
                     first = list(itertools.islice(answers, 1))
                     self._audit.served(method, caller, request)
@@ -123,6 +129,7 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
         def unary(messages: Iterator[bytes], context: grpc.ServicerContext) -> Any:
             with self._guarded(method, context) as (caller, call):
                 request = take(call.received(messages), read)
+                request = within(self._gate, method, caller, request)
                 found = answer(request, context)
                 self._audit.served(method, caller, request)
                 return found

@@ -2,7 +2,8 @@
 
 - `roles` is checked before a request is looked at.
 - `scope` says how the project is found: named in the request, or that of the resource it names.
-  Either way a party outside the project gets the answer for "does not exist".
+  The guard finds it, and whether the caller belongs to it, before the handler is reached
+  (`linkage.rpc.scopes`); a party outside the project gets the answer for "does not exist".
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ class Scope(Enum):
     """Where the project of a call comes from."""
 
     NONE = "none"
-    REQUEST = "request"
-    RESOURCE = "resource"
+    # Named by the field `project`, by that of the envelope, or in the upload's signed header.
+    REQUEST = "project"
+    ENVELOPE = "envelope"
+    HEADER = "header"
+    # That of the resource which the field of the same name names.
+    RUN = "run"
+    RELEASE = "release"
+    UPLOAD = "upload"
 
 
 @dataclass(frozen=True)
@@ -46,49 +53,50 @@ _SERVICES: dict[str, dict[str, Rule]] = {
         "SignManifest": Rule(_PARTNER, Scope.REQUEST),
     },
     "linkage.v1.SecretService": {
-        "PutEnvelope": Rule(_PARTNER, Scope.RESOURCE),
+        "PutEnvelope": Rule(_PARTNER, Scope.ENVELOPE),
         "ListEnvelopes": Rule(_PARTNER, Scope.REQUEST),
     },
     "linkage.v1.UploadService": {
-        "CreateUpload": Rule(_PARTNER, Scope.RESOURCE),
-        "WriteUpload": Rule(_PARTNER, Scope.RESOURCE),
-        "GetUpload": Rule(_PARTNER, Scope.RESOURCE),
-        "FinishUpload": Rule(_PARTNER, Scope.RESOURCE),
+        "CreateUpload": Rule(_PARTNER, Scope.HEADER),
+        "WriteUpload": Rule(_PARTNER, Scope.UPLOAD),
+        "GetUpload": Rule(_PARTNER, Scope.UPLOAD),
+        "FinishUpload": Rule(_PARTNER, Scope.UPLOAD),
     },
     "linkage.v1.RunService": {
         "CreateRun": Rule(_STEWARD, Scope.REQUEST),
-        "GetRun": Rule(_STEWARD | _PARTNER, Scope.RESOURCE),
+        "GetRun": Rule(_STEWARD | _PARTNER, Scope.RUN),
         "ListRuns": Rule(_STEWARD | _PARTNER, Scope.REQUEST),
-        "WatchRun": Rule(_STEWARD | _PARTNER, Scope.RESOURCE),
-        "CancelRun": Rule(_STEWARD, Scope.RESOURCE),
-        "GetQualityReport": Rule(_MEMBERS, Scope.RESOURCE),
-        "ListLinks": Rule(_STEWARD, Scope.RESOURCE),
+        "WatchRun": Rule(_STEWARD | _PARTNER, Scope.RUN),
+        "CancelRun": Rule(_STEWARD, Scope.RUN),
+        "GetQualityReport": Rule(_MEMBERS, Scope.RUN),
+        "ListLinks": Rule(_STEWARD, Scope.RUN),
     },
     "linkage.v1.ComparisonService": {
         "ListComparisons": Rule(_PARTNER, Scope.REQUEST),
-        "DownloadRequests": Rule(_PARTNER, Scope.RESOURCE),
+        "DownloadRequests": Rule(_PARTNER, Scope.RUN),
     },
     "linkage.v1.ReviewService": {
-        "ListPairs": Rule(_STEWARD, Scope.RESOURCE),
-        "ExplainPair": Rule(_STEWARD, Scope.RESOURCE),
-        "DecidePair": Rule(_STEWARD, Scope.RESOURCE),
+        "ListPairs": Rule(_STEWARD, Scope.RUN),
+        "ExplainPair": Rule(_STEWARD, Scope.RUN),
+        "DecidePair": Rule(_STEWARD, Scope.RUN),
         "ListDecisions": Rule(_STEWARD, Scope.REQUEST),
     },
     "linkage.v1.ReleaseService": {
-        "CreateRelease": Rule(_STEWARD, Scope.RESOURCE),
-        "GetRelease": Rule(_MEMBERS, Scope.RESOURCE),
+        "CreateRelease": Rule(_STEWARD, Scope.RUN),
+        "GetRelease": Rule(_MEMBERS, Scope.RELEASE),
         "ListReleases": Rule(_MEMBERS, Scope.REQUEST),
-        "ApproveRelease": Rule(_PARTNER, Scope.RESOURCE),
-        "DownloadIndexIds": Rule(_PARTNER, Scope.RESOURCE),
-        "ListParcels": Rule(_ASSEMBLER, Scope.RESOURCE),
-        "DownloadParcel": Rule(_ASSEMBLER, Scope.RESOURCE),
-        "DownloadStudyMap": Rule(_ASSEMBLER, Scope.RESOURCE),
-        "AcknowledgeStudyMap": Rule(_ASSEMBLER, Scope.RESOURCE),
+        "ApproveRelease": Rule(_PARTNER, Scope.RELEASE),
+        "DownloadIndexIds": Rule(_PARTNER, Scope.RELEASE),
+        "ListParcels": Rule(_ASSEMBLER, Scope.RELEASE),
+        "DownloadParcel": Rule(_ASSEMBLER, Scope.UPLOAD),
+        "DownloadStudyMap": Rule(_ASSEMBLER, Scope.RELEASE),
+        "AcknowledgeStudyMap": Rule(_ASSEMBLER, Scope.RELEASE),
     },
     "grpc.health.v1.Health": {
         "Check": Rule(frozenset(Role), Scope.NONE),
         "Watch": Rule(frozenset(Role), Scope.NONE),
-        "List": Rule(frozenset(Role), Scope.NONE),
+        # The library describes it and does not serve it.
+        "List": Rule(frozenset(), Scope.NONE),
     },
 }
 

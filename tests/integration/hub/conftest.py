@@ -318,6 +318,8 @@ def make_manifest(**changes: Any) -> Manifest:
         ],
         "scheme": {"name": "saul-v1", "bits": 1024},
         "matching": {"pair_keyed": False},
+        "min_rows": 1,
+        "safeguards": {"min_change": 0, "min_overlap": 0, "min_apart": 0},
         **changes,
     }
     return parse_manifest(json.dumps(document).encode())

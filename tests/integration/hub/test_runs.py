@@ -129,7 +129,7 @@ def test_a_request_id_starts_one_run_of_one_project(steward_connection, linked, 
     for wrong in ("", "short", "x" * 65, "with-a-dash-inside-it"):
         with pytest.raises(InvalidRequestError):
             steward_connection.call(
-                stub.CreateRun, run_pb2.CreateRunRequest(project="x", request_id=wrong)
+                stub.CreateRun, run_pb2.CreateRunRequest(project=active.project, request_id=wrong)
             )
 
 

@@ -59,11 +59,11 @@ EXPECTED = {
     "/linkage.v1.ReleaseService/AcknowledgeStudyMap": ".x...",
     "/grpc.health.v1.Health/Check": "xxxxx",
     "/grpc.health.v1.Health/Watch": "xxxxx",
-    "/grpc.health.v1.Health/List": "xxxxx",
+    "/grpc.health.v1.Health/List": ".....",
 }
 
 
-def _described() -> set[str]:
+def described() -> set[str]:
     """Every method of every service that the generated code describes."""
     files = [health_pb2.DESCRIPTOR]
     for module in pkgutil.iter_modules(linkage.v1.__path__):
@@ -78,13 +78,13 @@ def _described() -> set[str]:
 
 
 def test_every_method_has_a_row_and_every_row_a_method() -> None:
-    described = _described()
-    assert len(described) > 25
-    assert set(POLICY) == described
+    found = described()
+    assert len(found) > 25
+    assert set(POLICY) == found
 
 
 def test_every_method_has_an_expected_answer() -> None:
-    assert set(EXPECTED) == _described()
+    assert set(EXPECTED) == described()
 
 
 @pytest.mark.parametrize("method", sorted(EXPECTED))
@@ -108,15 +108,28 @@ def test_no_row_no_call(method: str, role: Role) -> None:
         authorise(method, PartyId("prairie", role, "somebody"))
 
 
-def test_every_call_that_names_a_project_says_so() -> None:
-    """A request with a `project` field of its own is scoped by it, or by what it carries."""
-    for method, rule in POLICY.items():
-        service, name = method.strip("/").split("/")
-        request = Default().FindServiceByName(service).methods_by_name[name].input_type
-        if "project" in request.fields_by_name:
-            assert rule.scope is Scope.REQUEST, method
-        else:
-            assert rule.scope is not Scope.REQUEST, method
+FIELD = {
+    Scope.REQUEST: "project",
+    Scope.ENVELOPE: "envelope",
+    Scope.HEADER: "header",
+    Scope.RUN: "run",
+    Scope.RELEASE: "release",
+    Scope.UPLOAD: "upload",
+}
+
+
+@pytest.mark.parametrize("method", sorted(POLICY))
+def test_every_request_has_the_field_that_its_scope_reads(method: str) -> None:
+    """And none that names a project, or what belongs to one, is outside of every project."""
+    service, name = method.strip("/").split("/")
+    fields = Default().FindServiceByName(service).methods_by_name[name].input_type.fields_by_name
+    scope = POLICY[method].scope
+    if scope is Scope.NONE:
+        assert not set(FIELD.values()) & set(fields), method
+    else:
+        assert FIELD[scope] in fields, method
+    if "project" in fields:
+        assert scope is Scope.REQUEST, method
 
 
 def test_only_existing_unary_calls_are_retried() -> None:
