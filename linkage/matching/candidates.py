@@ -49,7 +49,7 @@ LOOK_LOSS = 0.15
 pairs fare far better: see `looks` and docs/explanation/candidates.md."""
 LOOK_FROM_Z = 4.0
 """Files with a smaller cut, up to 29,000 rows, are compared in full: it takes seconds."""
-TILE_LEFT, TILE_RIGHT = 4_096, 16_384
+TILE_LEFT, TILE_RIGHT = 4_096, 65_536
 _LARGEST_DICE_CUT = 0.75
 
 

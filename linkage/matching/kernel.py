@@ -9,9 +9,10 @@
   any order, on any number of threads, with the same answer.
 - Without a first look: left rows in blocks of 64, word-major and aligned to a cache line, so that
   one word of a right row meets 64 left rows in eight 512-bit registers (`popcount`).
-- With one: left rows in slices of 512 and their leading bits as tables that stay in the innermost
-  cache while a chunk of right rows passes by (`sliced`). The pairs within the look's limit are
-  first collected, then compared in full, so that the processor's guesses hold in either loop.
+- With one: left rows in slices of 512 and their leading quintets as tables that stay in the
+  processor's cache while chunks of right rows pass by (`sliced`). The pairs within the look's
+  limit are first collected, then compared in full, so that the processor's guesses hold in either
+  loop.
 """
 
 from __future__ import annotations
@@ -23,11 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from linkage.matching.looks import STEP, Look
+from linkage.matching.looks import QUINTETS, STEP, Look
 from linkage.matching.popcount import BLOCK, CUT_SCALE, LANES, apart, lowest, popcount, within
 from linkage.matching.sliced import (
     ENTRIES,
-    GROUPS,
     PLANES,
     SLICE,
     aligned,
@@ -38,7 +38,8 @@ from linkage.matching.sliced import (
 
 ABSENT = -(1 << 60)
 EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-_CHUNK = 128
+_CHUNK = 512
+_AT_ONCE = 2
 
 Words = npt.NDArray[np.uint64]
 Cuts = npt.NDArray[np.int64]
@@ -108,7 +109,7 @@ def scan(left: Side, right: Side, *, look: Look | None, best: int, triangle: boo
             *there,
             *tile,
             counters_at(look.limit),
-            aligned(look.words, GROUPS, ENTRIES, SLICE // 64),
+            aligned(look.words, QUINTETS, ENTRIES, SLICE // 64),
             aligned(_CHUNK, PLANES, SLICE // 64),
         )
     compared = _compared(left, right, triangle)
@@ -279,15 +280,16 @@ def _scan_looking(
     counters: Any,
 ) -> Any:
     looked = survived = 0
+    leading = _leading(right, tables.shape[0])
     present = np.empty(SLICE // 64, np.uint64)
-    passed = np.empty(SLICE * _CHUNK, np.int64)
+    passed = np.empty(SLICE * _CHUNK + _AT_ONCE, np.int64)
     distances = np.empty(SLICE * _CHUNK, np.int64)
     for first in range(0, left.shape[0], SLICE):
         fill_tables(left[first : first + SLICE], tables)
         _presence(cut[first : first + SLICE], present)
         for start in range(0, right.shape[0], _CHUNK):
             count = min(_CHUNK, right.shape[0] - start)
-            _look(right, start, count, fresh, tables, counters)
+            _look(leading, start, count, fresh, tables, counters)
             hits = _passed(right_cut, start, count, counters, present, passed)
             if triangle:
                 hits = _above(passed, hits, left_start + first, right_start + start)
@@ -303,16 +305,26 @@ def _scan_looking(
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _look(right: Any, start: int, count: int, fresh: Any, tables: Any, counters: Any) -> None:
-    """Count, for each right row of a chunk, the leading bits in which it differs from a slice."""
-    table, each = GROUPS * ENTRIES * SLICE // 64, PLANES * SLICE // 64
-    width = right.shape[1]
+def _leading(right: Any, words: int) -> Any:
+    """The words that are looked at, as (words / STEP, rows, STEP): read from front to back."""
+    out = np.empty((words // STEP, right.shape[0], STEP), np.uint64)
+    for j in range(right.shape[0]):
+        for word in range(words):
+            out[word // STEP, j, word % STEP] = right[j, word]
+    return out
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _look(leading: Any, start: int, count: int, fresh: Any, tables: Any, counters: Any) -> None:
+    """Count, for each right row of a chunk, the leading quintets that differ from a slice's."""
+    table, each = STEP * QUINTETS * ENTRIES * SLICE // 64, PLANES * SLICE // 64
+    rows = leading.shape[1]
     for j in range(count):
-        look_at(tables, 0, right, (start + j) * width, fresh, 0, counters, j * each)
-    for word in range(STEP, tables.shape[0], STEP):
+        look_at(tables, 0, leading, (start + j) * STEP, fresh, 0, counters, j * each)
+    for part in range(1, leading.shape[0]):
         for j in range(count):
-            at, own = (start + j) * width + word, j * each
-            look_at(tables, word * table, right, at, counters, own, counters, own)
+            at, own = (part * rows + start + j) * STEP, j * each
+            look_at(tables, part * table, leading, at, counters, own, counters, own)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -326,10 +338,17 @@ def _passed(
             continue
         for part in range(SLICE // 64):
             mask = ~counters[j, PLANES - 1, part] & present[part]
-            while mask:
-                passed[hits] = j * SLICE + part * 64 + np.int64(lowest(mask))
+            found = np.int64(popcount(mask))
+            first = j * SLICE + part * 64
+            # How many there are cannot be guessed, so the first few are written in any case: what
+            # is there too many is written over.
+            for place in range(_AT_ONCE):
+                passed[hits + place] = first + np.int64(lowest(mask))
                 mask &= mask - np.uint64(1)
-                hits += 1
+            for place in range(_AT_ONCE, found):
+                passed[hits + place] = first + np.int64(lowest(mask))
+                mask &= mask - np.uint64(1)
+            hits += found
     return hits
 
 

@@ -33,10 +33,10 @@ def popcount(_context: Any, value: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def lowest(_context: Any, value: Any) -> Any:
-    """The number of the lowest bit set in a word that is not 0."""
+    """The number of the lowest bit set in a word; 64 in 0."""
 
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(value), generate
 

@@ -1,12 +1,14 @@
-"""First looks: which of 512 left rows differ from a right row in at most so many leading bits.
+"""First looks: in which of 512 left rows do at most so many quintets differ from a right row's.
 
+- A quintet is five bits of an encoding; it differs if at least three of its bits do. Looking at
+  majorities costs a third of counting bits and tells two thirds as much (see `looks`).
 - Bit-sliced: bit b of a 512-bit register belongs to left row b, so that one instruction works on
-  512 pairs. Counters are bit-sliced too (ten registers count to 511 and then stay over).
-- In the manner of the Four Russians: for every three bits of the left rows a table holds, for each
-  of the eight values those bits may have in a right row, how many of the three differ, as a sum and
-  a carry. A right row picks entries by its own bits; carry-save adders (one VPTERNLOG for the sum,
-  one for the carry) put them together. That is fewer operations than a population count of each
-  word, and no comparison at the end: a counter starts so high that "over the limit" is overflow.
+  512 pairs. Counters are bit-sliced too (nine registers count to 255 and then stay over).
+- In the manner of the Four Russians: for every quintet of the left rows a table holds, for each of
+  the 32 values it may have in a right row, in which left rows it differs. A right row picks entries
+  by its own bits; carry-save adders (one VPTERNLOG for the sum, one for the carry) count them. No
+  population count and no comparison at the end: a counter starts so high that "over the limit" is
+  overflow.
 - Written out as LLVM vectors; on a machine with narrower registers LLVM splits them.
 - To be called from `numba` functions only, but for `aligned`.
 """
@@ -23,14 +25,11 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from linkage.matching.looks import STEP
+from linkage.matching.looks import QUINTET, QUINTETS, STEP
 
 SLICE = 512
-PLANES = 10
-GROUPS, ENTRIES = 22, 10
-"""Groups of three bits in a word (the last has one bit), and table entries of each: the sum, which
-depends on whether an odd number of the right row's bits are set, and the carry for each of eight
-values."""
+PLANES = 9
+ENTRIES = 1 << QUINTET
 
 _WORD = ir.IntType(64)
 _LANES = SLICE // 64
@@ -57,8 +56,8 @@ def counters_at(limit: int) -> npt.NDArray[np.uint64]:
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def fill_tables(rows: Any, tables: Any) -> None:
-    """Tables of up to 512 left rows: (words, GROUPS, ENTRIES, 8) from (rows, words)."""
-    planes = np.zeros((66, _LANES), np.uint64)
+    """Tables of up to 512 left rows: (words, QUINTETS, ENTRIES, 8) from (rows, words)."""
+    planes = np.zeros((64, _LANES), np.uint64)
     square = np.zeros(64, np.uint64)
     for word in range(tables.shape[0]):
         for lane in range(_LANES):
@@ -66,16 +65,19 @@ def fill_tables(rows: Any, tables: Any) -> None:
             for place in range(min(64, rows.shape[0] - 64 * lane)):
                 square[place] = rows[64 * lane + place, word]
             _transpose(square)
-            planes[:64, lane] = square
-        for group in range(GROUPS):
-            for value in range(8):
+            planes[:, lane] = square
+        for number in range(QUINTETS):
+            first = QUINTET * number
+            for value in range(ENTRIES):
                 for lane in range(_LANES):
-                    a = planes[3 * group, lane] ^ (_FULL * np.uint64(value & 1))
-                    b = planes[3 * group + 1, lane] ^ (_FULL * np.uint64(value >> 1 & 1))
-                    c = planes[3 * group + 2, lane] ^ (_FULL * np.uint64(value >> 2))
-                    odd = (value ^ value >> 1 ^ value >> 2) & 1
-                    tables[word, group, odd, lane] = a ^ b ^ c
-                    tables[word, group, 2 + value, lane] = (a & b) | (c & (a | b))
+                    a = planes[first, lane] ^ (_FULL * np.uint64(value & 1))
+                    b = planes[first + 1, lane] ^ (_FULL * np.uint64(value >> 1 & 1))
+                    c = planes[first + 2, lane] ^ (_FULL * np.uint64(value >> 2 & 1))
+                    d = planes[first + 3, lane] ^ (_FULL * np.uint64(value >> 3 & 1))
+                    e = planes[first + 4, lane] ^ (_FULL * np.uint64(value >> 4))
+                    one, two = a ^ b ^ c, (a & b) | (c & (a | b))
+                    # At least three of five: 2 * two + one + d + e >= 3.
+                    tables[word, number, value, lane] = (two & (one | d | e)) | (one & d & e)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -106,7 +108,7 @@ def look_at(
     after: Any,
     new: Any,
 ) -> Any:
-    """Count the bits in which STEP words of a right row differ from the left rows'.
+    """Count the quintets in which STEP words of a right row differ from the left rows'.
 
     `before` plus that count is `after`. Each array goes with the number of the word where its part
     begins: a part of an array as an argument would cost more than the count.
@@ -141,17 +143,10 @@ def look_at(
 
         for number in range(STEP):
             word = builder.load(builder.gep(words, [_int(number)]))
-            shifted = [builder.lshr(word, _int(by)) for by in (1, 2)]
-            parity = builder.xor(builder.xor(word, shifted[0]), shifted[1])
-            for group in range(GROUPS):
-                start = _int((number * GROUPS + group) * ENTRIES)
-                whole = 3 * group + 2 < 64
-                odd = builder.lshr(parity if whole else word, _int(3 * group))
-                add(0, at(entries, builder.add(start, builder.and_(odd, _int(1)))))
-                if whole:
-                    value = builder.and_(builder.lshr(word, _int(3 * group)), _int(7))
-                    entry = builder.add(builder.add(start, _int(2)), value)
-                    add(1, at(entries, entry))
+            for quintet in range(QUINTETS):
+                start = _int((number * QUINTETS + quintet) * ENTRIES)
+                value = builder.and_(builder.lshr(word, _int(QUINTET * quintet)), _int(ENTRIES - 1))
+                add(0, at(entries, builder.add(start, value)))
         for plane in range(last):
             if len(waiting[plane]) == 2:
                 one, other = waiting[plane]

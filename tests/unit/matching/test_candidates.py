@@ -126,7 +126,7 @@ def test_large_files_take_a_first_look(
     left, right = (file.take(np.arange(2000)) for file in febrl)
     scheme = Saul(name="saul-v1")
     quick = find_candidates(left.source("a"), right.source("b"), scheme, quota=4, engine=engine)
-    assert 256 <= quick.look_bits < 1024
+    assert 256 <= quick.look_bits <= 1024
     assert 0 < quick.look_loss < candidates.LOOK_LOSS
     assert quick.survived <= quick.looked < 0.05 * quick.compared
     monkeypatch.setattr(candidates, "LOOK_FROM_Z", 99.0)

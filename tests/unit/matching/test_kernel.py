@@ -82,17 +82,17 @@ def test_triangle_gives_each_pair_once_and_no_row_with_itself() -> None:
     assert found.compared == sum(max(0, 99 - max(i, 39)) for i in range(60))
 
 
-@pytest.mark.parametrize(("rows", "columns", "words"), [(1, 1, 4), (513, 70, 8), (900, 600, 12)])
+@pytest.mark.parametrize(("rows", "columns", "words"), [(1, 1, 3), (513, 70, 9), (900, 600, 12)])
 def test_first_look_only_drops_pairs_beyond_its_limit(rows: int, columns: int, words: int) -> None:
     left, right = random_words(rows, 32, 5), random_words(columns, 32, 6)
     same = min(rows, columns) // 3
     right[:same] = left[:same] ^ (random_words(same, 32, 7) & random_words(same, 32, 8))
-    look = Look(words, int(0.475 * 64 * words))
+    look = Look(words, int(0.45 * 12 * words))
     one, other = side(left, 0.49, start=7), side(right, 0.49, start=11)
     one.cut[::9] = other.cut[::7] = ABSENT
     whole = scan(one, other, look=None, best=999, triangle=False)
     looked = scan(one, other, look=look, best=999, triangle=False)
-    part = distances(left[:, :words], right[:, :words])
+    part = differing_quintets(left[:, :words], right[:, :words])
     kept = part[whole.left - 7, whole.right - 11] <= look.limit
     assert looked.left.tolist() == whole.left[kept].tolist()
     assert looked.right.tolist() == whole.right[kept].tolist()
@@ -103,21 +103,35 @@ def test_first_look_only_drops_pairs_beyond_its_limit(rows: int, columns: int, w
     assert looked.compared == whole.compared == present.sum()
 
 
-@pytest.mark.parametrize("limit", [0, 1, 63, 64, 255, 256, LARGEST_LIMIT])
+def differing_quintets(
+    left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.int64]:
+    """In how many fives of bits, twelve in a word, at least three bits differ."""
+    out = np.empty((len(left), len(right)), np.int64)
+    for j, row in enumerate(right):
+        bits = np.unpackbits((left ^ row).view(np.uint8), axis=1, bitorder="little")
+        fives = bits.reshape(len(left), -1, 64)[:, :, :60].reshape(len(left), -1, 5)
+        out[:, j] = (fives.sum(axis=2) >= 3).sum(axis=1)
+    return out
+
+
+@pytest.mark.parametrize("limit", [0, 1, 63, 64, 127, 128, LARGEST_LIMIT])
 def test_a_first_look_counts_exactly(limit: int) -> None:
-    """Left rows with 0 to 1,023 leading bits set, against a right row with none."""
-    bits = np.arange(1024)[:, None] > np.arange(1024)[None]
-    left = np.zeros((1024, 16), np.uint64)
+    """Left rows with 0 to 1,535 leading bits set, against a right row with none."""
+    bits = np.arange(1536)[:, None] > np.arange(1536)[None]
+    left = np.zeros((1536, 24), np.uint64)
     left[:] = np.packbits(bits, axis=1, bitorder="little").view(np.uint64)
-    right = np.zeros((1, 16), np.uint64)
-    found = scan(side(left, 1), side(right, 1), look=Look(16, limit), best=2000, triangle=False)
-    assert found.left.tolist() == list(range(limit + 1))
+    right = np.zeros((1, 24), np.uint64)
+    found = scan(side(left, 1), side(right, 1), look=Look(24, limit), best=2000, triangle=False)
+    expected = np.flatnonzero(differing_quintets(left, right)[:, 0] <= limit)
+    assert len(expected) > 5 * limit
+    assert found.left.tolist() == expected.tolist()
 
 
 def test_first_looks_in_one_file_give_each_pair_once() -> None:
     words = random_words(1500, 16, 4)
     here, there = side(words[:1000], 0.5), side(words[400:], 0.5, start=400)
-    look = Look(8, LARGEST_LIMIT)
+    look = Look(9, LARGEST_LIMIT)
     found, whole = (scan(here, there, look=x, best=2, triangle=True) for x in (look, None))
     assert found.left.tolist() == whole.left.tolist()
     assert found.right.tolist() == whole.right.tolist()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, hypergeom
+from scipy.stats import binom
 
 from linkage.matching.looks import (
     LARGEST_LIMIT,
@@ -20,21 +20,48 @@ from linkage.matching.looks import (
 )
 
 
-@pytest.mark.parametrize(("distance", "words", "limit"), [(887, 8, 232), (700, 4, 100), (3, 2, 0)])
-def test_chances_are_hypergeometric_and_binomial(distance: int, words: int, limit: int) -> None:
+@pytest.mark.parametrize(
+    ("bits", "distance", "words", "limit"),
+    [(512, 200, 3, 12), (512, 90, 6, 3), (1024, 430, 9, 44), (512, 3, 3, 0), (512, 0, 3, 0)],
+)
+def test_chances_are_counted(bits: int, distance: int, words: int, limit: int) -> None:
+    """Against the number of ways to choose the bits that differ, in whole numbers."""
     look = Look(words, limit)
-    expected = hypergeom.sf(limit, 2048, distance, look.bits)
-    assert math.isclose(chance_dropped(2048, distance, look), expected, rel_tol=1e-8)
-    assert math.isclose(
-        chance_passed(look.bits, limit), binom.cdf(limit, look.bits, 0.5), rel_tol=1e-8
-    )
+    ways = _ways(bits, distance, look.quintets)
+    assert sum(ways) == math.comb(bits, distance)
+    expected = sum(ways[limit + 1 :]) / math.comb(bits, distance)
+    assert math.isclose(chance_dropped(bits, distance, look), expected, rel_tol=1e-8, abs_tol=1e-13)
+
+
+def _ways(bits: int, distance: int, quintets: int) -> list[int]:
+    """For each number of differing quintets, the choices of `distance` of `bits` bits."""
+    few, many = [1, 5, 10], [0, 0, 0, 10, 5, 1]
+    found = []
+    for number in range(quintets + 1):
+        poly = [math.comb(bits - 5 * quintets, k) for k in range(bits - 5 * quintets + 1)]
+        for part in [many] * number + [few] * (quintets - number):
+            out = [0] * min(len(poly) + len(part) - 1, distance + 1)
+            for i, a in enumerate(poly):
+                for k, b in enumerate(part):
+                    if i + k < len(out):
+                        out[i + k] += a * b
+            poly = out
+        chosen = poly[distance] if distance < len(poly) else 0
+        found.append(math.comb(quintets, number) * chosen)
+    return found
+
+
+@pytest.mark.parametrize("look", [Look(15, 73), Look(3, 0), Look(24, 124)])
+def test_unrelated_rows_pass_as_coins_fall(look: Look) -> None:
+    assert math.isclose(chance_passed(look), binom.cdf(look.limit, look.quintets, 0.5))
 
 
 def test_chance_dropped_is_what_happens() -> None:
     random = np.random.default_rng(5)
-    look, distance, trials = Look(8, 232), 880, 20_000
+    look, distance, trials = Look(15, 73), 880, 10_000
     differ = random.permuted(np.tile(np.arange(2048) < distance, (trials, 1)), axis=1)
-    dropped = (differ[:, : look.bits].sum(axis=1) > look.limit).mean()
+    quintets = differ[:, : look.bits].reshape(trials, look.quintets, 5).sum(axis=2) >= 3
+    dropped = (quintets.sum(axis=1) > look.limit).mean()
     chance = chance_dropped(2048, distance, look)
     assert abs(dropped - chance) < 4 * math.sqrt(chance * (1 - chance) / trials)
 
@@ -67,7 +94,7 @@ def test_larger_files_get_shorter_looks() -> None:
 
 
 def test_expected_loss_counts_all_keys() -> None:
-    look, cut = Look(8, 232), 887
+    look, cut = Look(15, 73), 887
     chance = chance_dropped(2048, 880, look)
     one = np.array([[880, -1, 1000]], np.int16)
     assert math.isclose(expected_loss(one, 2048, cut, look), chance, rel_tol=1e-9)
