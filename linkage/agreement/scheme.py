@@ -39,6 +39,9 @@ class Matching(Strict):
         answer_hours: how long the hub waits for those answers before it does without them.
         answer_runs: how many runs an agent answers in one epoch; more would let a curious hub
             learn more about every row, run by run.
+        look_loss: largest chance that the search of large files, which takes a first look at
+            part of two encodings, drops a pair just within its cut, per match key; 0 compares
+            all of every pair, which takes three to six times as long.
         dependent: groups of fields that depend on each other, such as city and postcode; a
             group counts as one piece of evidence.
         swaps: two name fields that may stand in each other's place.
@@ -50,6 +53,7 @@ class Matching(Strict):
     pair_keyed: bool = True
     answer_hours: Annotated[int, Field(ge=1, le=2160)] = 72
     answer_runs: Annotated[int, Field(ge=1, le=1000)] = 10
+    look_loss: Annotated[float, Field(ge=0.0, le=0.5)] = 0.15
     dependent: Annotated[
         tuple[Annotated[tuple[Name, ...], Field(min_length=2, max_length=8, strict=False)], ...],
         Field(max_length=8, strict=False),

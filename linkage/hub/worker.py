@@ -135,6 +135,7 @@ class Worker(DBOSConfiguredInstance):
         reporter = _Reporter(self, run, number, pairs, f"{left.partner}-{right.partner}")
         how: Any = {
             "quota": project.manifest.matching.quota,
+            "look_loss": project.manifest.matching.look_loss,
             "engine": self._engine,
             "progress": reporter.progress,
             "cancelled": reporter.cancelled,

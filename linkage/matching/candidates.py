@@ -11,7 +11,7 @@
 - The same uploads give the same answer, whatever the engine. Memory is
   O(rows x KEPT_PER_KEY), whatever the data: a tile or a file of equal rows cannot overflow it.
 - The first look is never silent: the chance that it drops a pair within the cut is computed from
-  the pair's distance, bounded by `LOOK_LOSS` per match key, and what that comes to for pairs like
+  the pair's distance, bounded by `look_loss` per match key, and what that comes to for pairs like
   those found is reported.
 """
 
@@ -45,8 +45,9 @@ from linkage.matching.sources import Null, Pairs, Rows, Source, check_comparable
 
 KEPT_PER_KEY = 8
 LOOK_LOSS = 0.15
-"""Largest chance that a first look drops a pair that is just within the cut, per match key. Closer
-pairs fare far better: see `looks` and docs/explanation/candidates.md."""
+"""Unless the manifest says otherwise, the largest chance that a first look drops a pair that is
+just within the cut, per match key. Closer pairs fare far better: see `looks` and
+docs/explanation/candidates.md."""
 LOOK_FROM_Z = 4.0
 """Files with a smaller cut, up to 29,000 rows, are compared in full: it takes seconds."""
 TILE_LEFT, TILE_RIGHT = 4_096, 65_536
@@ -140,6 +141,7 @@ def find_candidates(
     *,
     quota: int,
     engine: Engine,
+    look_loss: float = LOOK_LOSS,
     z_cut: float | None = None,
     progress: Callable[[float], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -150,6 +152,8 @@ def find_candidates(
         left, right: the uploads; the same partner twice means duplicates within one file,
             and then only pairs with left < right.
         quota: rows kept per row.
+        look_loss: bound of the chance, per match key, that a first look drops a pair just within
+            the cut; 0 for no first looks.
         z_cut: smallest z that survives; None: what the files' size asks for.
         progress: told the share of the work done, from 0 to 1.
         cancelled: asked between tiles.
@@ -166,7 +170,7 @@ def find_candidates(
     null = null_of(decoys, bits) if dice else fair_coin(keys, bits)
     if z_cut is None:
         z_cut = z_cut_for(max(left.rows, right.rows))
-    scan = _plan(left, right, null, z_cut, dice=dice, triangle=triangle)
+    scan = _plan(left, right, null, z_cut, look_loss, dice=dice, triangle=triangle)
 
     packed = np.empty(0, np.int64)
     totals = np.zeros(3, np.int64)
@@ -223,6 +227,7 @@ def _plan(
     right: Source,
     null: Null,
     z_cut: float,
+    look_loss: float,
     *,
     dice: bool,
     triangle: bool,
@@ -234,8 +239,8 @@ def _plan(
     cuts = tuple(int(d / bits * scale) for d in distance)
     look = None
     # Under `clk-v1` unrelated encodings are so alike that no part of one tells them apart.
-    if not dice and z_cut >= LOOK_FROM_Z:
-        look = choose_look(bits, bits * cuts[0] >> CUT_SCALE, loss=LOOK_LOSS)
+    if not dice and look_loss > 0 and z_cut >= LOOK_FROM_Z:
+        look = choose_look(bits, bits * cuts[0] >> CUT_SCALE, loss=look_loss)
     return Scan(left, right, dice, cuts, look, triangle)
 
 

@@ -87,6 +87,7 @@ def link(
             right,
             scheme,
             quota=matching.quota,
+            look_loss=matching.look_loss,
             engine=engine,
             progress=_part(progress, number, len(todo)),
             cancelled=cancelled,

@@ -23,6 +23,7 @@ from linkage.agreement.manifest import Clk, Saul
 from linkage.encodings import EncodingMatrix
 from linkage.matching import kernel
 from linkage.matching.candidates import (
+    LOOK_LOSS,
     Candidates,
     best_of_persons,
     find_candidates,
@@ -137,6 +138,7 @@ def update_candidates(
     former: Former,
     *,
     quota: int,
+    look_loss: float = LOOK_LOSS,
     engine: Engine,
     progress: Callable[[float], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -160,6 +162,7 @@ def update_candidates(
             other,
             scheme,
             quota=quota,
+            look_loss=look_loss,
             engine=engine,
             progress=lambda share, done=number: progress((done + share) / 2),  # type: ignore[misc]
             cancelled=cancelled,

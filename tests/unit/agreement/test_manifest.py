@@ -362,7 +362,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "39005895027695931d54b377d570a659e8327b107f069d277ef813719eaea5a6"
+KNOWN = "f4a2dc6e39fd6a1cc13a8a1ef0ce084e9a6e3adf84c7a5f142a3ebbc96d71a87"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -66,6 +66,7 @@ def test_chance_dropped_is_what_happens() -> None:
     assert abs(dropped - chance) < 4 * math.sqrt(chance * (1 - chance) / trials)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([1024, 2048, 4096]),
     st.floats(0.0, 7.0),
