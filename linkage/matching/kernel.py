@@ -5,14 +5,10 @@
   Dice >= t is the same as hamming <= (1 - t)(|a| + |b|). All arithmetic is in integers.
 - A row without an encoding has the cut `ABSENT` and never survives.
 - A tile cannot overflow: of its survivors it keeps the best `best` of each row and column.
-- "Best" is a total order (distance, then row number), so tiles may be computed and merged in
-  any order, on any number of threads, with the same answer.
+- "Best" is a total order (distance, then row number): see `bests`.
 - Without a first look: left rows in blocks of 64, word-major and aligned to a cache line, so that
   one word of a right row meets 64 left rows in eight 512-bit registers (`popcount`).
-- With one: left rows in slices of 512 and their leading quintets as tables that stay in the
-  processor's cache while chunks of right rows pass by (`sliced`). The pairs within the look's
-  limit are first collected, then compared in full, so that the processor's guesses hold in either
-  loop.
+- With one: see `looking`.
 """
 
 from __future__ import annotations
@@ -24,27 +20,39 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from linkage.matching.looks import QUINTETS, STEP, Look
-from linkage.matching.popcount import BLOCK, CUT_SCALE, LANES, apart, lowest, popcount, within
-from linkage.matching.sliced import (
-    ENTRIES,
-    PLANES,
-    SLICE,
-    aligned,
-    counters_at,
-    fill_tables,
-    look_at,
+from linkage.matching.bests import (
+    EMPTY,
+    Rows,
+    Words,
+    distinct,
+    gather,
+    insert,
+    merge_into,
+    pairs_of,
+    rank_of,
 )
+from linkage.matching.looking import ABSENT, scan_looking, share_passing
+from linkage.matching.looks import Look, lossless_look, pays
+from linkage.matching.popcount import BLOCK, CUT_SCALE, LANES, lowest, popcount, within
+from linkage.matching.sliced import SLICE, aligned
 
-ABSENT = -(1 << 60)
-EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-_CHUNK = 512
-_AT_ONCE = 2
-
-Words = npt.NDArray[np.uint64]
 Cuts = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.int32]
-Bools = npt.NDArray[np.bool_]
+
+__all__ = [
+    "ABSENT",
+    "EMPTY",
+    "Cuts",
+    "Rows",
+    "Side",
+    "Survivors",
+    "Words",
+    "distinct",
+    "hamming",
+    "merge",
+    "ones",
+    "pairs_of",
+    "scan",
+]
 
 
 @dataclass(frozen=True)
@@ -87,8 +95,9 @@ def scan(left: Side, right: Side, *, look: Look | None, best: int, triangle: boo
     """All pairs of a tile within the cut, at most `best` per row and column.
 
     Args:
-        look: words compared first; the rest only for pairs within its limit. The words of an
-            encoding are then a multiple of eight. None: all words at once.
+        look: words looked at first; the rest only of pairs within its limit. The words of an
+            encoding are then a multiple of eight. None: nothing may be lost; where a look that no
+            pair within the cut can fail is cheaper than all words at once, it is taken.
         triangle: left and right come from one upload: only pairs with left < right.
     """
     rows = len(left.words)
@@ -96,29 +105,33 @@ def scan(left: Side, right: Side, *, look: Look | None, best: int, triangle: boo
     column_best = np.full((len(right.words), best), EMPTY)
     tile = (left.start, right.start, triangle, row_best, column_best)
     there = (_at_cache_line(right.words), right.cut, right.size)
-    if look is None:
+    taken = look or _lossless(left, right)
+    if taken is None:
         blocks = pack(left.words)
         padded = blocks.shape[0] * BLOCK
         cut, size = _padded(left.cut, padded, ABSENT), _padded(left.size, padded, 1)
         looked, survived = _scan(blocks, cut, size, *there, *tile)
     else:
-        looked, survived = _scan_looking(
-            _at_cache_line(left.words),
-            left.cut,
-            left.size,
-            *there,
-            *tile,
-            counters_at(look.limit),
-            aligned(look.words, QUINTETS, ENTRIES, SLICE // 64),
-            aligned(_CHUNK, PLANES, SLICE // 64),
-        )
+        here = (_at_cache_line(left.words), left.cut, left.size)
+        looked, survived = scan_looking(taken, *here, *there, *tile)
     compared = _compared(left, right, triangle)
     return Survivors(
-        *_gather(row_best, column_best, left.start, right.start),
+        *gather(row_best, column_best, left.start, right.start),
         compared=compared,
         looked=int(looked) if look else compared,
         survived=int(survived),
     )
+
+
+def _lossless(left: Side, right: Side) -> Look | None:
+    """A first look without loss, where a sample of the tile says that it pays."""
+    if min(len(left.words), len(right.words)) < SLICE:
+        return None
+    bits = 64 * left.words.shape[1]
+    look = lossless_look(bits, int(left.cut.max() + right.cut.max()) >> CUT_SCALE)
+    if look is None or not pays(look, bits, share_passing(look, left.words, right.words)):
+        return None
+    return look
 
 
 def pack(words: Words) -> Words:
@@ -156,31 +169,7 @@ def ones(words: Words) -> Cuts:
 
 def merge(found: Survivors, row_best: Words, column_best: Words) -> None:
     """Fold a tile's survivors into the best of every row and column, in place."""
-    _merge(found.left, found.right, found.rank, row_best, column_best)
-
-
-def pairs_of(row_best: Words, column_best: Words) -> npt.NDArray[np.int64]:
-    """Sorted `left << 32 | right` of every pair among a row's or a column's best."""
-    row, slot = np.nonzero(row_best != EMPTY)
-    by_row = (row << 32) | _index(row_best[row, slot])
-    column, slot = np.nonzero(column_best != EMPTY)
-    by_column = (_index(column_best[column, slot]) << 32) | column
-    return distinct(np.concatenate([by_row, by_column]))
-
-
-def distinct(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The distinct values, sorted.
-
-    By sorting: numpy's hash table takes a hundred times as long on packed row numbers.
-    """
-    ordered = np.sort(values)
-    first = np.ones(len(ordered), dtype=np.bool_)
-    first[1:] = ordered[1:] != ordered[:-1]
-    return ordered[first]
-
-
-def _index(packed: Words) -> npt.NDArray[np.int64]:
-    return (packed & np.uint64(0xFFFF_FFFF)).astype(np.int64)
+    merge_into(found.left, found.right, found.rank, row_best, column_best)
 
 
 def _at_cache_line(words: Words) -> Words:
@@ -205,23 +194,6 @@ def _compared(left: Side, right: Side, triangle: bool) -> int:
     if not triangle:
         return len(here) * len(there)
     return int((len(there) - np.searchsorted(there, here, side="right")).sum())
-
-
-def _gather(
-    row_best: Words, column_best: Words, left_start: int, right_start: int
-) -> tuple[Rows, Rows, Rows]:
-    row, slot = np.nonzero(row_best != EMPTY)
-    column, place = np.nonzero(column_best != EMPTY)
-    by_row, by_column = row_best[row, slot], column_best[column, place]
-    left = np.concatenate([row + left_start, _index(by_column)])
-    right = np.concatenate([_index(by_row), column + right_start])
-    rank = np.concatenate([by_row, by_column]) >> np.uint64(32)
-    _, first = np.unique((left << 32) | right, return_index=True)
-    return (
-        left[first].astype(np.int32),
-        right[first].astype(np.int32),
-        rank[first].astype(np.int32),
-    )
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -256,169 +228,10 @@ def _scan(
                 if triangle and left_start + i >= right_start + j:
                     continue
                 survived += 1
-                rank = _rank(distances[lane], size[i] + right_size[j])
-                _insert(row_best, i, rank | np.uint64(right_start + j))
-                _insert(column_best, j, rank | np.uint64(left_start + i))
+                rank = rank_of(distances[lane], size[i] + right_size[j])
+                insert(row_best, i, rank | np.uint64(right_start + j))
+                insert(column_best, j, rank | np.uint64(left_start + i))
     return survived, survived
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _scan_looking(
-    left: Any,
-    cut: Any,
-    size: Any,
-    right: Any,
-    right_cut: Any,
-    right_size: Any,
-    left_start: int,
-    right_start: int,
-    triangle: bool,
-    row_best: Any,
-    column_best: Any,
-    fresh: Any,
-    tables: Any,
-    counters: Any,
-) -> Any:
-    looked = survived = 0
-    leading = _leading(right, tables.shape[0])
-    present = np.empty(SLICE // 64, np.uint64)
-    passed = np.empty(SLICE * _CHUNK + _AT_ONCE, np.int64)
-    distances = np.empty(SLICE * _CHUNK, np.int64)
-    for first in range(0, left.shape[0], SLICE):
-        fill_tables(left[first : first + SLICE], tables)
-        _presence(cut[first : first + SLICE], present)
-        for start in range(0, right.shape[0], _CHUNK):
-            count = min(_CHUNK, right.shape[0] - start)
-            _look(leading, start, count, fresh, tables, counters)
-            hits = _passed(right_cut, start, count, counters, present, passed)
-            if triangle:
-                hits = _above(passed, hits, left_start + first, right_start + start)
-            looked += hits
-            hits = _within_cut(left, cut, first, right, right_cut, start, passed, hits, distances)
-            survived += hits
-            for n in range(hits):
-                i, j = first + (passed[n] & (SLICE - 1)), start + passed[n] // SLICE
-                rank = _rank(distances[n], size[i] + right_size[j])
-                _insert(row_best, i, rank | np.uint64(right_start + j))
-                _insert(column_best, j, rank | np.uint64(left_start + i))
-    return looked, survived
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _leading(right: Any, words: int) -> Any:
-    """The words that are looked at, as (words / STEP, rows, STEP): read from front to back."""
-    out = np.empty((words // STEP, right.shape[0], STEP), np.uint64)
-    for j in range(right.shape[0]):
-        for word in range(words):
-            out[word // STEP, j, word % STEP] = right[j, word]
-    return out
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _look(leading: Any, start: int, count: int, fresh: Any, tables: Any, counters: Any) -> None:
-    """Count, for each right row of a chunk, the leading quintets that differ from a slice's."""
-    table, each = STEP * QUINTETS * ENTRIES * SLICE // 64, PLANES * SLICE // 64
-    rows = leading.shape[1]
-    for j in range(count):
-        look_at(tables, 0, leading, (start + j) * STEP, fresh, 0, counters, j * each)
-    for part in range(1, leading.shape[0]):
-        for j in range(count):
-            at, own = (part * rows + start + j) * STEP, j * each
-            look_at(tables, part * table, leading, at, counters, own, counters, own)
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _passed(
-    right_cut: Any, start: int, count: int, counters: Any, present: Any, passed: Any
-) -> int:
-    """List the pairs whose counters did not run over, as right row in chunk * SLICE + left."""
-    hits = 0
-    for j in range(count):
-        if right_cut[start + j] == ABSENT:
-            continue
-        for part in range(SLICE // 64):
-            mask = ~counters[j, PLANES - 1, part] & present[part]
-            found = np.int64(popcount(mask))
-            first = j * SLICE + part * 64
-            # How many there are cannot be guessed, so the first few are written in any case: what
-            # is there too many is written over.
-            for place in range(_AT_ONCE):
-                passed[hits + place] = first + np.int64(lowest(mask))
-                mask &= mask - np.uint64(1)
-            for place in range(_AT_ONCE, found):
-                passed[hits + place] = first + np.int64(lowest(mask))
-                mask &= mask - np.uint64(1)
-            hits += found
-    return hits
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _above(passed: Any, hits: int, left: int, right: int) -> int:
-    """Keep the pairs with left < right."""
-    kept = 0
-    for n in range(hits):
-        if left + (passed[n] & (SLICE - 1)) < right + passed[n] // SLICE:
-            passed[kept] = passed[n]
-            kept += 1
-    return kept
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _within_cut(
-    left: Any,
-    cut: Any,
-    first: int,
-    right: Any,
-    right_cut: Any,
-    start: int,
-    passed: Any,
-    hits: int,
-    distances: Any,
-) -> int:
-    """Keep the pairs within the cut, with their distances."""
-    kept = 0
-    width = left.shape[1]
-    for n in range(hits):
-        i, j = first + (passed[n] & (SLICE - 1)), start + passed[n] // SLICE
-        distance = apart(left, i * width, right, j * width, width)
-        if (distance << CUT_SCALE) <= cut[i] + right_cut[j]:
-            passed[kept] = passed[n]
-            distances[kept] = distance
-            kept += 1
-    return kept
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _presence(cut: Any, present: Any) -> None:
-    """Bit i: row i has an encoding."""
-    present[:] = 0
-    for i in range(cut.shape[0]):
-        if cut[i] != ABSENT:
-            present[i >> 6] |= np.uint64(1) << np.uint64(i & 63)
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _rank(distance: Any, size: Any) -> Any:
-    return np.uint64((distance << CUT_SCALE) // max(size, 1)) << np.uint64(32)
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _insert(best: Any, row: Any, value: Any) -> None:
-    place = best.shape[1] - 1
-    if value >= best[row, place]:
-        return
-    while place > 0 and best[row, place - 1] > value:
-        best[row, place] = best[row, place - 1]
-        place -= 1
-    best[row, place] = value
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _merge(left: Any, right: Any, rank: Any, row_best: Any, column_best: Any) -> None:
-    for n in range(left.shape[0]):
-        high = np.uint64(rank[n]) << np.uint64(32)
-        _insert(row_best, left[n], high | np.uint64(right[n]))
-        _insert(column_best, right[n], high | np.uint64(left[n]))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -78,10 +78,30 @@ def choose_look(bits: int, distance: int, *, loss: float) -> Look | None:
         if limit > LARGEST_LIMIT:
             break
         look = Look(words, limit)
-        cost = words * _LOOK_WORD + chance_passed(look) * _PASSED
+        cost = _cost(look, chance_passed(look))
         if cost < cheapest:
             best, cheapest = look, cost
     return best
+
+
+def lossless_look(bits: int, distance: int) -> Look | None:
+    """A first look that no pair within `distance` can fail, whatever the scheme.
+
+    A quintet that differs takes three differing bits. Whether the look pays depends on how alike
+    unrelated encodings are: see `pays`.
+    """
+    words = bits // 64 // STEP * STEP
+    limit = distance // (QUINTET // 2 + 1)
+    return Look(words, limit) if bits % 512 == 0 and 0 <= limit <= LARGEST_LIMIT else None
+
+
+def pays(look: Look, bits: int, passed: float) -> bool:
+    """Whether a look that such a share of the pairs pass is cheaper than comparing all bits."""
+    return _cost(look, passed) < bits / 64 * _WORD
+
+
+def _cost(look: Look, passed: float) -> float:
+    return look.words * _LOOK_WORD + passed * _PASSED
 
 
 def chance_dropped(bits: int, distance: int, look: Look) -> float:

@@ -29,9 +29,9 @@ def anonlink(path: str, bits: int, threshold: float) -> dict:
             row.frombytes(raw.tobytes())
             rows.append(row[:bits])
         sides.append(rows)
-    start = time.perf_counter()
+    start = time.process_time()
     _, (left, right) = dice_coefficient_accelerated(sides, threshold, k=None)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     pairs = sorted(zip(left, right, strict=True))
     return {"pairs_per_second": len(sides[0]) * len(sides[1]) / seconds, "found": pairs}
 

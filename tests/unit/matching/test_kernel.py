@@ -103,6 +103,27 @@ def test_first_look_only_drops_pairs_beyond_its_limit(rows: int, columns: int, w
     assert looked.compared == whole.compared == present.sum()
 
 
+@pytest.mark.parametrize("alike", [False, True])
+def test_what_may_lose_nothing_finds_the_same_pairs(alike: bool) -> None:
+    """Filters of which unrelated ones are unlike, so that a first look pays, and alike."""
+    left, right = random_words(1200, 16, 1), random_words(700, 16, 2)
+    if alike:
+        common = random_words(1, 16, 3)
+        left, right = left & common & random_words(1200, 16, 4), right & common
+    noise = np.bitwise_and.reduce([random_words(300, 16, seed) for seed in range(5, 10)])
+    right[:300] = left[:300] ^ noise
+    one, other = side(left, 0.2, dice=True), side(right, 0.2, dice=True)
+    assert (kernel._lossless(one, other) is None) == alike
+    found = scan(one, other, look=None, best=900, triangle=False)
+    assert found.looked == found.compared == 1200 * 700
+    apart = distances(left, right)
+    limits = one.cut[:, None] + other.cut[None, :]
+    rows = np.nonzero(apart << CUT_SCALE <= limits)
+    assert len(rows[0]) > 100
+    assert found.left.tolist() == rows[0].tolist()
+    assert found.right.tolist() == rows[1].tolist()
+
+
 def differing_quintets(
     left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]
 ) -> npt.NDArray[np.int64]:
