@@ -30,6 +30,7 @@ from linkage.hub.comparisons import waiting_for
 from linkage.hub.log import record
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import Results
+from linkage.hub.spending import RUNS, spend
 from linkage.hub.states import CANCELLED, ENDED, PENDING, RUNNING, SUCCEEDED, WAITING
 from linkage.matching import ScoredPairs, Source, pairs_to_compare
 from linkage.rpc.policy import Scope
@@ -81,6 +82,7 @@ class Runs:
             NotAgreedError: not signed by all, or expired.
             NotReadyError: uploads are missing.
             KeyCheckMismatchError: the partners do not all hold the same project secret.
+            LimitError: the manifest allows no further run today.
         """
         with self._database.transaction() as connection:
             project = self._projects.require(connection, name, caller)
@@ -89,6 +91,7 @@ class Runs:
                 project.require_active()
                 uploads = encodings_of(connection, project)
                 require_same_secret(uploads)
+                spend(connection, project.manifest, "", RUNS)
                 known = self._insert(connection, project, uploads, request_id)
                 record(
                     connection,

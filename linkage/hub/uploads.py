@@ -40,6 +40,7 @@ from linkage.hub.comparisons import Comparisons
 from linkage.hub.log import record
 from linkage.hub.projects import Project, Projects, require_epoch
 from linkage.hub.results import blob_key
+from linkage.hub.spending import UPLOADS, Meter, require_room, spend
 from linkage.hub.states import CANCELLED, FAILED
 from linkage.release.parcels import check_sealed
 from linkage.rpc.policy import Scope
@@ -114,6 +115,7 @@ class Uploads:
             InvalidRequestError: the header is malformed, another's, or expired.
             AgreementError: the signed manifest does not cover it.
             AlreadyExistsError: one for the same purpose is finished.
+            LimitError: the manifest's budgets allow no further one.
         """
         header = parse_header(raw)
         with self._database.transaction() as connection:
@@ -126,7 +128,7 @@ class Uploads:
             known = find(connection, tables.upload, header_fingerprint=fingerprint(raw))
             if known is None:
                 self._check(connection, project, header)
-                known = self._begin(connection, header, raw, signature)
+                known = self._begin(connection, project, header, raw, signature)
                 _record(connection, "upload.created", caller, known, header)
         return self._status(known)
 
@@ -139,13 +141,18 @@ class Uploads:
         Raises:
             StateError: the offset is not the committed size, or somebody else is writing.
             TooLateError: nobody waits for these answers any more.
-            LimitError: more bytes than announced.
+            LimitError: more bytes than announced, or than the manifest allows in a day.
         """
         row = self._own(caller, upload)
         if row["finished_at"] is not None:
             return int(row["size"])
         self._require_still_open(caller, row)
-        with self._exclusive(upload), self._path(upload).open("ab") as file:
+        manifest = self._projects.get(caller, row["project"]).manifest
+        with (
+            self._exclusive(upload),
+            self._path(upload).open("ab") as file,
+            Meter(self._database, manifest, caller.name, most=row["size"]) as meter,
+        ):
             committed = file.tell()
             if offset != committed:
                 raise StateError(
@@ -156,6 +163,7 @@ class Uploads:
             for chunk in chunks:
                 if committed + len(chunk) > row["size"]:
                     raise LimitError("the upload is larger than its header says")
+                meter.take(len(chunk))
                 file.write(chunk)
                 committed += len(chunk)
                 unsynced += len(chunk)
@@ -221,7 +229,12 @@ class Uploads:
             raise LimitError(f"a parcel has 1 to {MAX_PARCEL_BYTES} bytes")
 
     def _begin(
-        self, connection: sa.Connection, header: Header, raw: bytes, signature: bytes
+        self,
+        connection: sa.Connection,
+        project: Project,
+        header: Header,
+        raw: bytes,
+        signature: bytes,
     ) -> Row:
         release = header.release if isinstance(header, ParcelHeader) else ""
         same: dict[str, Any] = {
@@ -240,6 +253,9 @@ class Uploads:
                 continue
             connection.execute(sa.delete(tables.upload).where(tables.upload.c.id == row["id"]))
             self._path(row["id"]).unlink(missing_ok=True)
+        spend(connection, project.manifest, header.partner, UPLOADS)
+        since = now() - int(LIFETIME.total_seconds())
+        require_room(connection, project.manifest, header.partner, since)
         values = {
             "id": secrets.token_hex(16),
             **same,

@@ -247,3 +247,24 @@ log_head = Table(
     Column("head", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),
 )
+
+# A steward's signed confirmation of a proposed release.
+confirmation = Table(
+    "confirmation",
+    metadata,
+    Column("release", ForeignKey("release.id"), primary_key=True),
+    Column("steward", String(63), primary_key=True),
+    Column("signature", LargeBinary, nullable=False),
+    Column("confirmed_at", BigInteger, nullable=False),
+)
+
+# What is used up of a day's budgets; the party is empty for the project as a whole.
+spending = Table(
+    "spending",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("party", String(63), primary_key=True),
+    Column("what", String(16), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("amount", BigInteger, nullable=False),
+)
