@@ -102,12 +102,18 @@ class Meter:
     def take(self, count: int) -> None:
         """Raises LimitError when the day's bytes are used up."""
         if count > self._charged:
-            step = max(count, min(STEP_BYTES, self._most)) - self._charged
-            with self._database.transaction() as connection:
-                spend(connection, self._manifest, self._partner, BYTES, step)
-            self._charged += step
+            try:
+                self._charge(max(count, min(STEP_BYTES, self._most)) - self._charged)
+            except LimitError:
+                # Not a whole step any more, but perhaps these.
+                self._charge(count - self._charged)
         self._charged -= count
         self._most -= count
+
+    def _charge(self, step: int) -> None:
+        with self._database.transaction() as connection:
+            spend(connection, self._manifest, self._partner, BYTES, step)
+        self._charged += step
 
 
 def _charge(

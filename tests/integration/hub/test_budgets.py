@@ -10,6 +10,7 @@ import pytest
 
 from linkage.errors import LimitError, NotFoundError
 from linkage.hub.home import initialise
+from linkage.hub.spending import UPLOADS, spend
 from linkage.rpc.channel import connect
 from linkage.store import tables
 from linkage.store.sql import find_all, update
@@ -121,8 +122,6 @@ def test_a_restart_forgets_nothing_and_a_new_day_begins_anew(tmp_path) -> None:
     try:
         database = hub.database()
         manifest = make_manifest(budgets={"partner": {"uploads_per_day": 1}})
-        from linkage.hub.spending import UPLOADS, spend
-
         with database.transaction() as connection:
             spend(connection, manifest, "sheriff", UPLOADS)
         hub.kill()
