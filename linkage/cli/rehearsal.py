@@ -221,7 +221,8 @@ class Rehearsal:
             "run": run["run"],
             "estimated": recommended,
             "pairs": {
-                name: {"estimated": pair["recommended"]} for name, pair in quality["pairs"].items()
+                name: {"estimated": pair["at_recommended"]}
+                for name, pair in quality["pairs"].items()
             },
         }
         truth = None

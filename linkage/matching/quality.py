@@ -25,7 +25,8 @@
                                        right: chance alone, not the model's own error
     report["recommended"]              the row of `overall` with the largest estimated F1 (that
                                        reaches the precision aimed for, if one is); every
-                                       partner pair has its own likewise
+                                       partner pair has its own likewise, and in
+                                       `at_recommended` its figures at this one
 """
 
 from __future__ import annotations
@@ -73,12 +74,13 @@ def quality_report(
     """
     aim = _Aim(floor, precision)
     by_name = {source.partner: source for source in sources}
-    pairs, links, total = {}, [], _Total()
+    pairs: dict[str, dict[str, Any]] = {}
+    links, totals = [], []
     for (left, right), one in scored.items():
         own = _link_probabilities(one, by_name[left], by_name[right])
         links.append(own)
         mine = _Total.of(one)
-        total += mine
+        totals.append(mine)
         pairs[f"{left}|{right}"] = {
             "rows_left": by_name[left].rows,
             "rows_right": by_name[right].rows,
@@ -89,9 +91,12 @@ def quality_report(
         }
     every = np.concatenate([*links, np.empty(0)])
     people = sum(_people(left, right, by_name) for left, right in scored)
-    overall = _summary(every, total, people, aim)
+    overall = _summary(every, sum(totals, _Total()), people, aim)
+    recommended = overall.pop("recommended")
+    for pair, own, mine in zip(pairs.values(), links, totals, strict=True):
+        pair["at_recommended"] = _at(recommended["threshold"], own, mine)
     return {
-        "recommended": overall.pop("recommended"),
+        "recommended": recommended,
         "overall": overall,
         "pairs": pairs,
         "partners": {source.partner: _coverage(source) for source in sources},

@@ -84,7 +84,8 @@ def figures_at(scope: Scope, threshold: float | None) -> dict[str, Any] | None:
     """
     if threshold is None:
         return None
-    rows = [*(scope.get("thresholds") or []), *filter(None, [scope.get("recommended")])]
+    chosen = (scope.get("recommended"), scope.get("at_recommended"))
+    rows = [*(scope.get("thresholds") or []), *filter(None, chosen)]
     near = [row for row in rows if -1e-9 <= threshold - row["threshold"] <= _APART + 1e-9]
     if not near:
         return None

@@ -201,6 +201,24 @@ def test_report_is_plain_and_names_no_row(febrl: Any, engine: LocalEngine) -> No
     assert linkage.threshold == linkage.report["recommended"]["threshold"]
 
 
+def test_a_pair_is_reported_at_the_threshold_of_all(febrl: Any, engine: LocalEngine) -> None:
+    """Also where a partner pair alone would have been recommended another one."""
+    left, right = sample(febrl, 150, 300, 300, 4)
+    alone = febrl[0].take(np.flatnonzero(febrl[0].person >= 4900)).source("few")
+    linkage = link(
+        [left.source("left"), right.source("right"), alone], SAUL, Matching(), engine=engine
+    )
+    at = linkage.threshold
+    for name, pair in linkage.report["pairs"].items():
+        assert pair["at_recommended"]["threshold"] == at
+        chosen = linkage.scored[tuple(name.split("|"))].probability >= at  # type: ignore[index]
+        assert pair["at_recommended"]["links"] <= chosen.sum()
+    few = linkage.report["pairs"]["left|few"]
+    assert few["recommended"]["threshold"] > at
+    links = (linkage.report["pairs"][n]["at_recommended"]["links"] for n in linkage.report["pairs"])
+    assert sum(links) == linkage.report["recommended"]["links"]
+
+
 def test_the_manifests_threshold_is_a_floor(febrl: Any, engine: LocalEngine) -> None:
     left, right = sample(febrl, 100, 200, 200, 9)
     sources = [left.source("left"), right.source("right")]
