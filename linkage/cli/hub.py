@@ -20,6 +20,7 @@ from linkage.cli.common import (
 )
 from linkage.cli.following import add_following_commands, waiting_fields
 from linkage.cli.manifest import FileArgument, load_manifest
+from linkage.cli.membership import add_membership_commands
 from linkage.cli.reviewing import add_review_commands
 from linkage.files import write_atomic
 
@@ -154,53 +155,7 @@ def serve(
     serve_until_stopped(server, started)
 
 
-@app.command()
-def invite(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The parties' names.")],
-    role: Annotated[
-        str, typer.Option("--role", help="partner, assembler or evaluator.", show_default=True)
-    ] = "partner",
-    out: Annotated[
-        Path, typer.Option("--out", help="Directory for the files NAME.invite.")
-    ] = Path(),
-    home: HomeOption = HOME,
-    passphrase: PassphraseOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Write a one-time invitation file for each party; hand it over out of band.
-
-    Runs on the hub's machine; a file works once, for seven days. A party whose certificate has
-    expired is invited again; it keeps its keys.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    from linkage.agreement.fields import Name
-    from linkage.errors import InputError
-    from linkage.hub.home import HubHome
-    from linkage.hub.keys import Enrolment
-    from linkage.trust.identity import Role
-
-    if role not in {Role.PARTNER, Role.ASSEMBLER, Role.EVALUATOR}:
-        raise InputError(f"{role!r} is no role", remedy="Use partner, assembler or evaluator")
-    try:
-        TypeAdapter(list[Name]).validate_python(names)
-    except ValidationError:
-        raise InputError(
-            "a name is malformed",
-            remedy="Use lower-case letters, digits, - and _, starting with a letter",
-        ) from None
-    loaded = HubHome.load(home)
-    database = loaded.database()
-    enrolment = Enrolment(loaded.settings.name, loaded.authority, database)
-    files = {}
-    for name in names:
-        invitation = enrolment.invite(name, Role(role), loaded.settings.address)
-        files[name] = out / f"{name}.invite"
-        write_atomic(files[name], invitation.model_dump_json().encode())
-    database.close()
-    result = {"role": role, "files": {name: str(path) for name, path in files.items()}}
-    lines = [f"wrote {path}; give it to {name!r} out of band" for name, path in files.items()]
-    show(result, as_json=as_json, text="\n".join(lines))
+add_membership_commands(app, HOME)
 
 
 @app.command()

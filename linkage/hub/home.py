@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +26,7 @@ from linkage.agreement.canonical import canonical
 from linkage.agreement.fields import Name, Strict
 from linkage.errors import AlreadyExistsError, InputError, NotFoundError
 from linkage.files import PRIVATE, private_directory, write_atomic
-from linkage.hub.keys import CERTIFICATE_LIFETIME, certificate_chain, register_or_same
+from linkage.hub.keys import Enrolment, begin_generation, register_or_same
 from linkage.hub.log import record
 from linkage.rpc.party import Party, tls_key
 from linkage.store.blobs import Blobs
@@ -34,7 +35,6 @@ from linkage.trust.identity import (
     Authority,
     PartyId,
     Role,
-    issue_party,
     load_authority,
     make_authority,
     make_request,
@@ -53,6 +53,7 @@ class Settings(Strict):
             `LINKAGE_DATABASE_URL`, `LINKAGE_JOBS_URL` and `LINKAGE_BLOBS_URL` in the environment
             take precedence, so that a password need not stand in a file.
         calls_per_minute: of one party outside of projects; inside, the manifest says.
+        invitation_days, certificate_days: how long these are good.
     """
 
     name: Name
@@ -62,6 +63,8 @@ class Settings(Strict):
     jobs: str = ""
     blobs: str = ""
     calls_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 3_000
+    invitation_days: Annotated[int, Field(ge=1, le=90)] = 7
+    certificate_days: Annotated[int, Field(ge=1, le=90)] = 7
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,14 +113,28 @@ class HubHome:
         """Give the first steward a fresh certificate; who holds the authority's key may."""
         home = self.path / "steward"
         request = make_request(tls_key(home), self.steward.name)
-        leaf = issue_party(self.authority, request, self.steward, lifetime=CERTIFICATE_LIFETIME)
+        database = self.database()
+        try:
+            chain = self.enrolment(database).certify(self.steward, request)
+        finally:
+            database.close()
         return Party.save(
             home,
             name=self.steward.name,
             role=Role.STEWARD,
             address=self.settings.address,
             authority=self.authority.certificate_pem,
-            chain=certificate_chain(leaf),
+            chain=chain,
+        )
+
+    def enrolment(self, database: Database) -> Enrolment:
+        """Invites and certifies, by the hub's settings."""
+        return Enrolment(
+            self.settings.name,
+            self.authority,
+            database,
+            invitation_lifetime=timedelta(days=self.settings.invitation_days),
+            certificate_lifetime=timedelta(days=self.settings.certificate_days),
         )
 
     def database(self) -> Database:
@@ -173,6 +190,7 @@ def initialise(
     database.migrate()
     with database.transaction() as connection:
         register_or_same(connection, made.steward, signing_key=b"", sealing_key=b"")
+        begin_generation(connection, made.steward.name)
         record(connection, "hub.initialised", name=name, version=__version__)
     database.close()
     made.certify_steward()

@@ -22,9 +22,9 @@ from linkage.errors import (
     AlreadyExistsError,
     EnrolmentError,
     InvalidRequestError,
-    UnauthenticatedError,
 )
 from linkage.hub.log import record
+from linkage.hub.membership import note_for
 from linkage.hub.projects import Projects, require_epoch
 from linkage.rpc.party import Invitation
 from linkage.store import tables
@@ -61,27 +61,50 @@ class Certified:
 class Enrolment:
     """Turns invitations into certified parties."""
 
-    def __init__(self, hub: str, authority: Authority, database: Database) -> None:
+    def __init__(
+        self,
+        hub: str,
+        authority: Authority,
+        database: Database,
+        *,
+        invitation_lifetime: timedelta = INVITATION_LIFETIME,
+        certificate_lifetime: timedelta = CERTIFICATE_LIFETIME,
+    ) -> None:
         self._hub = hub
         self._authority = authority
         self._database = database
+        self._invitation_lifetime = invitation_lifetime
+        self._certificate_lifetime = certificate_lifetime
 
-    def invite(self, name: str, role: Role, address: str) -> Invitation:
+    def invite(
+        self,
+        name: str,
+        role: Role,
+        address: str,
+        *,
+        lifetime: timedelta | None = None,
+        new_keys: bool = False,
+    ) -> Invitation:
         """A one-time invitation, to be handed over out of band.
 
-        A party that has enrolled is invited again to replace an expired certificate; it must
-        still hold the keys it enrolled with.
+        A party that has enrolled is invited again to replace an expired certificate, or after its
+        access was ended; it must still hold the keys it enrolled with.
+
+        Args:
+            lifetime: how long it is good; None takes the hub's setting.
+            new_keys: the party's keys are lost or stolen, and it may come with others.
 
         Raises:
             AlreadyExistsError: a party of that name has enrolled in another role.
         """
+        lifetime = lifetime or self._invitation_lifetime
         token = secrets.token_bytes(32)
         key = new_private_key()
         leaf = issue_party(
             self._authority,
             make_request(key, name),
             PartyId(self._hub, Role.INVITEE, name),
-            lifetime=INVITATION_LIFETIME,
+            lifetime=lifetime,
         )
         with self._database.transaction() as connection:
             known = find(connection, tables.party, name=name)
@@ -93,9 +116,11 @@ class Enrolment:
                 token_hash=_token_hash(token),
                 name=name,
                 role=role.value,
-                expires_at=now() + int(INVITATION_LIFETIME.total_seconds()),
+                expires_at=now() + int(lifetime.total_seconds()),
+                created_at=now(),
+                new_keys=int(new_keys),
             )
-            record(connection, "party.invited", name=name, role=role.value)
+            record(connection, "party.invited", name=name, role=role.value, new_keys=new_keys)
         return Invitation(
             linkage="invitation/1",
             address=address,
@@ -135,8 +160,11 @@ class Enrolment:
                 by=caller.name,
             )
         party = PartyId(self._hub, role, caller.name)
+        certified, leaf = self._certify(party, request, signing_key, sealing_key)
         used_by = hashlib.sha256(b"".join((signing_key, sealing_key))).hexdigest()
-        certified = self._certify(party, request, signing_key, sealing_key)
+        if role is Role.STEWARD:
+            # It has no other keys that would tell it from whoever finds the used file.
+            used_by = hashlib.sha256(_public_der(leaf)).hexdigest()
         with self._database.transaction() as connection:
             if invitation["used_by"] is None:
                 if not update(
@@ -147,11 +175,17 @@ class Enrolment:
                 ):
                     raise _refused()
                 register_or_same(
-                    connection, party, signing_key=signing_key, sealing_key=sealing_key
+                    connection,
+                    party,
+                    signing_key=signing_key,
+                    sealing_key=sealing_key,
+                    new_keys=bool(invitation["new_keys"]),
                 )
+                begin_generation(connection, party.name)
                 record(connection, "party.enrolled", party=party, keys=used_by)
             elif invitation["used_by"] != used_by:
                 raise _refused()
+            note_for(connection, party, leaf)
         return certified
 
     def renew(self, caller: PartyId, request: bytes) -> Certified:
@@ -160,36 +194,43 @@ class Enrolment:
             row = find(connection, tables.party, name=caller.name)
             if row is None:
                 raise _refused()
+            found, leaf = self._certify(caller, request, row["signing_key"], row["sealing_key"])
+            note_for(connection, caller, leaf)
             record(connection, "party.renewed", party=caller)
-        return self._certify(caller, request, row["signing_key"], row["sealing_key"])
+        return found
 
-    def admit(self, caller: PartyId) -> None:
-        """Raises UnauthenticatedError unless the party is known in the role it claims."""
-        if caller.role is Role.INVITEE:
-            return
+    def certify(self, party: PartyId, request: bytes) -> bytes:
+        """A certificate chain without anybody's asking: who holds the authority's key may.
+
+        Raises:
+            UnauthenticatedError: there is no such party, or its access has been ended.
+        """
         with self._database.transaction() as connection:
-            row = find(connection, tables.party, name=caller.name)
-        if row is None or row["role"] != caller.role:
-            raise UnauthenticatedError("the hub does not know this party")
+            found, leaf = self._certify(party, request, b"", b"")
+            note_for(connection, party, leaf)
+        return found.chain
 
     def _invitation(self, caller: PartyId, token: bytes) -> Row:
         with self._database.transaction() as connection:
             row = find(connection, tables.invitation, token_hash=_token_hash(token))
         if row is None or row["name"] != caller.name or row["expires_at"] < now():
             raise _refused()
+        if row["withdrawn_at"] is not None:
+            raise _refused()
         return row
 
     def _certify(
         self, party: PartyId, request: bytes, signing_key: bytes, sealing_key: bytes
-    ) -> Certified:
-        leaf = issue_party(self._authority, request, party, lifetime=CERTIFICATE_LIFETIME)
-        return Certified(
+    ) -> tuple[Certified, x509.Certificate]:
+        leaf = issue_party(self._authority, request, party, lifetime=self._certificate_lifetime)
+        certified = Certified(
             party,
             signing_key,
             sealing_key,
             certificate_chain(leaf),
             leaf.not_valid_after_utc.astimezone(UTC),
         )
+        return certified, leaf
 
 
 class Envelopes:
@@ -275,16 +316,63 @@ def register(
 
 
 def register_or_same(
-    connection: sa.Connection, party: PartyId, *, signing_key: bytes, sealing_key: bytes
+    connection: sa.Connection,
+    party: PartyId,
+    *,
+    signing_key: bytes,
+    sealing_key: bytes,
+    new_keys: bool = False,
 ) -> None:
-    """Record a new party; one that enrols again must come with the keys that others trust."""
+    """Record a new party; one that enrols again must come with the keys that others trust.
+
+    Args:
+        new_keys: other keys are expected; others must compare and trust them anew.
+    """
     known = find(connection, tables.party, name=party.name)
     if known is None:
         register(connection, party, signing_key=signing_key, sealing_key=sealing_key)
     elif (known["signing_key"], known["sealing_key"]) != (signing_key, sealing_key):
-        raise EnrolmentError(
-            f"{party.name!r} enrolled with other keys", remedy="Restore its home from the backup"
+        if not new_keys:
+            raise EnrolmentError(
+                f"{party.name!r} enrolled with other keys",
+                remedy="Restore its home from the backup; if its keys are lost or stolen, ask the"
+                " steward for an invitation with --new-keys",
+            )
+        replace_keys(connection, party.name, signing_key, sealing_key)
+
+
+def replace_keys(
+    connection: sa.Connection, name: str, signing_key: bytes, sealing_key: bytes
+) -> None:
+    """Give a party other keys. What the old one signed counts no more: it signs again."""
+    update(
+        connection,
+        tables.party,
+        {"name": name},
+        signing_key=signing_key,
+        sealing_key=sealing_key,
+    )
+    connection.execute(sa.delete(tables.signature).where(tables.signature.c.partner == name))
+
+
+def begin_generation(connection: sa.Connection, name: str) -> None:
+    """Admit the party, from now on by none of its earlier certificates."""
+    row = find(connection, tables.party, name=name)
+    if row is not None:
+        update(
+            connection,
+            tables.party,
+            {"name": name},
+            generation=row["generation"] + 1,
+            revoked_at=None,
+            revoked_for="",
         )
+
+
+def _public_der(leaf: x509.Certificate) -> bytes:
+    return leaf.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
 
 
 def certificate_chain(leaf: x509.Certificate) -> bytes:

@@ -17,8 +17,9 @@ from linkage.hub.gate import ProjectGate
 from linkage.hub.home import HubHome
 from linkage.hub.jobs import Jobs
 from linkage.hub.keeper import Keeper
-from linkage.hub.keys import Enrolment, Envelopes
+from linkage.hub.keys import Envelopes
 from linkage.hub.log import record
+from linkage.hub.membership import Membership
 from linkage.hub.projects import Projects
 from linkage.hub.releases import Releases
 from linkage.hub.results import Results
@@ -71,7 +72,7 @@ class HubServer:
         self._database.migrate()
         blobs = home.blobs()
         projects, results = Projects(self._database), Results(blobs)
-        enrolment = Enrolment(name, home.authority, self._database)
+        enrolment = home.enrolment(self._database)
         comparisons = Comparisons(self._database, results, projects)
         worker = Worker(self._database, results, comparisons)
         self._jobs = Jobs(home.jobs_url, worker)
@@ -97,7 +98,10 @@ class HubServer:
         gate = ProjectGate(self._database, calls_per_minute=calls)
         self._server = Server(
             register=register,
-            interceptors=[*interceptors, Guard(name, enrolment.admit, self._audit, gate)],
+            interceptors=[
+                *interceptors,
+                Guard(name, Membership(self._database).admit, self._audit, gate),
+            ],
             issue=lambda: issue_server(home.authority, home.settings.hosts),
             authority=home.authority.certificate_pem,
             address=address or home.settings.address,

@@ -3,7 +3,8 @@
 - Every call holds a thread, so one party has a bounded number of them, and none holds its thread
   for ever: the hub waits so long for a party's next message, and so long for the whole.
 - A call is counted before its first message is waited for.
-- All calls of a party can be ended at once.
+- All calls of a party can be ended at once. Whether its sender would still be admitted is asked
+  every second while a call lasts: a revoked party's open streams end within two.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
+import structlog
 
-from linkage.errors import LimitError
+from linkage.errors import LimitError, LinkageError
 
 MAX_CALLS_PER_PARTY = 16
 MESSAGE_SECONDS = 60.0
 CALL_SECONDS = 7 * 3600.0
 LOOK_SECONDS = 1.0
+log = structlog.get_logger()
 
 
 class Cancellable(Protocol):
@@ -38,8 +41,10 @@ class Call:
         over: why the hub ended it, or None.
     """
 
-    def __init__(self, context: Cancellable, now: float) -> None:
+    def __init__(self, context: Cancellable, now: float, credential: Hashable) -> None:
+        self.credential = credential
         self._context = context
+        self._error: LinkageError | None = None
         self._ends = now + CALL_SECONDS
         self._waits: float | None = None
         self.over: str | None = None
@@ -49,6 +54,7 @@ class Call:
 
         Raises:
             LimitError: the hub ended the call meanwhile.
+            UnauthenticatedError: its sender is no longer admitted.
         """
         while True:
             self._waits = time.monotonic() + MESSAGE_SECONDS
@@ -56,7 +62,7 @@ class Call:
                 message = next(messages, None)
             except grpc.RpcError:
                 if self.over:
-                    raise LimitError(self.over) from None
+                    raise (self._error or LimitError(self.over)) from None
                 raise
             self._waits = None
             if message is None:
@@ -67,6 +73,11 @@ class Call:
         self.over = self.over or why
         self._context.cancel()
 
+    def refuse(self, error: LinkageError) -> None:
+        """End the call, as its sender is no longer admitted."""
+        self._error = error
+        self.end(error.message)
+
     def look(self, now: float) -> None:
         """End the call if it has lasted, or kept the hub waiting, too long."""
         if self._waits is not None and now > self._waits:
@@ -76,21 +87,31 @@ class Call:
 
 
 class Calls:
-    """All calls under way, by party."""
+    """All calls under way, by party.
 
-    def __init__(self) -> None:
+    Args:
+        admit: raises for the credential of a sender that is no longer let in.
+    """
+
+    def __init__(self, admit: Callable[[Any], None] = lambda _: None) -> None:
+        self._admit = admit
         self._open: defaultdict[str, set[Call]] = defaultdict(set)
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
 
     @contextmanager
-    def admitted(self, party: str, context: Cancellable) -> Iterator[Call]:
+    def admitted(
+        self, party: str, context: Cancellable, credential: Hashable = None
+    ) -> Iterator[Call]:
         """Count a call while it lasts.
+
+        Args:
+            credential: what its sender was let in by; looked at again every second.
 
         Raises:
             LimitError: the party has too many calls under way.
         """
-        call = Call(context, time.monotonic())
+        call = Call(context, time.monotonic(), credential)
         with self._lock:
             if len(self._open[party]) >= MAX_CALLS_PER_PARTY:
                 raise LimitError(f"this party has {MAX_CALLS_PER_PARTY} calls under way already")
@@ -114,11 +135,26 @@ class Calls:
             call.end(why)
 
     def look(self, now: float) -> None:
-        """End the calls whose time is over."""
+        """End the calls whose time is over, and those whose sender is no longer admitted."""
         with self._lock:
             calls = [call for of_party in self._open.values() for call in of_party]
         for call in calls:
             call.look(now)
+        for credential in {call.credential for call in calls}:
+            error = self._refusal(credential)
+            for call in calls:
+                if error is not None and call.credential == credential:
+                    call.refuse(error)
+
+    def _refusal(self, credential: Hashable) -> LinkageError | None:
+        try:
+            self._admit(credential)
+        except LinkageError as error:
+            return error
+        except Exception as error:
+            # The database may be away for a while; new calls are refused meanwhile.
+            log.warning("who is still a party is not known", error=type(error).__name__)
+        return None
 
     def _watch(self) -> None:
         while True:

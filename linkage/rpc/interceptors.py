@@ -33,7 +33,7 @@ from linkage.rpc.calls import Call, Calls
 from linkage.rpc.policy import POLICY
 from linkage.rpc.scopes import Gate, Open, within
 from linkage.rpc.status import abort
-from linkage.trust.identity import PartyId, party_of
+from linkage.trust.identity import Credential, PartyId, credential_of
 
 UNKNOWN = "unknown"
 """Stands for every method that does not exist: its name is the caller's, and not ours to keep."""
@@ -42,7 +42,7 @@ log = structlog.get_logger()
 CALLS = Counter("linkage_rpc_calls", "Calls by method and outcome", ["method", "outcome"])
 SECONDS = Histogram("linkage_rpc_seconds", "Seconds per call", ["method"])
 
-Admit = Callable[[PartyId], None]
+Admit = Callable[[Credential], None]
 
 
 class Audit(Protocol):
@@ -78,7 +78,8 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
 
     Args:
         hub: the hub's name; certificates must name it.
-        admit: raises unless the party is (still) known to the hub.
+        admit: raises unless the party is (still) known to the hub; asked at every call, and
+            again every second while a call lasts.
         audit: told of what is read and of what is refused.
         gate: raises unless the caller belongs to the project that the request is about.
     """
@@ -90,7 +91,7 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
         self._admit = admit
         self._audit = audit or NoAudit()
         self._gate = gate or Open()
-        self._calls = Calls()
+        self._calls = Calls(admit)
 
     def intercept_service(
         self,
@@ -150,11 +151,12 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
         start, party, outcome = time.perf_counter(), "", "OK"
         caller: PartyId | None = None
         try:
-            caller = party_of(certificate_of(context), self._hub)
+            credential = credential_of(certificate_of(context), self._hub)
+            caller = credential.party
             party = caller.uri
             authorise(method, caller)
-            self._admit(caller)
-            with self._calls.admitted(party, context) as call:
+            self._admit(credential)
+            with self._calls.admitted(party, context, credential) as call:
                 yield caller, call
         except grpc.RpcError:
             outcome = "DISCONNECTED"

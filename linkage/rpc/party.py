@@ -10,6 +10,7 @@ keyring's affair and are never read here.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -97,12 +98,24 @@ class Party:
 
     @classmethod
     def save(
-        cls, home: Path, *, name: str, role: Role, address: str, authority: bytes, chain: bytes
+        cls,
+        home: Path,
+        *,
+        name: str,
+        role: Role,
+        address: str,
+        authority: bytes,
+        chain: bytes,
+        invitation: str = "",
     ) -> Party:
-        """Record an identity whose `tls.key` is in place; `party.json` comes last."""
+        """Record an identity whose `tls.key` is in place; `party.json` comes last.
+
+        Args:
+            invitation: hash of the one that was used, so that another is known to be another.
+        """
         write_atomic(home / "authority.pem", authority)
         write_atomic(home / "tls.pem", chain)
-        fields = {"address": address, "name": name, "role": role.value}
+        fields = {"address": address, "invitation": invitation, "name": name, "role": role.value}
         write_atomic(home / "party.json", canonical(fields))
         return cls.load(home)
 
@@ -190,7 +203,8 @@ def enrol(
 ) -> Party:
     """Exchange an invitation for a certificate; safe to repeat after a crash.
 
-    A home whose certificate has expired enrols again, with the keys it has.
+    A home whose certificate has expired or was revoked enrols again by a new invitation, with the
+    keys it has.
 
     Args:
         signing_key, sealing_key: the party's public keys.
@@ -200,10 +214,8 @@ def enrol(
         AlreadyExistsError: this home is enrolled.
         EnrolmentError: the hub refuses the invitation.
     """
-    if (home / "party.json").exists() and datetime.now(UTC) <= expires(
-        (home / "tls.pem").read_bytes()
-    ):
-        raise AlreadyExistsError(f"{home} is enrolled already")
+    used = hashlib.sha256(invitation.token.encode()).hexdigest()
+    _require_another(home, invitation.name, used)
     request = make_request(tls_key(home), invitation.name)
     token = bytes.fromhex(invitation.token)
     bootstrap = ClientIdentity(
@@ -230,7 +242,24 @@ def enrol(
         address=invitation.address,
         authority=invitation.authority.encode(),
         chain=answer.certificate_chain,
+        invitation=used,
     )
+
+
+def _require_another(home: Path, name: str, used: str) -> None:
+    """Raises AlreadyExistsError where this invitation was used before, or is for somebody else."""
+    try:
+        fields = json.loads((home / "party.json").read_bytes())
+    except FileNotFoundError:
+        return
+    if fields["name"] != name:
+        raise AlreadyExistsError(
+            f"{home} is enrolled already, as {fields['name']!r}", remedy="Use another home"
+        )
+    # A home that enrolled before this was kept has none.
+    known = fields.get("invitation", used)
+    if known == used and datetime.now(UTC) <= expires((home / "tls.pem").read_bytes()):
+        raise AlreadyExistsError(f"{home} is enrolled already")
 
 
 def _require_valid(certificate_pem: bytes) -> None:

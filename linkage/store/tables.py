@@ -36,6 +36,36 @@ party = Table(
     Column("signing_key", LargeBinary, nullable=False),
     Column("sealing_key", LargeBinary, nullable=False),
     Column("enrolled_at", BigInteger, nullable=False),
+    # Certificates of an earlier generation are refused; see `hub.membership`.
+    Column("generation", Integer, nullable=False, server_default="0"),
+    Column("revoked_at", BigInteger),
+    Column("revoked_for", String(500), nullable=False, server_default=""),
+)
+
+# Every certificate the hub issued to a party and that has not run out.
+certificate = Table(
+    "certificate",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("party", String(63), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("ix_certificate_party", "party"),
+)
+
+# Changes of a party's keys, each signed by the old key and the new; the keys are the old ones.
+rotation = Table(
+    "rotation",
+    metadata,
+    Column("party", ForeignKey("party.name"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("statement", LargeBinary, nullable=False),
+    Column("signing_key", LargeBinary, nullable=False),
+    Column("sealing_key", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("proof", LargeBinary, nullable=False),
+    Column("rotated_at", BigInteger, nullable=False),
 )
 
 invitation = Table(
@@ -47,6 +77,10 @@ invitation = Table(
     Column("expires_at", BigInteger, nullable=False),
     # SHA-256 over the keys it was used with: the same party may repeat a broken enrolment.
     Column("used_by", String(64)),
+    Column("created_at", BigInteger, nullable=False, server_default="0"),
+    Column("withdrawn_at", BigInteger),
+    # Whether a party that has enrolled may come with other keys: its own are lost or stolen.
+    Column("new_keys", Integer, nullable=False, server_default="0"),
 )
 
 project = Table(

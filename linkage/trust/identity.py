@@ -54,6 +54,15 @@ class PartyId:
 
 
 @dataclass(frozen=True)
+class Credential:
+    """A verified client certificate: whom it speaks for, which one it is, and how long it holds."""
+
+    party: PartyId
+    serial: str
+    expires: datetime
+
+
+@dataclass(frozen=True)
 class Authority:
     """A certificate authority: its key must stay on the hub's machine."""
 
@@ -178,21 +187,33 @@ def make_request(key: ec.EllipticCurvePrivateKey, name: str) -> bytes:
 
 
 def party_of(certificate_pem: bytes, hub: str) -> PartyId:
-    """Who a verified client certificate speaks for.
+    """Who a verified client certificate speaks for; see `credential_of`."""
+    return credential_of(certificate_pem, hub).party
+
+
+def credential_of(certificate_pem: bytes, hub: str) -> Credential:
+    """What a verified client certificate says.
 
     Raises:
         UnauthenticatedError: it names no party of this hub.
     """
+    refused = UnauthenticatedError("the client certificate names no party of this hub")
     try:
         certificate = x509.load_pem_x509_certificate(certificate_pem)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     except (ValueError, x509.ExtensionNotFound):
-        uris = []
+        raise refused from None
     match = _URI.fullmatch(uris[0]) if len(uris) == 1 else None
     if match is None or match[1] != hub or match[2] not in set(Role):
-        raise UnauthenticatedError("the client certificate names no party of this hub")
-    return PartyId(match[1], Role(match[2]), match[3])
+        raise refused
+    party = PartyId(match[1], Role(match[2]), match[3])
+    return Credential(party, serial_of(certificate), certificate.not_valid_after_utc)
+
+
+def serial_of(certificate: x509.Certificate) -> str:
+    """Its serial number, 40 hex digits."""
+    return f"{certificate.serial_number:040x}"
 
 
 def expires(certificate_pem: bytes) -> datetime:

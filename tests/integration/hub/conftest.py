@@ -31,11 +31,13 @@ from linkage.agreement import Manifest, parse_manifest
 from linkage.encodings import EncodingLayout, EncodingMatrix
 from linkage.hub.home import HubHome, initialise
 from linkage.hub.keys import Enrolment
+from linkage.hub.membership import note_certificate
 from linkage.hub.steward import Steward
 from linkage.rpc.channel import ClientIdentity, Connection, connect
 from linkage.rpc.member import enrol_member
 from linkage.rpc.party import Party
-from linkage.store.sql import Database
+from linkage.store import tables
+from linkage.store.sql import Database, find
 from linkage.trust.headers import EncodingsHeader, expiry, new_nonce
 from linkage.trust.identity import (
     Authority,
@@ -111,8 +113,13 @@ class Hub:
         *,
         authority: Authority | None = None,
         lifetime: timedelta = HOUR,
+        noted: bool = True,
     ) -> ClientIdentity:
-        """A certificate for anybody, of this hub's authority or another's."""
+        """A certificate for anybody, of this hub's authority or another's.
+
+        Args:
+            noted: whether the hub wrote it down, as it does with every one it issues.
+        """
         key = new_private_key()
         leaf = issue_party(
             authority or self.home.authority,
@@ -120,6 +127,10 @@ class Hub:
             party,
             lifetime=lifetime,
         )
+        if authority is None and noted:
+            with self.database().transaction() as connection:
+                row = find(connection, tables.party, name=party.name)
+                note_certificate(connection, party.name, leaf, row["generation"] if row else 1)
         return ClientIdentity(
             self.address,
             self.home.authority.certificate_pem,

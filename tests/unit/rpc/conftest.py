@@ -20,6 +20,7 @@ from linkage.rpc.interceptors import Guard
 from linkage.rpc.server import Server
 from linkage.trust.identity import (
     Authority,
+    Credential,
     PartyId,
     Role,
     issue_party,
@@ -81,8 +82,8 @@ class Rim:
         )
         self.server.start()
 
-    def _admit(self, caller: PartyId) -> None:
-        if caller.name in self.unknown:
+    def _admit(self, credential: Credential) -> None:
+        if credential.party.name in self.unknown:
             raise errors.UnauthenticatedError("the hub does not know this party")
 
     def connect(self, role: Role = Role.PARTNER, name: str = "sheriff") -> Connection:
