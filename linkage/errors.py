@@ -16,6 +16,9 @@
     │   ├── SignatureError
     │   ├── SealError
     │   ├── KeyCheckMismatchError
+    │   ├── ContributionError         a partner's part of the project secret is not the promised one
+    │   ├── EpochError                the hub's epochs go back, skip, or were rewritten
+    │   ├── ReplayError               a signed header that was used or replaced before
     │   ├── QuotaError                the hub asks about rows more or less often than agreed
     │   └── LogInconsistentError      the hub's log forks, shrinks, or is not signed by its key
     ├── StateError                    right request, wrong moment
@@ -180,6 +183,18 @@ class SealError(TrustError):
 
 class KeyCheckMismatchError(TrustError):
     reason = "KEY_CHECK_MISMATCH"
+
+
+class ContributionError(TrustError):
+    reason = "CONTRIBUTION_REFUSED"
+
+
+class EpochError(TrustError):
+    reason = "EPOCH_REFUSED"
+
+
+class ReplayError(TrustError):
+    reason = "REPLAYED"
 
 
 class QuotaError(TrustError):

@@ -6,7 +6,8 @@
     agent.approve(connection, project)
     agent.contribute(connection, project, file, content)
 
-- The manifest this agent signed is kept and compared with the hub's at every act.
+- What this agent signed, and the epochs it has seen, are kept and compared with what the hub shows
+  at every act (`agreements`).
 - Every act can be repeated: what was done is found again, not done twice.
 - Identifiers, keys and content in clear stay in this process and this home.
 - The encoder and the readers of files are imported where they are used: acts that need none of
@@ -19,22 +20,20 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linkage import files
-from linkage.agent.exchange import project_secret
+from linkage.agent.agreements import Agreements, require_not_expired, require_same
+from linkage.agent.exchange import Exchange, Standing
 from linkage.agent.outbox import Outbox
-from linkage.agreement import Manifest, parse_manifest
+from linkage.agreement import Manifest
 from linkage.agreement.canonical import canonical, fingerprint
 from linkage.errors import (
     AgreementError,
     AlreadyExistsError,
-    FingerprintMismatchError,
     InputError,
     NotAgreedError,
-    NotFoundError,
     NotReadyError,
 )
 from linkage.rpc.channel import Connection
@@ -105,7 +104,7 @@ class Agent:
     def sign(
         self, connection: Connection, manifest: Manifest, *, despite_unanswered: bool = False
     ) -> project_pb2.Project:
-        """Agree to a manifest that this partner has read.
+        """Agree to a manifest that this partner has read, and commit to a part of its secret.
 
         Args:
             despite_unanswered: sign although questions are open that it must answer.
@@ -115,10 +114,11 @@ class Agent:
             ManifestError: this partner is not in it.
             NotAgreedError: it has expired, or does not say why it is legal, ethical, a good idea,
                 and who decides.
+            EpochError: a later version was in force already.
         """
         name = Party.load(self.home).name
         manifest.partner(name)
-        _require_in_force(manifest)
+        require_not_expired(manifest)
         if manifest.unanswered and not despite_unanswered:
             raise NotAgreedError(
                 f"the manifest leaves open: {' '.join(manifest.unanswered)}",
@@ -126,16 +126,40 @@ class Agent:
                 " the same with --despite-unanswered",
             )
         shown = self._shown(connection, manifest.project)
-        _require_same(manifest, shown)
+        if shown.proposal.fingerprint == manifest.fingerprint:
+            require_same(manifest, shown.proposal.fingerprint, shown.proposal.manifest)
+        else:
+            require_same(manifest, shown.fingerprint, shown.manifest)
         said = manifest_statement(manifest.project, manifest.fingerprint, name)
         request = project_pb2.SignManifestRequest(
             project=manifest.project,
             fingerprint=manifest.fingerprint,
             signature=sign(self.keyring.signing_key, said),
         )
-        directory = files.private_directory(self.home / "projects" / manifest.project)
-        files.write_atomic(directory / "manifest.json", manifest.canonical)
-        return connection.call(ProjectServiceStub(connection.channel).SignManifest, request).project
+        self._agreements(manifest.project).keep(manifest)
+        stub = ProjectServiceStub(connection.channel)
+        shown = connection.call(stub.SignManifest, request).project
+        here = shown if shown.fingerprint == manifest.fingerprint else shown.proposal
+        Exchange(connection, self.keyring, manifest, shown, name, epoch=here.epoch).commit()
+        return shown
+
+    def share(self, connection: Connection, project: str) -> Standing:
+        """Do this partner's part in making the project secret, as far as it can be done now.
+
+        Raises:
+            NotReadyError: not all have signed.
+            UntrustedKeyError: another partner's keys were never compared, or changed.
+            ContributionError: a partner did not reveal what it had committed to.
+        """
+        manifest, shown = self._agreed(connection, project)
+        standing = self._exchange(connection, manifest, shown).take_part()
+        proposal = shown.proposal
+        waiting = self._agreements(project).version(proposal.fingerprint)
+        if waiting is not None and self._name in {one.partner for one in proposal.signatures}:
+            # An agent that was killed after it signed commits here.
+            epoch = proposal.epoch
+            Exchange(connection, self.keyring, waiting, shown, self._name, epoch=epoch).commit()
+        return standing
 
     def submit(
         self,
@@ -233,7 +257,7 @@ class Agent:
 
         manifest, shown = self._agreed(connection, project)
         schema_of(manifest)
-        secret = project_secret(connection, self.keyring, manifest, shown, self._name)
+        secret = self._exchange(connection, manifest, shown).secret()
         return manifest, self._name, bytes(clk_secret(manifest, secret, shown.epoch))
 
     def _submit(
@@ -257,14 +281,16 @@ class Agent:
                 "without record ids no record can be known again",
                 remedy="A manifest whose partner has a record_id allows later rounds",
             )
+        # Before the file is read: nobody is to wait for this partner's part meanwhile.
+        exchange = self._exchange(connection, manifest, shown)
+        standing = exchange.take_part(renew=replace)
         digests = records.digests()
         asked = {**digests, "fingerprint": manifest.fingerprint, "skip_invalid": skip_invalid}
         sent = self._outbox(project, shown.epoch)
         next_one = Outbox(sent.directory.with_suffix(".updating" if update else ".replacing"))
         checked = self._check(records, asked, (sent, next_one))
-        secret = project_secret(
-            connection, self.keyring, manifest, shown, self._name, renew=replace
-        )
+        standing.require_complete()
+        secret = exchange.secret()
         check = key_check(secret, project, manifest.fingerprint, shown.epoch)
         made_from = {**digests, "key_check": check}
         known = self._name in shown.uploaded
@@ -284,7 +310,8 @@ class Agent:
             asked |= {"key_check": check, "epoch": shown.epoch, "round": number}
             if not can_resume(outbox.directory, asked):
                 outbox.clear()
-            former = sent.directory if outbox is not sent and update else None
+            round_before = outbox is not sent and update
+            former = sent.directory if round_before else self._earlier(project, shown.epoch)
             encoded = self._encode(
                 records, checked, manifest, secret, filters, outbox, asked, former
             )
@@ -297,6 +324,7 @@ class Agent:
         receipt = self._send(connection, outbox, "submit")
         if outbox is not sent:
             outbox.take_the_place_of(sent)
+        self.keyring.forget_epochs(project, before=shown.epoch)
         return Submitted(checked, receipt.size, receipt.digest, receipt.upload, repeated)
 
     def answer(
@@ -339,7 +367,7 @@ class Agent:
             this = answer.Round(rounds / f"round-{run}", terms, asked)
             lists = this.fetch(connection)
             ledger.enter(run, {one.other: one.digest for one in lists}, most_runs=terms.most_runs)
-            secret = project_secret(connection, self.keyring, manifest, shown, self._name)
+            secret = self._exchange(connection, manifest, shown).secret()
             records = Records(
                 manifest,
                 manifest.partner(self._name),
@@ -371,11 +399,10 @@ class Agent:
             NotReadyError: no release is proposed.
             AgreementError: the release is not what this partner agreed to.
         """
-        manifest, shown = self._agreed(connection, project)
+        manifest, _ = self._agreed(connection, project)
         stub = ReleaseServiceStub(connection.channel)
         found = self._find_release(connection, project, release, approved=False)
-        said = ReleaseStatement.parse(found.statement)
-        _require_covered(said, found, manifest, shown.epoch)
+        said = self._covered(found, manifest)
         report = connection.call(
             RunServiceStub(connection.channel).GetQualityReport,
             run_pb2.GetQualityReportRequest(run=found.run),
@@ -415,7 +442,8 @@ class Agent:
 
         manifest, shown = self._agreed(connection, project)
         found = self._find_release(connection, project, release, approved=True)
-        sent = self._outbox(project, shown.epoch)
+        said = self._covered(found, manifest)
+        sent = self._outbox(project, said.epoch)
         outbox = Outbox(self._directory(project) / f"parcel-{found.release}")
         if self._name in found.contributed and (receipt := outbox.receipt):
             return Contributed(receipt, _left_out(outbox))
@@ -438,7 +466,7 @@ class Agent:
             header = ParcelHeader(
                 project=project,
                 fingerprint=manifest.fingerprint,
-                epoch=shown.epoch,
+                epoch=said.epoch,
                 partner=self._name,
                 digest=fingerprint(parcel),
                 size=len(parcel),
@@ -452,24 +480,18 @@ class Agent:
         return Contributed(self._send(connection, outbox, "contribute"), _left_out(outbox))
 
     def status(self, connection: Connection) -> list[dict[str, Any]]:
-        """What this partner's projects wait for, as plain values."""
-        stub = ProjectServiceStub(connection.channel)
-        names = connection.call(stub.ListProjects, project_pb2.ListProjectsRequest()).projects
-        return [self._project_status(connection, name) for name in names]
+        """What this partner's projects wait for, as plain values; see `standing.describe`."""
+        from linkage.agent.standing import describe
+
+        return describe(self, connection)
 
     def signed_manifest(self, project: str) -> Manifest:
-        """The manifest of a project that this agent signed, from its own home.
+        """The manifest of a project that this agent signed and knows to be in force.
 
         Raises:
             NotFoundError: it signed none.
         """
-        path = self._directory(project) / "manifest.json"
-        if not path.exists():
-            raise NotFoundError(
-                f"this agent has not signed a manifest of project {project!r}",
-                remedy="Run: linkage agent sign MANIFEST",
-            )
-        return parse_manifest(path.read_bytes())
+        return self._agreements(project).signed
 
     @property
     def _name(self) -> str:
@@ -486,15 +508,44 @@ class Agent:
 
     def _agreed(self, connection: Connection, project: str) -> tuple[Manifest, project_pb2.Project]:
         """The manifest this agent signed, and the project as the hub shows it."""
-        manifest = self.signed_manifest(project)
+        agreements = self._agreements(project)
+        agreements.signed  # noqa: B018 - before the hub is asked: who signed nothing is told so
         shown = self._shown(connection, project)
-        _require_same(manifest, shown)
-        _require_in_force(manifest)
-        if shown.state != project_pb2.PROJECT_STATE_ACTIVE:
-            signed = {s.partner for s in shown.signatures}
-            waiting = [name for name in manifest.partner_names if name not in signed]
-            raise NotReadyError(f"the manifest is not signed by {', '.join(waiting) or 'all'}")
-        return manifest, shown
+        return agreements.in_force(shown), shown
+
+    def _agreements(self, project: str) -> Agreements:
+        return Agreements(self._directory(project), project)
+
+    def _exchange(
+        self, connection: Connection, manifest: Manifest, shown: project_pb2.Project
+    ) -> Exchange:
+        return Exchange(connection, self.keyring, manifest, shown, self._name)
+
+    def _covered(self, found: release_pb2.Release, manifest: Manifest) -> ReleaseStatement:
+        """A release's statement, if what this partner signed covers it.
+
+        Raises:
+            AgreementError: it does not.
+        """
+        said = ReleaseStatement.parse(found.statement)
+        seen = self._agreements(manifest.project).seen
+        epochs = {one.epoch for one in seen if one.fingerprint == manifest.fingerprint}
+        claimed = (said.release, said.project, said.run, said.fingerprint)
+        expected = (found.release, manifest.project, found.run, manifest.fingerprint)
+        if claimed != expected or said.epoch not in epochs:
+            raise AgreementError(
+                "the release's statement does not match what the hub shows, or belongs to an"
+                " earlier version of the manifest"
+            )
+        floor = manifest.matching.threshold
+        if floor is not None and said.threshold < floor:
+            raise AgreementError(f"the manifest allows no threshold below {floor}")
+        return said
+
+    def _earlier(self, project: str, epoch: int) -> Path | None:
+        """Where the upload of the latest earlier epoch is, whose row handles go on."""
+        boxes = (self._outbox(project, number) for number in range(epoch - 1, -1, -1))
+        return next((box.directory for box in boxes if box.receipt is not None), None)
 
     def _outbox(self, project: str, epoch: int) -> Outbox:
         return Outbox(self._directory(project) / f"epoch-{epoch}")
@@ -588,60 +639,6 @@ class Agent:
         if approved and newest.state != release_pb2.RELEASE_STATE_APPROVED:
             raise NotReadyError("the release is not approved by every partner yet")
         return newest
-
-    def _project_status(self, connection: Connection, name: str) -> dict[str, Any]:
-        shown = self._shown(connection, name)
-        signed = [s.partner for s in shown.signatures]
-        request = release_pb2.ListReleasesRequest(project=name)
-        stub = ReleaseServiceStub(connection.channel)
-        releases = connection.call(stub.ListReleases, request).releases
-        return {
-            "project": name,
-            "fingerprint": shown.fingerprint,
-            "active": shown.state == project_pb2.PROJECT_STATE_ACTIVE,
-            "signed": signed,
-            "uploaded": list(shown.uploaded),
-            "releases": [
-                {
-                    "release": r.release,
-                    "approved": r.state == release_pb2.RELEASE_STATE_APPROVED,
-                    "approvals": [a.partner for a in r.approvals],
-                    "contributed": list(r.contributed),
-                }
-                for r in releases
-            ],
-        }
-
-
-def _require_in_force(manifest: Manifest) -> None:
-    if datetime.now(UTC).date() > manifest.expires:
-        raise NotAgreedError(
-            f"the manifest of {manifest.project!r} expired on {manifest.expires}",
-            remedy="The partners must sign a new one",
-        )
-
-
-def _require_same(manifest: Manifest, shown: project_pb2.Project) -> None:
-    if shown.fingerprint != manifest.fingerprint or fingerprint(shown.manifest) != (
-        manifest.fingerprint
-    ):
-        raise FingerprintMismatchError(
-            f"the hub's manifest of project {manifest.project!r} is not yours",
-            remedy="Compare your file with the steward's; sign only what you have read",
-        )
-
-
-def _require_covered(
-    said: ReleaseStatement, found: release_pb2.Release, manifest: Manifest, epoch: int
-) -> None:
-    """Raises AgreementError unless the signed manifest covers the release."""
-    claimed = (said.release, said.project, said.run, said.fingerprint, said.epoch)
-    expected = (found.release, manifest.project, found.run, manifest.fingerprint, epoch)
-    if claimed != expected:
-        raise AgreementError("the release's statement does not match what the hub shows")
-    floor = manifest.matching.threshold
-    if floor is not None and said.threshold < floor:
-        raise AgreementError(f"the manifest allows no threshold below {floor}")
 
 
 def _keep_skipped(outbox: Outbox, checked: Checked) -> None:

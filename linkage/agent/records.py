@@ -34,6 +34,7 @@ from linkage.agent.rowmap import (
     RowMap,
     SentRows,
     former_handles,
+    handles_by_row,
     read_row_map,
     write_row_map,
 )
@@ -182,8 +183,8 @@ class Records:
         """Write the matrix to `path`, and its row map beside it.
 
         Args:
-            former: directory of an earlier upload: records that were in it, by record id, keep
-                their row handles.
+            former: directory of an earlier upload: records that were in it keep their row handles.
+                They are known again by record id, or without one by their row of the same file.
             made_from: all that the encodings depend on, as JSON values. A directory where an
                 earlier process was killed while it encoded the same is taken up again.
 
@@ -202,7 +203,7 @@ class Records:
             private_directory(work)
             matrix = MatrixFile(path, work, layout)
             matrix.require_space(layout.rows * ROW_MAP_BYTES)
-            kept = None if former is None else former_handles(former, self._ids())
+            kept = None if former is None else self._former(former, len(checked.variants))
             plan, handles, groups = draw(checked, kept)
             del kept
             plan.save(work, known)
@@ -286,6 +287,15 @@ class Records:
             matrix.checkpoint(end)
             progress("encode", int(variants[:end].sum(dtype=np.int64)), matrix.layout.rows)
         matrix.checkpoint(len(variants), now=True)
+
+    def _former(
+        self, directory: Path, rows: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]] | None:
+        """The row handles of an earlier upload, as far as its records can be known again."""
+        if self._table.partner.record_id is not None:
+            return former_handles(directory, self._ids())
+        same = SentRows(directory).made_from() == self.digests()
+        return handles_by_row(directory, rows) if same else None
 
     def _ids(self) -> Iterator[Sequence[str | None]]:
         """The record ids, batch by batch; None where the partner has none."""

@@ -166,6 +166,24 @@ def former_handles(
     return handles[place], place >= 0
 
 
+def handles_by_row(directory: Path, rows: int) -> tuple[Handles, npt.NDArray[np.bool_]]:
+    """The row handles that records of the same file had in an earlier upload, by their row.
+
+    Args:
+        rows: of the file.
+
+    Returns:
+        (rows, 16) handles, and (rows,) whether a record had one.
+    """
+    table = pq.read_table(
+        _there(directory), columns=["row", "handle"], filters=[("variant", "=", 0)]
+    )
+    handles, known = np.zeros((rows, HANDLE_BYTES), np.uint8), np.zeros(rows, np.bool_)
+    place = table["row"].to_numpy()
+    handles[place], known[place] = _handles(table["handle"]), True
+    return handles, known
+
+
 def write_row_map(
     directory: Path,
     ids: Iterator[Sequence[str | None]],

@@ -2,7 +2,7 @@
 
 - Both are compared in canonical form: a default written out is no difference.
 - Partners, tables, fields and the like are known again by their names, wherever they stand; where
-  only the order differs, that is said once, since the first partner makes the project secret.
+  only the order differs, that is said once, since the project secret is made in that order.
 - A change is marked as weakening when more may leave, more may be asked, or less is needed, as far
   as that can be told from the setting alone.
 """

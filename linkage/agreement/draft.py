@@ -135,7 +135,7 @@ def draft_manifest(profiles: Sequence[Profile], terms: Terms) -> Draft:
         ManifestError: the terms make no valid manifest.
     """
     _require_partners(profiles)
-    # The first partner named makes the project secret: the order given is kept for that alone.
+    # The manifest names partners in the order given; nothing is proposed by it.
     ordered = sorted(profiles, key=lambda profile: profile.partner.name)
     common, notes = _common_fields(ordered)
     presence = {name: [_presence(p.field(name), p.rows) for p in ordered] for name in common}

@@ -103,9 +103,9 @@ class Manifest(Strict):
         return tuple(partner.name for partner in self.partners)
 
     @property
-    def originator(self) -> str:
-        """The partner that makes the project secret: the first one named."""
-        return self.partners[0].name
+    def party_names(self) -> tuple[str, ...]:
+        """Partners, then recipients."""
+        return (*self.partner_names, *(recipient.name for recipient in self.recipients))
 
     @property
     def assembler(self) -> str:

@@ -38,6 +38,7 @@ from linkage.cli.describing import (
 from linkage.cli.duplicates import add_dedupe_command
 from linkage.cli.manifest import FileArgument, load_manifest
 from linkage.cli.members import add_member_commands
+from linkage.cli.sharing import add_share_command
 from linkage.errors import InputError, NotAgreedError, Problem, SourceError
 from linkage.files import write_atomic
 
@@ -55,13 +56,15 @@ app = typer.Typer(
     no_args_is_help=True,
     help=(
         "Encode and contribute this agency's records. Identifiers and keys stay in this process"
-        " and its home.\n\nIn order: init, enrol, trust, sign, submit, answer, approve, contribute."
+        " and its home.\n\nIn order: init, enrol, trust, sign, share, submit, answer, approve,"
+        " contribute."
     ),
 )
 add_member_commands(app, HOME)
 add_clk_commands(app)
 add_answer_commands(app)
 add_dedupe_command(app)
+add_share_command(app)
 
 ProjectOption = Annotated[
     str, typer.Option("--project", help="The project's name, as in its manifest.")
@@ -122,7 +125,8 @@ def sign(
     """Agree to a manifest: it is shown in plain language, and you are asked.
 
     The file must be the one the steward proposed to the hub; the agent compares fingerprints and
-    refuses another. It refuses one that leaves questions open, and one that has expired.
+    refuses another. It refuses one that leaves questions open, and one that has expired. With the
+    signature goes a commitment to this partner's part of the project secret.
     """
     from linkage.agent.agent import Agent
 
@@ -131,7 +135,8 @@ def sign(
         _ask(agreed)
     with _connect(home, patience) as connection:
         project = Agent(home).sign(connection, agreed, despite_unanswered=despite_unanswered)
-        signed = [s.partner for s in project.signatures]
+        here = project if project.fingerprint == agreed.fingerprint else project.proposal
+        signed = [s.partner for s in here.signatures]
         result = {
             "project": agreed.project,
             "fingerprint": agreed.fingerprint,
@@ -141,6 +146,7 @@ def sign(
     waiting = [name for name in agreed.partner_names if name not in signed]
     text = f"signed {agreed.project}\n{agreed.fingerprint}\n"
     text += f"still to sign: {', '.join(waiting)}" if waiting else "all partners have signed"
+    text += f"\nnext, once all have: linkage agent share --project {agreed.project}"
     show(result, as_json=as_json, text=text)
 
 
@@ -368,9 +374,7 @@ def status(
         projects = Agent(home).status(connection)
     lines = []
     for p in projects:
-        state = "active" if p["active"] else "waits for signatures"
-        lines.append(f"{p['project']}: {state}; signed by {', '.join(p['signed']) or 'nobody'}")
-        lines.append(f"  encodings from: {', '.join(p['uploaded']) or 'nobody'}")
+        lines += _project_lines(p)
         for r in p["releases"]:
             state = "approved" if r["approved"] else "waits for approval"
             lines.append(
@@ -379,6 +383,33 @@ def status(
                 f" parcels from {', '.join(r['contributed']) or 'nobody'}"
             )
     show({"projects": projects}, as_json=as_json, text="\n".join(lines) or "no projects yet")
+
+
+def _project_lines(project: dict[str, Any]) -> list[str]:
+    names = {
+        what: ", ".join(project.get(what, [])) or "nobody"
+        for what in ("signed", "committed", "revealed", "uploaded")
+    }
+    lines = []
+    if "epoch" in project:
+        state = "active" if project["active"] else "waits for signatures"
+        lines.append(
+            f"{project['project']}: version {project['version']}, epoch {project['epoch']},"
+            f" {state}; signed by {names['signed']}"
+        )
+        lines.append(
+            f"  project secret: committed {names['committed']}; revealed {names['revealed']}"
+        )
+        lines.append(f"  encodings from: {names['uploaded']}")
+    else:
+        lines.append(f"{project['project']}: ended for this partner")
+    if proposal := project.get("proposal"):
+        signed = ", ".join(proposal["signed"]) or "nobody"
+        lines.append(f"  version {proposal['version']} is proposed; signed by {signed}")
+    if project["problem"]:
+        lines.append(f"  REFUSED: {project['problem']}")
+    lines += [f"  next: {step}" for step in project["next"]]
+    return lines
 
 
 @app.command()

@@ -107,6 +107,7 @@ def serve(
 ) -> None:
     """Answer the comparison rounds of a project as they open, until stopped.
 
+    Does this partner's part in making the project secret too, at the start and in every new epoch.
     Looks at the hub every minute, and keeps the certificate renewed on the way. What goes wrong is
     logged once and tried again: JSON lines on standard error, LINKAGE_LOG=info to see every
     answer. Stop it with SIGTERM or Ctrl-C at any time; the next start goes on from the last
@@ -122,6 +123,7 @@ def serve(
         try:
             with Party.load(home).connect(patience=every) as connection:
                 agent = Agent(home, threads=threads)
+                agent.share(connection, project)
                 for one in agent.answer(connection, project, file, aliases=aliases):
                     if not one.repeated:
                         log.info("answered", project=project, **vars(one))

@@ -150,14 +150,21 @@ def fail(error: LinkageError, *, as_json: bool) -> NoReturn:
 
 
 def patiently(act: Callable[[], T], wait: float) -> T:
-    """Repeat an act while it says that others are not ready, for at most `wait` seconds."""
+    """Repeat an act while it says that others are not ready, for at most `wait` seconds.
+
+    What is waited for is said once, on standard error.
+    """
     give_up = time.monotonic() + wait
+    told = ""
     while True:
         try:
             return act()
-        except NotReadyError:
+        except NotReadyError as error:
             if time.monotonic() >= give_up:
                 raise
+            if error.message != told:
+                told = error.message
+                errors.print(f"waiting: {told}", markup=False)
             time.sleep(WAIT_PAUSE)
 
 

@@ -19,9 +19,9 @@ from linkage.cli.common import (
     show,
 )
 from linkage.cli.following import add_following_commands, waiting_fields
-from linkage.cli.manifest import FileArgument, load_manifest
 from linkage.cli.membership import add_membership_commands
 from linkage.cli.reviewing import add_review_commands
+from linkage.cli.succession import add_succession_commands, proposed_fields
 from linkage.files import write_atomic
 
 if TYPE_CHECKING:
@@ -158,32 +158,14 @@ def serve(
 add_membership_commands(app, HOME)
 
 
-@app.command()
-def propose(
-    manifest: FileArgument,
-    home: HomeOption = HOME,
-    patience: PatienceOption = PATIENCE,
-    as_json: JsonOption = False,
-) -> None:
-    """Open a project with its manifest; every partner then signs it."""
-    from linkage.hub.steward import Steward
-
-    agreed = load_manifest(manifest)
-    with connect(home, patience) as connection:
-        Steward(connection).propose(agreed)
-        wire = vars(connection.wire)
-    result = {"project": agreed.project, "fingerprint": agreed.fingerprint, "wire": wire}
-    text = f"proposed {agreed.project}\n{agreed.fingerprint}\nnext: each partner signs it"
-    show(result, as_json=as_json, text=text)
+add_succession_commands(app, HOME)
 
 
 @app.command("draft-manifest")
 def draft_manifest(
     profiles: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="PROFILE...", help="The partners' profiles; the first one makes the secret."
-        ),
+        typer.Argument(metavar="PROFILE...", help="The partners' profiles."),
     ],
     project: Annotated[str, typer.Option("--project", help="The project's name.")],
     title: Annotated[str, typer.Option("--title", help="The project's title, one line.")],
@@ -263,8 +245,12 @@ def status(
                 {
                     "project": name,
                     "fingerprint": found.fingerprint,
+                    "epoch": found.epoch,
+                    "proposed": proposed_fields(found),
                     "enrolled": [p.name for p in found.parties],
                     "signed": [s.partner for s in found.signatures],
+                    "committed": list(found.committed),
+                    "revealed": list(found.revealed),
                     "uploaded": list(found.uploaded),
                     "runs": [
                         {"run": r.run, "state": state_name(r), **waiting_fields(r)} for r in runs
@@ -282,11 +268,16 @@ def status(
             )
     lines = []
     for p in projects:
-        lines.append(p["project"])
+        lines.append(f"{p['project']}, epoch {p['epoch']}")
         lines += [
             f"  {what:<9} {', '.join(p[what]) or 'nobody'}"
-            for what in ("enrolled", "signed", "uploaded")
+            for what in ("enrolled", "signed", "committed", "revealed", "uploaded")
         ]
+        if waits := p["proposed"]:
+            lines.append(
+                f"  version {waits['version']} is proposed, and signed by"
+                f" {', '.join(waits['signed']) or 'nobody'}"
+            )
         lines += [_run_line(r) for r in p["runs"]]
         for r in p["releases"]:
             approved, sent = ", ".join(r["approved_by"]), ", ".join(r["contributed"])

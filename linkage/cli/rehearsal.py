@@ -145,6 +145,13 @@ class Rehearsal:
             },
         )
 
+        self._say("the partners make the project secret, which the hub cannot have")
+        # All reveal before any submits: fewer processes than partners may run side by side.
+        project = ("--project", self._manifest.project)
+        self.processes.run_all(
+            "share", {p: self._member(p, "share", *project) for p in self._partners}
+        )
+
     def submit(self) -> None:
         self._say("each partner checks, encodes and uploads its file")
         project = ("--project", self._manifest.project)

@@ -25,6 +25,7 @@ MAX_KEYS = 4096
 log = structlog.get_logger()
 
 READS = {
+    "/linkage.v1.SecretService/ListCommitments": ("commitments.fetched", "project"),
     "/linkage.v1.SecretService/ListEnvelopes": ("envelopes.fetched", "project"),
     "/linkage.v1.ComparisonService/DownloadRequests": ("list.fetched", "run"),
     "/linkage.v1.RunService/GetQualityReport": ("report.read", "run"),

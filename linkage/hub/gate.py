@@ -4,6 +4,8 @@
   another's: nothing in status, text or work done tells the two apart.
 - A steward of the hub belongs to every project; a partner only to its own uploads; the assembler
   only to parcels.
+- Whom only the proposed version of a manifest names may look at that, and at nothing that was made
+  under another. Whom the manifest names no more may look at its own uploads still.
 - Every call is counted: inside a project by the manifest's budgets, elsewhere by the hub's.
 """
 
@@ -52,7 +54,7 @@ class ProjectGate:
         """The project and its manifest, if it is there and the caller belongs."""
         project, member = tables.project, tables.member
         query = sa.select(project.c.name, project.c.manifest)
-        if scope in (Scope.RUN, Scope.RELEASE, Scope.UPLOAD):
+        if scope in _TABLES:
             table = _TABLES[scope]
             query = query.join(table, table.c.project == project.c.name)
             query = query.where(table.c.id == subject)
@@ -64,9 +66,12 @@ class ProjectGate:
                 if caller.role is Role.PARTNER
                 else tables.upload.c.kind == "parcel"
             )
-        if caller.role is not Role.STEWARD:
+        own = scope is Scope.UPLOAD and caller.role is Role.PARTNER
+        if caller.role is not Role.STEWARD and not own:
             query = query.join(member, member.c.project == project.c.name)
             query = query.where(member.c.party == caller.name)
+            if scope in _TABLES:
+                query = query.where(member.c.in_force)
         with self._database.transaction() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else (row.name, bytes(row.manifest))

@@ -1,16 +1,14 @@
-"""Parties, invitations and sealed envelopes.
+"""Parties and invitations.
 
 - A token works once, expires, and is stored as its hash; the party that used it may repeat a
   broken enrolment with the same keys.
 - The hub certifies a public key; it never sees a private one.
-- The first envelope from a sender to a recipient in an epoch stays: it cannot be replaced.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,14 +19,12 @@ from cryptography.hazmat.primitives import serialization
 from linkage.errors import (
     AlreadyExistsError,
     EnrolmentError,
-    InvalidRequestError,
 )
 from linkage.hub.log import record
 from linkage.hub.membership import note_for
-from linkage.hub.projects import Projects, require_epoch
 from linkage.rpc.party import Invitation
 from linkage.store import tables
-from linkage.store.sql import Database, Row, find, find_all, insert, now, update
+from linkage.store.sql import Database, Row, find, insert, now, update
 from linkage.trust.identity import (
     Authority,
     PartyId,
@@ -40,11 +36,10 @@ from linkage.trust.identity import (
 )
 from linkage.trust.sealing import check_public_key
 from linkage.trust.signing import verify
-from linkage.trust.statements import EnvelopeAddress, enrolment_statement
+from linkage.trust.statements import enrolment_statement
 
 INVITATION_LIFETIME = timedelta(days=7)
 CERTIFICATE_LIFETIME = timedelta(days=7)
-MAX_ENVELOPE_BYTES = 8192
 
 
 @dataclass(frozen=True)
@@ -231,69 +226,6 @@ class Enrolment:
             leaf.not_valid_after_utc.astimezone(UTC),
         )
         return certified, leaf
-
-
-class Envelopes:
-    """Relays what partners seal to each other."""
-
-    def __init__(self, database: Database, projects: Projects) -> None:
-        self._database = database
-        self._projects = projects
-
-    def put(
-        self, caller: PartyId, address: EnvelopeAddress, sealed: bytes, signature: bytes
-    ) -> None:
-        """Leave an envelope.
-
-        Raises:
-            InvalidRequestError: not from the caller, not between two partners, or too large.
-            SignatureError: not signed by the caller.
-            AlreadyExistsError: another one is there.
-        """
-        if not 0 < len(sealed) <= MAX_ENVELOPE_BYTES:
-            raise InvalidRequestError(f"an envelope has 1 to {MAX_ENVELOPE_BYTES} bytes")
-        with self._database.transaction() as connection:
-            project = self._projects.require(connection, address.project, caller)
-            project.require_partner(caller)
-            require_epoch(project, address.fingerprint, address.epoch)
-            names = set(project.manifest.partner_names)
-            if address.sender != caller.name or address.recipient not in names - {caller.name}:
-                raise InvalidRequestError("an envelope goes from its sender to another partner")
-            verify(
-                self._projects.signing_key(connection, caller.name),
-                signature,
-                address.statement(sealed),
-                what="the envelope",
-                by=caller.name,
-            )
-            key = address.model_dump()
-            known = find(connection, tables.envelope, **key)
-            if known is None:
-                insert(connection, tables.envelope, **key, sealed=sealed, signature=signature)
-                record(
-                    connection,
-                    "envelope.put",
-                    project=project.name,
-                    party=caller,
-                    recipient=address.recipient,
-                    epoch=address.epoch,
-                    digest=hashlib.sha256(sealed).hexdigest(),
-                )
-            elif address.statement(known["sealed"]) != address.statement(sealed):
-                raise AlreadyExistsError("another envelope for this recipient is there already")
-
-    def addressed_to(self, caller: PartyId, project: str, epoch: int) -> Sequence[Row]:
-        """The envelopes for the caller under the current manifest."""
-        with self._database.transaction() as connection:
-            found = self._projects.require(connection, project, caller)
-            return find_all(
-                connection,
-                tables.envelope,
-                project=project,
-                fingerprint=found.fingerprint,
-                epoch=epoch,
-                recipient=caller.name,
-            )
 
 
 def register(

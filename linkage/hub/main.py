@@ -13,11 +13,11 @@ import structlog
 from linkage import __version__
 from linkage.hub.audit import Audit
 from linkage.hub.comparisons import Comparisons
+from linkage.hub.exchange import Exchange
 from linkage.hub.gate import ProjectGate
 from linkage.hub.home import HubHome
 from linkage.hub.jobs import Jobs
 from linkage.hub.keeper import Keeper
-from linkage.hub.keys import Envelopes
 from linkage.hub.log import record
 from linkage.hub.membership import Membership
 from linkage.hub.projects import Projects
@@ -84,8 +84,8 @@ class HubServer:
         def register(server: grpc.Server) -> None:
             add_EnrolmentServiceServicer_to_server(EnrolmentServicer(name, enrolment), server)
             add_ProjectServiceServicer_to_server(ProjectServicer(name, projects), server)
-            envelopes = Envelopes(self._database, projects)
-            add_SecretServiceServicer_to_server(SecretServicer(name, envelopes), server)
+            exchange = Exchange(self._database, projects)
+            add_SecretServiceServicer_to_server(SecretServicer(name, exchange), server)
             add_UploadServiceServicer_to_server(UploadServicer(name, uploads), server)
             add_RunServiceServicer_to_server(RunServicer(name, runs), server)
             add_ReleaseServiceServicer_to_server(ReleaseServicer(name, releases), server)

@@ -32,7 +32,7 @@ from linkage.errors import (
 from linkage.hub.log import record
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import Results, blob_key
-from linkage.hub.runs import Runs, recommended_threshold
+from linkage.hub.runs import Runs, project_of, recommended_threshold
 from linkage.matching import Clusters, Source, pairs_to_compare, resolve
 from linkage.release.continuity import inherit
 from linkage.release.pseudonyms import Ids, draw_ids
@@ -85,20 +85,20 @@ class Releases:
 
         Raises:
             NotReadyError: the run has not succeeded.
-            AgreementError: the threshold is below the manifest's, or the manifest has changed.
+            AgreementError: the threshold is below the manifest's.
+            TooLateError: another manifest is in force than the run was made under.
         """
         row = self._runs.succeeded(caller, run)
         with self._database.transaction() as connection:
             known = find(connection, tables.release, request_id=request_id)
-            project = self._projects.require(connection, row["project"], caller)
+            project = project_of(self._projects, connection, caller, row)
             if known is not None:
                 if known["run"] != run:
                     raise StateError("this request id was used for another run")
                 return _view(connection, known, project)
+            self._projects.require_in_force(connection, project)
             project.require_active()
-            former = self._former(connection, project)
-        if row["fingerprint"] != project.fingerprint:
-            raise AgreementError("the run was made under another manifest")
+            former = self._former(connection, caller, project.name)
         report = self._results.report(run)
         chosen = recommended_threshold(report) if threshold is None else threshold
         if not 0.0 < chosen <= 1.0:
@@ -149,19 +149,26 @@ class Releases:
 
     def list(self, caller: PartyId, project: str, *, after: str, size: int) -> Sequence[Release]:
         with self._database.transaction() as connection:
-            found = self._projects.require(connection, project, caller)
-            rows = page(connection, tables.release, after=after, size=size, project=project)
-            return [_view(connection, row, found) for row in rows]
+            known = self._projects.versions(connection, project, caller)
+            runs = find_all(connection, tables.run, project=project, fingerprint=known)
+            about = {"project": project, "run": frozenset(run["id"] for run in runs)}
+            rows = page(connection, tables.release, after=after, size=size, **about)
+            return [_view(connection, row, self._of(connection, caller, row)) for row in rows]
 
     def approve(self, caller: PartyId, release: str, signature: bytes) -> Release:
         """Record a partner's approval; repeating it changes nothing.
 
         Raises:
             SignatureError: the signature does not hold.
+            NotAgreedError: the manifest has expired.
+            TooLateError: another manifest is in force than the release was made under.
         """
         with self._database.transaction() as connection:
             found = self._require(connection, caller, release)
-            self._projects.require(connection, found.row["project"], caller).require_partner(caller)
+            project = self._of(connection, caller, found.row)
+            project.require_partner(caller)
+            self._projects.require_in_force(connection, project)
+            project.require_active()
             verify(
                 self._projects.signing_key(connection, caller.name),
                 signature,
@@ -272,12 +279,18 @@ class Releases:
         for key in keys:
             self._results.delete(key)
 
-    @staticmethod
-    def _former(connection: sa.Connection, project: Project) -> str | None:
-        """The newest release that every partner approved: its linkage ids go on."""
-        rows = find_all(connection, tables.release, order="created_at", project=project.name)
-        approved = [row["id"] for row in rows if _view(connection, row, project).approved]
-        return approved[-1] if approved else None
+    def _former(
+        self, connection: sa.Connection, caller: PartyId, project: str
+    ) -> tuple[str, Sequence[str]] | None:
+        """The newest release that every partner of its own manifest approved, and those partners:
+        its linkage ids go on, also under the next manifest and in the next epoch.
+        """
+        found = None
+        for row in find_all(connection, tables.release, order="created_at", project=project):
+            made = self._of(connection, caller, row)
+            if _view(connection, row, made).approved:
+                found = row["id"], made.manifest.partner_names
+        return found
 
     def _draw(
         self,
@@ -285,7 +298,7 @@ class Releases:
         run: str,
         threshold: float,
         sources: Sequence[Source],
-        former: str | None,
+        former: tuple[str, Sequence[str]] | None,
     ) -> dict[str, Any]:
         """Draw every id of a release; returns what became of the former linkage ids."""
         pairs = [(one.partner, two.partner) for one, two in pairs_to_compare(sources)]
@@ -316,17 +329,21 @@ class Releases:
         return continuity
 
     def _linkage_ids(
-        self, release: str, former: str | None, sources: Sequence[Source], clusters: Clusters
+        self,
+        release: str,
+        former: tuple[str, Sequence[str]] | None,
+        sources: Sequence[Source],
+        clusters: Clusters,
     ) -> tuple[Ids, dict[str, Any]]:
         """Each cluster's linkage id, a former one where it can be; what merged or split is kept
         beside the release.
         """
-        if former is None:
+        before, partners = former or ("", ())
+        # Whoever has left has no record here any more, and whoever has come had none.
+        staying = [source.partner for source in sources if source.partner in partners]
+        if not staying:
             return draw_ids(clusters.count), {}
-        known = [
-            self._results.load(f"releases/{former}/linkage/{source.partner}.npz")
-            for source in sources
-        ]
+        known = [self._results.load(f"releases/{before}/linkage/{name}.npz") for name in staying]
         records = [(source, source.matrix.first_rows()) for source in sources]
         found = inherit(
             np.concatenate([arrays["handles"] for arrays in known]),
@@ -338,7 +355,7 @@ class Releases:
         moved = {"merges": found.merges, "splits": found.splits}
         self._results.save(f"releases/{release}/history.npz", moved)
         return found.ids, {
-            "former": former,
+            "former": before,
             "kept": int(found.kept.sum()),
             "started": int((~found.kept).sum()),
             "merged": len(np.unique(found.merges[:, 1], axis=0)),
@@ -350,7 +367,15 @@ class Releases:
         return self._project(caller, release).manifest.partner_names
 
     def _project(self, caller: PartyId, release: Release) -> Project:
-        return self._projects.get(caller, release.row["project"])
+        with self._database.transaction() as connection:
+            return self._of(connection, caller, release.row)
+
+    def _of(self, connection: sa.Connection, caller: PartyId, release: Row) -> Project:
+        """The project as it was when the release's run was made."""
+        run = find(connection, tables.run, id=release["run"])
+        if run is None:
+            raise NotFoundError("the release's run is gone")
+        return project_of(self._projects, connection, caller, run)
 
     def _approved(self, caller: PartyId, release: str) -> Release:
         found = self.get(caller, release)
@@ -366,7 +391,7 @@ class Releases:
         if row is None:
             raise nothing_there(Scope.RELEASE)
         try:
-            project = self._projects.require(connection, row["project"], caller)
+            project = self._of(connection, caller, row)
         except NotFoundError:
             raise nothing_there(Scope.RELEASE) from None
         return _view(connection, row, project)

@@ -26,6 +26,7 @@ from linkage.errors import (
     NotReadyError,
     StateError,
 )
+from linkage.hub import succession
 from linkage.hub.comparisons import waiting_for
 from linkage.hub.log import record
 from linkage.hub.projects import Project, Projects
@@ -85,6 +86,8 @@ class Runs:
             LimitError: the manifest allows no further run today.
         """
         with self._database.transaction() as connection:
+            # An epoch that begins meanwhile finds this run, and ends it.
+            succession.lock(connection, name)
             project = self._projects.require(connection, name, caller)
             known = find(connection, tables.run, request_id=request_id)
             if known is None:
@@ -125,8 +128,9 @@ class Runs:
 
     def list(self, caller: PartyId, project: str, *, after: str, size: int) -> Sequence[Row]:
         with self._database.transaction() as connection:
-            self._projects.require(connection, project, caller)
-            rows = page(connection, tables.run, after=after, size=size, project=project)
+            known = self._projects.versions(connection, project, caller)
+            about = {"project": project, "fingerprint": known}
+            rows = page(connection, tables.run, after=after, size=size, **about)
             return [_view(connection, row) for row in rows]
 
     def watch(self, caller: PartyId, run: str, *, active: Callable[[], bool]) -> Iterator[Row]:
@@ -171,7 +175,7 @@ class Runs:
         """What a run that has succeeded stood on, in the manifest's order."""
         row = self.succeeded(caller, run)
         with self._database.transaction() as connection:
-            project = self._projects.require(connection, row["project"], caller)
+            project = project_of(self._projects, connection, caller, row)
             uploads = uploads_of(connection, row)
         return sources_of(self._results, project, uploads)
 
@@ -187,7 +191,7 @@ class Runs:
         if row is None:
             raise nothing_there(Scope.RUN)
         try:
-            self._projects.require(connection, row["project"], caller)
+            project_of(self._projects, connection, caller, row)
         except NotFoundError:
             raise nothing_there(Scope.RUN) from None
         return _view(connection, row)
@@ -214,6 +218,11 @@ class Runs:
         }
         insert(connection, tables.run, **values)
         return values
+
+
+def project_of(projects: Projects, connection: sa.Connection, caller: PartyId, run: Row) -> Project:
+    """The project as it was when a run was made; see `Projects.made_under`."""
+    return projects.made_under(connection, caller, run["project"], run["fingerprint"], run["epoch"])
 
 
 def encodings_of(connection: sa.Connection, project: Project) -> dict[str, Row]:

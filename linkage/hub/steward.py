@@ -55,11 +55,23 @@ class Steward:
         self._releases = ReleaseServiceStub(connection.channel)
 
     def propose(self, manifest: Manifest) -> project_pb2.Project:
-        """Open a project with its manifest; the partners then sign."""
+        """Open a project with its manifest, or propose its next; the partners then sign."""
         request = project_pb2.CreateProjectRequest(
             manifest=manifest.canonical, request_id=secrets.token_hex(16)
         )
         return self._connection.call(self._projects.CreateProject, request).project
+
+    def withdraw(self, name: str, fingerprint: str) -> None:
+        """Take back a manifest that is not in force."""
+        request = project_pb2.WithdrawProposalRequest(project=name, fingerprint=fingerprint)
+        self._connection.call(self._projects.WithdrawProposal, request)
+
+    def rotate(self, name: str, reason: str) -> project_pb2.Project:
+        """Begin an epoch: the partners make a new secret, and submit again."""
+        request = project_pb2.RotateEpochRequest(
+            project=name, reason=reason, request_id=secrets.token_hex(16)
+        )
+        return self._connection.call(self._projects.RotateEpoch, request).project
 
     def project(self, name: str) -> project_pb2.Project:
         request = project_pb2.GetProjectRequest(project=name)

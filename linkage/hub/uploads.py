@@ -4,6 +4,8 @@
 - Bytes go to a staging file as they come; what the disk holds is the committed size, so a broken
   stream, or a killed hub, costs only what was still on its way.
 - An upload becomes visible to runs once its digest and content have been checked.
+- A signed header serves one upload: once that was given up or replaced, it is refused, and so is
+  another header with its nonce. What an earlier epoch announced cannot be finished in a later one.
 """
 
 from __future__ import annotations
@@ -26,16 +28,19 @@ from linkage.agreement.canonical import fingerprint
 from linkage.answers import Answers, answer_bytes
 from linkage.encodings import EncodingMatrix
 from linkage.errors import (
+    AgreementError,
     AlreadyExistsError,
     DigestMismatchError,
     InvalidRequestError,
     LimitError,
     NotFoundError,
     NotReadyError,
+    ReplayError,
     StateError,
     TooLateError,
 )
 from linkage.files import private_directory
+from linkage.hub import succession
 from linkage.hub.comparisons import Comparisons
 from linkage.hub.log import record
 from linkage.hub.projects import Project, Projects, require_epoch
@@ -58,6 +63,7 @@ from linkage.trust.headers import (
 )
 from linkage.trust.identity import PartyId
 from linkage.trust.signing import verify
+from linkage.trust.statements import ReleaseStatement
 
 MAX_PARCEL_BYTES = 8 << 30
 SYNC_BYTES = 64 << 20
@@ -114,6 +120,7 @@ class Uploads:
         Raises:
             InvalidRequestError: the header is malformed, another's, or expired.
             AgreementError: the signed manifest does not cover it.
+            ReplayError: the header's nonce was used before.
             AlreadyExistsError: one for the same purpose is finished.
             LimitError: the manifest's budgets allow no further one.
         """
@@ -128,6 +135,7 @@ class Uploads:
             known = find(connection, tables.upload, header_fingerprint=fingerprint(raw))
             if known is None:
                 self._check(connection, project, header)
+                _spend(connection, header)
                 known = self._begin(connection, project, header, raw, signature)
                 _record(connection, "upload.created", caller, known, header)
         return self._status(known)
@@ -205,14 +213,15 @@ class Uploads:
                 remedy="Check this machine's clock, and submit again",
             )
         project.require_active()
+        if isinstance(header, ParcelHeader):
+            self._check_parcel(connection, project, header)
+            return
         require_epoch(project, header.fingerprint, header.epoch)
         if isinstance(header, EncodingsHeader):
             _check_encodings(project, header)
             _check_round(connection, header)
-        elif isinstance(header, AnswersHeader):
-            self._comparisons.require_open(connection, project, header)
         else:
-            self._check_parcel(connection, project, header)
+            self._comparisons.require_open(connection, project, header)
 
     def _check_parcel(
         self, connection: sa.Connection, project: Project, header: ParcelHeader
@@ -220,6 +229,11 @@ class Uploads:
         release = find(connection, tables.release, id=header.release, project=project.name)
         if release is None:
             raise NotFoundError(f"there is no release {header.release!r} in this project")
+        # A parcel belongs to its release's epoch, which may be past under the same manifest.
+        said = ReleaseStatement.parse(release["statement"])
+        if said.fingerprint != project.fingerprint:
+            raise AgreementError("the release was made under another manifest")
+        require_epoch(project, header.fingerprint, header.epoch, expected=said.epoch)
         approvals = find_all(connection, tables.approval, release=header.release)
         if not set(project.manifest.partner_names) <= {row["partner"] for row in approvals}:
             raise NotReadyError("the release is not approved by every partner yet")
@@ -279,10 +293,28 @@ class Uploads:
 
     def _require_still_open(self, caller: PartyId, row: Row) -> None:
         header = parse_header(row["header"])
+        if now() > header.expires.timestamp() + LIFETIME.total_seconds():
+            raise TooLateError(
+                "the upload's header has expired while it was sent", remedy="Submit again"
+            )
+        with self._database.transaction() as connection:
+            self._require_current(connection, caller, header)
+
+    def _require_current(self, connection: sa.Connection, caller: PartyId, header: Header) -> None:
+        """Raises TooLateError unless what was announced is still wanted."""
+        project = self._projects.require(connection, header.project, caller)
+        announced = (header.fingerprint, header.epoch)
         if isinstance(header, AnswersHeader):
-            with self._database.transaction() as connection:
-                project = self._projects.require(connection, header.project, caller)
-                self._comparisons.require_open(connection, project, header)
+            self._comparisons.require_open(connection, project, header)
+        elif isinstance(header, EncodingsHeader):
+            if announced != (project.fingerprint, project.epoch):
+                raise TooLateError(
+                    f"project {project.name!r} is in epoch {project.epoch} now; the upload was"
+                    f" announced in epoch {header.epoch}",
+                    remedy="Submit again",
+                )
+        elif header.fingerprint != project.fingerprint:
+            raise TooLateError("the manifest that the parcel belongs to is in force no more")
 
     def _take_over(self, caller: PartyId, row: Row) -> None:
         path, blob = self._path(row["id"]), blob_key(row["id"])
@@ -312,6 +344,9 @@ class Uploads:
             return
         replaced = []
         with self._database.transaction() as connection:
+            # An epoch that begins meanwhile comes before this or after it.
+            succession.lock(connection, header.project)
+            self._require_current(connection, caller, header)
             same = {k: row[k] for k in ("kind", "project", "partner", "epoch", "release", "round")}
             for other in find_all(connection, tables.upload, **same):
                 if other["finished_at"] is not None and other["id"] != row["id"]:
@@ -385,6 +420,32 @@ def _record(
         header=row["header_fingerprint"],
         digest=header.digest,
         **more,
+    )
+
+
+def _spend(connection: sa.Connection, header: Header) -> None:
+    """Use up a header's nonce, for as long as its expiry would not refuse it anyway.
+
+    Raises:
+        ReplayError: it was used before.
+    """
+    nonce = tables.nonce
+    connection.execute(
+        sa.delete(nonce).where(nonce.c.partner == header.partner, nonce.c.expires_at < now())
+    )
+    if find(connection, nonce, partner=header.partner, nonce=header.nonce) is not None:
+        raise ReplayError(
+            "this signed header, or another with its nonce, was used for an upload that was given"
+            " up or replaced since",
+            remedy="Submit again with --replace; if you have not sent it twice, ask the steward who"
+            " did",
+        )
+    insert(
+        connection,
+        nonce,
+        partner=header.partner,
+        nonce=header.nonce,
+        expires_at=int(header.expires.timestamp()) + 1,
     )
 
 

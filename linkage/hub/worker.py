@@ -27,7 +27,7 @@ from linkage.hub.log import record
 from linkage.hub.projects import Project, Projects
 from linkage.hub.results import PartnerPair, Results
 from linkage.hub.reviews import newest_decisions
-from linkage.hub.runs import require_same_secret, sources_of, uploads_of
+from linkage.hub.runs import project_of, require_same_secret, sources_of, uploads_of
 from linkage.hub.states import CANCELLED, ENDED, FAILED, PENDING, RUNNING, SUCCEEDED, WAITING
 from linkage.matching import (
     Candidates,
@@ -365,7 +365,8 @@ class Worker(DBOSConfiguredInstance):
 
     def _project(self, row: Row) -> Project:
         hub = PartyId("hub", Role.STEWARD, "hub")
-        return self._projects.get(hub, row["project"])
+        with self._database.transaction() as connection:
+            return project_of(self._projects, connection, hub, row)
 
     def _run(self, run: str) -> Row:
         with self._database.transaction() as connection:

@@ -27,8 +27,14 @@ REFUSALS = 3
 
 _RETRIED = (
     ("linkage.v1.EnrolmentService", ("Enrol", "Renew")),
-    ("linkage.v1.ProjectService", ("CreateProject", "GetProject", "ListProjects", "SignManifest")),
-    ("linkage.v1.SecretService", ("PutEnvelope", "ListEnvelopes")),
+    (
+        "linkage.v1.ProjectService",
+        ("CreateProject", "GetProject", "ListProjects", "SignManifest", "RotateEpoch"),
+    ),
+    (
+        "linkage.v1.SecretService",
+        ("PutCommitment", "ListCommitments", "PutEnvelope", "ListEnvelopes"),
+    ),
     ("linkage.v1.UploadService", ("CreateUpload", "GetUpload", "FinishUpload")),
     ("linkage.v1.RunService", ("CreateRun", "GetRun", "ListRuns", "CancelRun", "GetQualityReport")),
     ("linkage.v1.ComparisonService", ("ListComparisons",)),

@@ -18,9 +18,11 @@ class Scope(Enum):
     """Where the project of a call comes from."""
 
     NONE = "none"
-    # Named by the field `project`, by that of the envelope, or in the upload's signed header.
+    # Named by the field `project`, by that of the envelope or the commitment, or in the upload's
+    # signed header.
     REQUEST = "project"
     ENVELOPE = "envelope"
+    COMMITMENT = "commitment"
     HEADER = "header"
     # That of the resource which the field of the same name names.
     RUN = "run"
@@ -51,8 +53,12 @@ _SERVICES: dict[str, dict[str, Rule]] = {
         "GetProject": Rule(_MEMBERS, Scope.REQUEST),
         "ListProjects": Rule(_MEMBERS, Scope.NONE),
         "SignManifest": Rule(_PARTNER, Scope.REQUEST),
+        "WithdrawProposal": Rule(_STEWARD, Scope.REQUEST),
+        "RotateEpoch": Rule(_STEWARD, Scope.REQUEST),
     },
     "linkage.v1.SecretService": {
+        "PutCommitment": Rule(_PARTNER, Scope.COMMITMENT),
+        "ListCommitments": Rule(_PARTNER, Scope.REQUEST),
         "PutEnvelope": Rule(_PARTNER, Scope.ENVELOPE),
         "ListEnvelopes": Rule(_PARTNER, Scope.REQUEST),
     },

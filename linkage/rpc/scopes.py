@@ -43,6 +43,7 @@ class Open:
 _WORDS = {
     Scope.REQUEST: "project",
     Scope.ENVELOPE: "project",
+    Scope.COMMITMENT: "project",
     Scope.HEADER: "project",
     Scope.RUN: "run",
     Scope.RELEASE: "release",
@@ -85,8 +86,8 @@ def subject_of(scope: Scope, request: Any) -> str:
     """
     if scope is Scope.HEADER:
         return _project_in(request.header)
-    if scope is Scope.ENVELOPE:
-        return _checked(request.envelope.project)
+    if scope in (Scope.ENVELOPE, Scope.COMMITMENT):
+        return _checked(getattr(request, scope.value).project)
     return _checked(getattr(request, "project" if scope is Scope.REQUEST else scope.value))
 
 

@@ -114,7 +114,10 @@ def update(connection: sa.Connection, table: sa.Table, where: Row, **values: Any
 def page(
     connection: sa.Connection, table: sa.Table, *, after: str, size: int, **where: Any
 ) -> list[Row]:
-    """At most `size` rows whose primary key is greater than `after`, in its order."""
+    """At most `size` rows whose primary key is greater than `after`, in its order.
+
+    A frozenset stands for any of its values.
+    """
     key = next(iter(table.primary_key.columns))
     query = sa.select(table).where(*_conditions(table, where), key > after)
     rows = connection.execute(query.order_by(key).limit(size)).mappings()
@@ -122,7 +125,10 @@ def page(
 
 
 def _conditions(table: sa.Table, where: Row) -> list[sa.ColumnElement[bool]]:
-    return [table.c[name] == value for name, value in where.items()]
+    return [
+        table.c[name].in_(value) if isinstance(value, frozenset) else table.c[name] == value
+        for name, value in where.items()
+    ]
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    true,
 )
 
 metadata = MetaData(
@@ -98,6 +100,34 @@ member = Table(
     metadata,
     Column("project", ForeignKey("project.name"), primary_key=True),
     Column("party", String(63), primary_key=True),
+    # Whether the manifest in force names the party, or only the proposed one.
+    Column("in_force", Boolean, nullable=False, server_default=true()),
+)
+
+# Every manifest a project had, and the proposed one.
+version = Table(
+    "version",
+    metadata,
+    Column("project", ForeignKey("project.name"), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("proposed_at", BigInteger, nullable=False),
+    # When it was put in force; none for one that waits for signatures.
+    Column("in_force_at", BigInteger),
+)
+
+# Every epoch up to the present one, and the manifest it began under.
+epoch = Table(
+    "epoch",
+    metadata,
+    Column("project", ForeignKey("project.name"), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("reason", String(500), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    # Of the call that asked for it; the epoch itself where a version came into force.
+    Column("request_id", String(64), nullable=False),
+    UniqueConstraint("project", "request_id"),
 )
 
 signature = Table(
@@ -108,6 +138,17 @@ signature = Table(
     Column("partner", String(63), primary_key=True),
     Column("signature", LargeBinary, nullable=False),
     Column("signed_at", BigInteger, nullable=False),
+)
+
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("project", ForeignKey("project.name"), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("partner", String(63), primary_key=True),
+    Column("commitment", String(64), nullable=False),
+    Column("signature", LargeBinary, nullable=False),
 )
 
 envelope = Table(
@@ -145,6 +186,15 @@ upload = Table(
     Column("finished_at", BigInteger),
     UniqueConstraint("header_fingerprint"),
     Index("ix_upload_project_kind", "project", "kind"),
+)
+
+# The nonces of signed headers, until they expire: none is taken twice.
+nonce = Table(
+    "nonce",
+    metadata,
+    Column("partner", String(63), primary_key=True),
+    Column("nonce", String(32), primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
 )
 
 run = Table(

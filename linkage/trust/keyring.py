@@ -10,7 +10,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
@@ -19,12 +22,16 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from linkage.agreement.canonical import canonical
 from linkage.errors import AlreadyExistsError, TrustError, UntrustedKeyError
-from linkage.files import private_directory, read_private, write_atomic
+from linkage.files import private_directory, read_private, sync_directory, write_atomic
+from linkage.trust.contributions import CONTRIBUTION_BYTES, SECRET_BYTES, new_contribution
 from linkage.trust.opening import PRIVATE_KEY_BYTES, SealingKey
 from linkage.trust.signing import key_fingerprint
+from linkage.trust.statements import Commitment
 from linkage.trust.vault import Vault
 
-SECRET_BYTES = 32
+_EPOCH_FILE = re.compile(
+    r"(?:secret|contribution|commitments)-(?P<project>.+)-[0-9a-f]{64}-(?P<epoch>\d+)\.(?:key|json)"
+)
 
 
 class Keyring:
@@ -75,7 +82,7 @@ class Keyring:
 
     def secret(self, project: str, fingerprint: str, epoch: int) -> bytes | None:
         """The project secret, or None while this party has none."""
-        name = _secret_name(project, fingerprint, epoch)
+        name = _epoch_name("secret", project, fingerprint, epoch)
         return self._read(name, SECRET_BYTES) if (self._directory / name).exists() else None
 
     def save_secret(
@@ -96,9 +103,52 @@ class Keyring:
             raise TrustError(f"a project secret has {SECRET_BYTES} bytes")
         known = self.secret(project, fingerprint, epoch)
         if known is None or replace:
-            self._write(_secret_name(project, fingerprint, epoch), secret)
+            self._write(_epoch_name("secret", project, fingerprint, epoch), secret)
         elif not secrets.compare_digest(known, secret):
             raise TrustError("another project secret is already kept for this manifest and epoch")
+
+    def contribution(self, project: str, fingerprint: str, epoch: int) -> bytes:
+        """This party's contribution to a project secret; made, and kept, when first asked for.
+
+        It is on the disk before anybody hears of it, so whatever is repeated after a crash is
+        repeated with the same bytes.
+        """
+        name = _epoch_name("contribution", project, fingerprint, epoch)
+        if not (self._directory / name).exists():
+            self._write(name, new_contribution())
+        return self._read(name, CONTRIBUTION_BYTES)
+
+    def commitments(self, project: str, fingerprint: str, epoch: int) -> list[Commitment] | None:
+        """The commitments that this party relied upon when it revealed its own contribution."""
+        path = self._directory / _epoch_name("commitments", project, fingerprint, epoch, "json")
+        if not path.exists():
+            return None
+        return [Commitment.model_validate(one) for one in json.loads(read_private(path))]
+
+    def rely_on(self, commitments: Sequence[Commitment]) -> None:
+        """Keep the commitments of one project, manifest and epoch, for good."""
+        first = commitments[0]
+        about = (first.project, first.fingerprint, first.epoch)
+        path = self._directory / _epoch_name("commitments", *about, "json")
+        write_atomic(path, canonical([one.model_dump() for one in commitments]))
+
+    def forget_epochs(self, project: str, before: int) -> int:
+        """Destroy the secrets, contributions and commitments of a project's earlier epochs.
+
+        Files are written over before they are deleted; journals and snapshots of the disk may
+        still hold what they held.
+
+        Returns:
+            How many epochs there were.
+        """
+        found = set()
+        for path in self._directory.iterdir():
+            match = _EPOCH_FILE.fullmatch(path.name)
+            if match and match["project"] == project and int(match["epoch"]) < before:
+                found.add(match["epoch"])
+                _shred(path)
+        sync_directory(self._directory)
+        return len(found)
 
     def trust(self, name: str, fingerprint: str) -> None:
         """Pin another party's keys by a fingerprint that a person compared.
@@ -147,10 +197,6 @@ class Keyring:
         return data
 
 
-def new_secret() -> bytes:
-    return secrets.token_bytes(SECRET_BYTES)
-
-
 def key_check(secret: bytes, project: str, fingerprint: str, epoch: int) -> str:
     """A value equal for all who hold the same secret, from which it cannot be found.
 
@@ -162,5 +208,13 @@ def key_check(secret: bytes, project: str, fingerprint: str, epoch: int) -> str:
     return HKDF(hashes.SHA256(), 16, salt=None, info=info).derive(secret).hex()
 
 
-def _secret_name(project: str, fingerprint: str, epoch: int) -> str:
-    return f"secret-{project}-{fingerprint}-{epoch}.key"
+def _epoch_name(what: str, project: str, fingerprint: str, epoch: int, kind: str = "key") -> str:
+    return f"{what}-{project}-{fingerprint}-{epoch}.{kind}"
+
+
+def _shred(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(secrets.token_bytes(path.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()

@@ -30,12 +30,32 @@ def manifest_statement(project: str, fingerprint: str, partner: str) -> bytes:
     return statement("manifest", project=project, fingerprint=fingerprint, partner=partner)
 
 
-class EnvelopeAddress(Strict):
-    """Where an envelope comes from and goes to, and under which agreement."""
+Epoch = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class SecretPlace(Strict):
+    """Which project secret is meant: of which project, agreement and epoch."""
 
     project: Name
     fingerprint: Digest
-    epoch: Annotated[int, Field(ge=0, le=1_000_000)]
+    epoch: Epoch
+
+
+class Commitment(SecretPlace):
+    """A partner's promise about its contribution to the project secret; see `contributions`."""
+
+    partner: Name
+    commitment: Digest
+
+    @property
+    def statement(self) -> bytes:
+        """What the partner signs."""
+        return statement("commitment", **self.model_dump())
+
+
+class EnvelopeAddress(SecretPlace):
+    """Where an envelope comes from and goes to, and under which agreement."""
+
     sender: Name
     recipient: Name
 
@@ -57,7 +77,7 @@ class ReleaseStatement(Strict):
     project: Name
     run: Identifier
     fingerprint: Digest
-    epoch: Annotated[int, Field(ge=0, le=1_000_000)]
+    epoch: Epoch
     threshold: Annotated[float, Field(ge=0.0, le=1.0)]
     report: Digest
 

@@ -55,6 +55,16 @@ class ProjectServiceStub:
                 request_serializer=linkage_dot_v1_dot_project__pb2.SignManifestRequest.SerializeToString,
                 response_deserializer=linkage_dot_v1_dot_project__pb2.SignManifestResponse.FromString,
                 _registered_method=True)
+        self.WithdrawProposal = channel.unary_unary(
+                '/linkage.v1.ProjectService/WithdrawProposal',
+                request_serializer=linkage_dot_v1_dot_project__pb2.WithdrawProposalRequest.SerializeToString,
+                response_deserializer=linkage_dot_v1_dot_project__pb2.WithdrawProposalResponse.FromString,
+                _registered_method=True)
+        self.RotateEpoch = channel.unary_unary(
+                '/linkage.v1.ProjectService/RotateEpoch',
+                request_serializer=linkage_dot_v1_dot_project__pb2.RotateEpochRequest.SerializeToString,
+                response_deserializer=linkage_dot_v1_dot_project__pb2.RotateEpochResponse.FromString,
+                _registered_method=True)
 
 
 class ProjectServiceServicer:
@@ -62,7 +72,7 @@ class ProjectServiceServicer:
     """
 
     def CreateProject(self, request, context):
-        """Opens a project with its manifest; steward only.
+        """Opens a project with its manifest, or proposes the next version of a running one's; steward only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,7 +91,22 @@ class ProjectServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SignManifest(self, request, context):
-        """Records a partner's signature over the manifest's fingerprint.
+        """Records a partner's signature over the manifest's fingerprint. The last one that a proposed
+        version needs puts it in force, and begins an epoch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawProposal(self, request, context):
+        """Takes back a version that is not in force; steward only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateEpoch(self, request, context):
+        """Begins an epoch: the partners make a new secret and submit again; steward only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,6 +134,16 @@ def add_ProjectServiceServicer_to_server(servicer, server):
                     servicer.SignManifest,
                     request_deserializer=linkage_dot_v1_dot_project__pb2.SignManifestRequest.FromString,
                     response_serializer=linkage_dot_v1_dot_project__pb2.SignManifestResponse.SerializeToString,
+            ),
+            'WithdrawProposal': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawProposal,
+                    request_deserializer=linkage_dot_v1_dot_project__pb2.WithdrawProposalRequest.FromString,
+                    response_serializer=linkage_dot_v1_dot_project__pb2.WithdrawProposalResponse.SerializeToString,
+            ),
+            'RotateEpoch': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateEpoch,
+                    request_deserializer=linkage_dot_v1_dot_project__pb2.RotateEpochRequest.FromString,
+                    response_serializer=linkage_dot_v1_dot_project__pb2.RotateEpochResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -220,6 +255,60 @@ class ProjectService:
             '/linkage.v1.ProjectService/SignManifest',
             linkage_dot_v1_dot_project__pb2.SignManifestRequest.SerializeToString,
             linkage_dot_v1_dot_project__pb2.SignManifestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawProposal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/linkage.v1.ProjectService/WithdrawProposal',
+            linkage_dot_v1_dot_project__pb2.WithdrawProposalRequest.SerializeToString,
+            linkage_dot_v1_dot_project__pb2.WithdrawProposalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateEpoch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/linkage.v1.ProjectService/RotateEpoch',
+            linkage_dot_v1_dot_project__pb2.RotateEpochRequest.SerializeToString,
+            linkage_dot_v1_dot_project__pb2.RotateEpochResponse.FromString,
             options,
             channel_credentials,
             insecure,

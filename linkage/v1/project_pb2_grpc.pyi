@@ -34,11 +34,17 @@ class ProjectServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ProjectServiceAsyncStub: ...
     CreateProject: _grpc.UnaryUnaryMultiCallable[_project_pb2.CreateProjectRequest, _project_pb2.CreateProjectResponse]
-    """Opens a project with its manifest; steward only."""
+    """Opens a project with its manifest, or proposes the next version of a running one's; steward only."""
     GetProject: _grpc.UnaryUnaryMultiCallable[_project_pb2.GetProjectRequest, _project_pb2.GetProjectResponse]
     ListProjects: _grpc.UnaryUnaryMultiCallable[_project_pb2.ListProjectsRequest, _project_pb2.ListProjectsResponse]
     SignManifest: _grpc.UnaryUnaryMultiCallable[_project_pb2.SignManifestRequest, _project_pb2.SignManifestResponse]
-    """Records a partner's signature over the manifest's fingerprint."""
+    """Records a partner's signature over the manifest's fingerprint. The last one that a proposed
+    version needs puts it in force, and begins an epoch.
+    """
+    WithdrawProposal: _grpc.UnaryUnaryMultiCallable[_project_pb2.WithdrawProposalRequest, _project_pb2.WithdrawProposalResponse]
+    """Takes back a version that is not in force; steward only."""
+    RotateEpoch: _grpc.UnaryUnaryMultiCallable[_project_pb2.RotateEpochRequest, _project_pb2.RotateEpochResponse]
+    """Begins an epoch: the partners make a new secret and submit again; steward only."""
 
 @_typing.type_check_only
 class ProjectServiceAsyncStub(ProjectServiceStub):
@@ -46,11 +52,17 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateProject: _aio.UnaryUnaryMultiCallable[_project_pb2.CreateProjectRequest, _project_pb2.CreateProjectResponse]  # type: ignore[assignment]
-    """Opens a project with its manifest; steward only."""
+    """Opens a project with its manifest, or proposes the next version of a running one's; steward only."""
     GetProject: _aio.UnaryUnaryMultiCallable[_project_pb2.GetProjectRequest, _project_pb2.GetProjectResponse]  # type: ignore[assignment]
     ListProjects: _aio.UnaryUnaryMultiCallable[_project_pb2.ListProjectsRequest, _project_pb2.ListProjectsResponse]  # type: ignore[assignment]
     SignManifest: _aio.UnaryUnaryMultiCallable[_project_pb2.SignManifestRequest, _project_pb2.SignManifestResponse]  # type: ignore[assignment]
-    """Records a partner's signature over the manifest's fingerprint."""
+    """Records a partner's signature over the manifest's fingerprint. The last one that a proposed
+    version needs puts it in force, and begins an epoch.
+    """
+    WithdrawProposal: _aio.UnaryUnaryMultiCallable[_project_pb2.WithdrawProposalRequest, _project_pb2.WithdrawProposalResponse]  # type: ignore[assignment]
+    """Takes back a version that is not in force; steward only."""
+    RotateEpoch: _aio.UnaryUnaryMultiCallable[_project_pb2.RotateEpochRequest, _project_pb2.RotateEpochResponse]  # type: ignore[assignment]
+    """Begins an epoch: the partners make a new secret and submit again; steward only."""
 
 class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
     """Projects and the manifests that govern them."""
@@ -61,7 +73,7 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _project_pb2.CreateProjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_project_pb2.CreateProjectResponse, _abc.Awaitable[_project_pb2.CreateProjectResponse]]:
-        """Opens a project with its manifest; steward only."""
+        """Opens a project with its manifest, or proposes the next version of a running one's; steward only."""
 
     @_abc_1.abstractmethod
     def GetProject(
@@ -83,6 +95,24 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _project_pb2.SignManifestRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_project_pb2.SignManifestResponse, _abc.Awaitable[_project_pb2.SignManifestResponse]]:
-        """Records a partner's signature over the manifest's fingerprint."""
+        """Records a partner's signature over the manifest's fingerprint. The last one that a proposed
+        version needs puts it in force, and begins an epoch.
+        """
+
+    @_abc_1.abstractmethod
+    def WithdrawProposal(
+        self,
+        request: _project_pb2.WithdrawProposalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_pb2.WithdrawProposalResponse, _abc.Awaitable[_project_pb2.WithdrawProposalResponse]]:
+        """Takes back a version that is not in force; steward only."""
+
+    @_abc_1.abstractmethod
+    def RotateEpoch(
+        self,
+        request: _project_pb2.RotateEpochRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_pb2.RotateEpochResponse, _abc.Awaitable[_project_pb2.RotateEpochResponse]]:
+        """Begins an epoch: the partners make a new secret and submit again; steward only."""
 
 def add_ProjectServiceServicer_to_server(servicer: ProjectServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

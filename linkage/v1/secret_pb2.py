@@ -24,23 +24,33 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17linkage/v1/secret.proto\x12\nlinkage.v1\"\x85\x01\n\x08\x45nvelope\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x0e\n\x06sender\x18\x04 \x01(\t\x12\x11\n\trecipient\x18\x05 \x01(\t\x12\x0e\n\x06sealed\x18\x06 \x01(\x0c\x12\x11\n\tsignature\x18\x07 \x01(\x0c\"<\n\x12PutEnvelopeRequest\x12&\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x14.linkage.v1.Envelope\"\x15\n\x13PutEnvelopeResponse\"6\n\x14ListEnvelopesRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\"@\n\x15ListEnvelopesResponse\x12\'\n\tenvelopes\x18\x01 \x03(\x0b\x32\x14.linkage.v1.Envelope2\xb5\x01\n\rSecretService\x12N\n\x0bPutEnvelope\x12\x1e.linkage.v1.PutEnvelopeRequest\x1a\x1f.linkage.v1.PutEnvelopeResponse\x12T\n\rListEnvelopes\x12 .linkage.v1.ListEnvelopesRequest\x1a!.linkage.v1.ListEnvelopesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17linkage/v1/secret.proto\x12\nlinkage.v1\"y\n\nCommitment\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x0f\n\x07partner\x18\x04 \x01(\t\x12\x12\n\ncommitment\x18\x05 \x01(\t\x12\x11\n\tsignature\x18\x06 \x01(\x0c\"B\n\x14PutCommitmentRequest\x12*\n\ncommitment\x18\x01 \x01(\x0b\x32\x16.linkage.v1.Commitment\"\x17\n\x15PutCommitmentResponse\"M\n\x16ListCommitmentsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\r\"F\n\x17ListCommitmentsResponse\x12+\n\x0b\x63ommitments\x18\x01 \x03(\x0b\x32\x16.linkage.v1.Commitment\"\x85\x01\n\x08\x45nvelope\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x0e\n\x06sender\x18\x04 \x01(\t\x12\x11\n\trecipient\x18\x05 \x01(\t\x12\x0e\n\x06sealed\x18\x06 \x01(\x0c\x12\x11\n\tsignature\x18\x07 \x01(\x0c\"<\n\x12PutEnvelopeRequest\x12&\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x14.linkage.v1.Envelope\"\x15\n\x13PutEnvelopeResponse\"6\n\x14ListEnvelopesRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\"@\n\x15ListEnvelopesResponse\x12\'\n\tenvelopes\x18\x01 \x03(\x0b\x32\x14.linkage.v1.Envelope2\xe7\x02\n\rSecretService\x12T\n\rPutCommitment\x12 .linkage.v1.PutCommitmentRequest\x1a!.linkage.v1.PutCommitmentResponse\x12Z\n\x0fListCommitments\x12\".linkage.v1.ListCommitmentsRequest\x1a#.linkage.v1.ListCommitmentsResponse\x12N\n\x0bPutEnvelope\x12\x1e.linkage.v1.PutEnvelopeRequest\x1a\x1f.linkage.v1.PutEnvelopeResponse\x12T\n\rListEnvelopes\x12 .linkage.v1.ListEnvelopesRequest\x1a!.linkage.v1.ListEnvelopesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'linkage.v1.secret_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENVELOPE']._serialized_start=40
-  _globals['_ENVELOPE']._serialized_end=173
-  _globals['_PUTENVELOPEREQUEST']._serialized_start=175
-  _globals['_PUTENVELOPEREQUEST']._serialized_end=235
-  _globals['_PUTENVELOPERESPONSE']._serialized_start=237
-  _globals['_PUTENVELOPERESPONSE']._serialized_end=258
-  _globals['_LISTENVELOPESREQUEST']._serialized_start=260
-  _globals['_LISTENVELOPESREQUEST']._serialized_end=314
-  _globals['_LISTENVELOPESRESPONSE']._serialized_start=316
-  _globals['_LISTENVELOPESRESPONSE']._serialized_end=380
-  _globals['_SECRETSERVICE']._serialized_start=383
-  _globals['_SECRETSERVICE']._serialized_end=564
+  _globals['_COMMITMENT']._serialized_start=39
+  _globals['_COMMITMENT']._serialized_end=160
+  _globals['_PUTCOMMITMENTREQUEST']._serialized_start=162
+  _globals['_PUTCOMMITMENTREQUEST']._serialized_end=228
+  _globals['_PUTCOMMITMENTRESPONSE']._serialized_start=230
+  _globals['_PUTCOMMITMENTRESPONSE']._serialized_end=253
+  _globals['_LISTCOMMITMENTSREQUEST']._serialized_start=255
+  _globals['_LISTCOMMITMENTSREQUEST']._serialized_end=332
+  _globals['_LISTCOMMITMENTSRESPONSE']._serialized_start=334
+  _globals['_LISTCOMMITMENTSRESPONSE']._serialized_end=404
+  _globals['_ENVELOPE']._serialized_start=407
+  _globals['_ENVELOPE']._serialized_end=540
+  _globals['_PUTENVELOPEREQUEST']._serialized_start=542
+  _globals['_PUTENVELOPEREQUEST']._serialized_end=602
+  _globals['_PUTENVELOPERESPONSE']._serialized_start=604
+  _globals['_PUTENVELOPERESPONSE']._serialized_end=625
+  _globals['_LISTENVELOPESREQUEST']._serialized_start=627
+  _globals['_LISTENVELOPESREQUEST']._serialized_end=681
+  _globals['_LISTENVELOPESRESPONSE']._serialized_start=683
+  _globals['_LISTENVELOPESRESPONSE']._serialized_end=747
+  _globals['_SECRETSERVICE']._serialized_start=750
+  _globals['_SECRETSERVICE']._serialized_end=1109
 # @@protoc_insertion_point(module_scope)

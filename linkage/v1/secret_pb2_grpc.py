@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class SecretServiceStub:
-    """Relays sealed envelopes between partners. The hub cannot open them.
+    """How the partners make a project secret that the hub cannot have: each commits to a contribution,
+    and reveals it to each other partner in a sealed envelope once all have committed.
     """
 
     def __init__(self, channel):
@@ -35,6 +36,16 @@ class SecretServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.PutCommitment = channel.unary_unary(
+                '/linkage.v1.SecretService/PutCommitment',
+                request_serializer=linkage_dot_v1_dot_secret__pb2.PutCommitmentRequest.SerializeToString,
+                response_deserializer=linkage_dot_v1_dot_secret__pb2.PutCommitmentResponse.FromString,
+                _registered_method=True)
+        self.ListCommitments = channel.unary_unary(
+                '/linkage.v1.SecretService/ListCommitments',
+                request_serializer=linkage_dot_v1_dot_secret__pb2.ListCommitmentsRequest.SerializeToString,
+                response_deserializer=linkage_dot_v1_dot_secret__pb2.ListCommitmentsResponse.FromString,
+                _registered_method=True)
         self.PutEnvelope = channel.unary_unary(
                 '/linkage.v1.SecretService/PutEnvelope',
                 request_serializer=linkage_dot_v1_dot_secret__pb2.PutEnvelopeRequest.SerializeToString,
@@ -48,11 +59,27 @@ class SecretServiceStub:
 
 
 class SecretServiceServicer:
-    """Relays sealed envelopes between partners. The hub cannot open them.
+    """How the partners make a project secret that the hub cannot have: each commits to a contribution,
+    and reveals it to each other partner in a sealed envelope once all have committed.
     """
 
+    def PutCommitment(self, request, context):
+        """Leaves the caller's commitment; the first one for a manifest and epoch stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCommitments(self, request, context):
+        """Everybody's commitments for a manifest and epoch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PutEnvelope(self, request, context):
-        """Leaves an envelope for another partner; the first one for a recipient and epoch stays.
+        """Leaves an envelope for another partner, once all have committed; the first one for a recipient
+        and epoch stays.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -68,6 +95,16 @@ class SecretServiceServicer:
 
 def add_SecretServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'PutCommitment': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutCommitment,
+                    request_deserializer=linkage_dot_v1_dot_secret__pb2.PutCommitmentRequest.FromString,
+                    response_serializer=linkage_dot_v1_dot_secret__pb2.PutCommitmentResponse.SerializeToString,
+            ),
+            'ListCommitments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCommitments,
+                    request_deserializer=linkage_dot_v1_dot_secret__pb2.ListCommitmentsRequest.FromString,
+                    response_serializer=linkage_dot_v1_dot_secret__pb2.ListCommitmentsResponse.SerializeToString,
+            ),
             'PutEnvelope': grpc.unary_unary_rpc_method_handler(
                     servicer.PutEnvelope,
                     request_deserializer=linkage_dot_v1_dot_secret__pb2.PutEnvelopeRequest.FromString,
@@ -87,8 +124,63 @@ def add_SecretServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SecretService:
-    """Relays sealed envelopes between partners. The hub cannot open them.
+    """How the partners make a project secret that the hub cannot have: each commits to a contribution,
+    and reveals it to each other partner in a sealed envelope once all have committed.
     """
+
+    @staticmethod
+    def PutCommitment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/linkage.v1.SecretService/PutCommitment',
+            linkage_dot_v1_dot_secret__pb2.PutCommitmentRequest.SerializeToString,
+            linkage_dot_v1_dot_secret__pb2.PutCommitmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCommitments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/linkage.v1.SecretService/ListCommitments',
+            linkage_dot_v1_dot_secret__pb2.ListCommitmentsRequest.SerializeToString,
+            linkage_dot_v1_dot_secret__pb2.ListCommitmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def PutEnvelope(request,

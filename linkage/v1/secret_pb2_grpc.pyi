@@ -27,29 +27,63 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SecretServiceStub:
-    """Relays sealed envelopes between partners. The hub cannot open them."""
+    """How the partners make a project secret that the hub cannot have: each commits to a contribution,
+    and reveals it to each other partner in a sealed envelope once all have committed.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SecretServiceAsyncStub: ...
+    PutCommitment: _grpc.UnaryUnaryMultiCallable[_secret_pb2.PutCommitmentRequest, _secret_pb2.PutCommitmentResponse]
+    """Leaves the caller's commitment; the first one for a manifest and epoch stays."""
+    ListCommitments: _grpc.UnaryUnaryMultiCallable[_secret_pb2.ListCommitmentsRequest, _secret_pb2.ListCommitmentsResponse]
+    """Everybody's commitments for a manifest and epoch."""
     PutEnvelope: _grpc.UnaryUnaryMultiCallable[_secret_pb2.PutEnvelopeRequest, _secret_pb2.PutEnvelopeResponse]
-    """Leaves an envelope for another partner; the first one for a recipient and epoch stays."""
+    """Leaves an envelope for another partner, once all have committed; the first one for a recipient
+    and epoch stays.
+    """
     ListEnvelopes: _grpc.UnaryUnaryMultiCallable[_secret_pb2.ListEnvelopesRequest, _secret_pb2.ListEnvelopesResponse]
     """The envelopes addressed to the caller."""
 
 @_typing.type_check_only
 class SecretServiceAsyncStub(SecretServiceStub):
-    """Relays sealed envelopes between partners. The hub cannot open them."""
+    """How the partners make a project secret that the hub cannot have: each commits to a contribution,
+    and reveals it to each other partner in a sealed envelope once all have committed.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    PutCommitment: _aio.UnaryUnaryMultiCallable[_secret_pb2.PutCommitmentRequest, _secret_pb2.PutCommitmentResponse]  # type: ignore[assignment]
+    """Leaves the caller's commitment; the first one for a manifest and epoch stays."""
+    ListCommitments: _aio.UnaryUnaryMultiCallable[_secret_pb2.ListCommitmentsRequest, _secret_pb2.ListCommitmentsResponse]  # type: ignore[assignment]
+    """Everybody's commitments for a manifest and epoch."""
     PutEnvelope: _aio.UnaryUnaryMultiCallable[_secret_pb2.PutEnvelopeRequest, _secret_pb2.PutEnvelopeResponse]  # type: ignore[assignment]
-    """Leaves an envelope for another partner; the first one for a recipient and epoch stays."""
+    """Leaves an envelope for another partner, once all have committed; the first one for a recipient
+    and epoch stays.
+    """
     ListEnvelopes: _aio.UnaryUnaryMultiCallable[_secret_pb2.ListEnvelopesRequest, _secret_pb2.ListEnvelopesResponse]  # type: ignore[assignment]
     """The envelopes addressed to the caller."""
 
 class SecretServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Relays sealed envelopes between partners. The hub cannot open them."""
+    """How the partners make a project secret that the hub cannot have: each commits to a contribution,
+    and reveals it to each other partner in a sealed envelope once all have committed.
+    """
+
+    @_abc_1.abstractmethod
+    def PutCommitment(
+        self,
+        request: _secret_pb2.PutCommitmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secret_pb2.PutCommitmentResponse, _abc.Awaitable[_secret_pb2.PutCommitmentResponse]]:
+        """Leaves the caller's commitment; the first one for a manifest and epoch stays."""
+
+    @_abc_1.abstractmethod
+    def ListCommitments(
+        self,
+        request: _secret_pb2.ListCommitmentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secret_pb2.ListCommitmentsResponse, _abc.Awaitable[_secret_pb2.ListCommitmentsResponse]]:
+        """Everybody's commitments for a manifest and epoch."""
 
     @_abc_1.abstractmethod
     def PutEnvelope(
@@ -57,7 +91,9 @@ class SecretServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _secret_pb2.PutEnvelopeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_secret_pb2.PutEnvelopeResponse, _abc.Awaitable[_secret_pb2.PutEnvelopeResponse]]:
-        """Leaves an envelope for another partner; the first one for a recipient and epoch stays."""
+        """Leaves an envelope for another partner, once all have committed; the first one for a recipient
+        and epoch stays.
+        """
 
     @_abc_1.abstractmethod
     def ListEnvelopes(

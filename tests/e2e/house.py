@@ -170,12 +170,15 @@ class House:
             self.hub.wait(30)
 
     def agree(self, document: dict[str, Any]) -> Path:
-        """Propose a manifest and have both partners sign it."""
+        """Propose a manifest; both partners sign it, and make its secret."""
         path = self.path / f"{document['project']}.json"
         path.write_text(json.dumps(document))
         self.good("hub", "propose", str(path), home=self.home("hub"))
         for name in ("north", "south"):
             self.good("agent", "sign", str(path), "--yes", home=self.home(name))
+        for name in ("north", "south"):
+            project = ("--project", document["project"])
+            self.good("agent", "share", *project, home=self.home(name))
         return path
 
     def copy(self, name: str, to: str) -> Path:

@@ -233,7 +233,8 @@ def test_a_wrong_project_secret_stops_the_run(house: House) -> None:
     project = "two-secrets"
     path = house.agree(manifest_of(project))
     agreed = parse_manifest(path.read_bytes())
-    Keyring(house.home("south") / "keys").save_secret(project, agreed.fingerprint, 0, b"\x5a" * 32)
+    ring = Keyring(house.home("south") / "keys")
+    ring.save_secret(project, agreed.fingerprint, 0, b"\x5a" * 32, replace=True)
     for name in ("north", "south"):
         file = records(house.path / f"{name}-two.csv", 0, 50)
         house.good("agent", "submit", str(file), "--project", project, home=house.home(name))
@@ -266,7 +267,8 @@ def test_no_process_printed_a_cell_a_key_or_a_token(house: House, tmp_path: Path
     for home in ("north", "south", "bureau", "late"):
         ring = Keyring(house.home(home) / "keys")
         secrets += [ring.signing_key.private_bytes_raw(), ring.sealing_key.raw]
-        secrets += [file.read_bytes() for file in (house.home(home) / "keys").glob("secret-*")]
+        for made in ("secret-*", "contribution-*"):
+            secrets += [file.read_bytes() for file in (house.home(home) / "keys").glob(made)]
     for key in house.path.glob("*/tls.key"):
         secrets.append(key.read_bytes().splitlines()[1])
     for invitation in house.path.glob("*.invite"):
@@ -289,4 +291,3 @@ def _require_nothing_sent(house: House) -> None:
     assert not list((house.home("hub") / "staging").iterdir())
     epochs = list((house.home("north") / "projects" / PROJECT).glob("epoch-*"))
     assert epochs == []
-    assert not list((house.home("north") / "keys").glob("secret-bad-days*"))

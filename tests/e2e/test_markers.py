@@ -6,7 +6,6 @@ them, in no shape; the agents' own input must, or the search would prove nothing
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sys
@@ -28,7 +27,6 @@ PEOPLE = 800
 PARTNERS = ("sheriff", "social")
 """One that holds some people more than once, and one with a person table of its own."""
 HUB = Path(__file__).with_name("capturing_hub.py")
-SECRET = hashlib.sha256(b"a project secret that a test knows").digest()
 
 WORDS = {
     "given_name": "zqgiven",
@@ -91,7 +89,6 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
             p: Keyring(directory / "parties" / p / "keys")
             for p in (*manifest.partner_names, manifest.assembler)
         }
-        rings[manifest.originator].save_secret(manifest.project, manifest.fingerprint, 0, SECRET)
         rehearsal.agree()
         rehearsal.submit()
         run = rehearsal.match()
@@ -102,9 +99,11 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
             # The pages are drawn in the other rehearsal of this suite; drawing takes longest.
             patch.setattr("linkage.evaluator.crosssector.write_reports", lambda *_, **__: [])
             result = rehearsal.report(run)
-    shared = rings["social"].secret(manifest.project, manifest.fingerprint, 0)
-    assert shared == SECRET, "the partners did not use the secret that the test knows"
-    secrets = [SECRET]
+    about = (manifest.project, manifest.fingerprint, 0)
+    shared = {rings[name].secret(*about) for name in manifest.partner_names}
+    assert len(shared) == 1, "the partners do not hold one secret"
+    secrets = [secret for secret in shared if secret is not None]
+    secrets += [rings[name].contribution(*about) for name in manifest.partner_names]
     for ring in rings.values():
         secrets.append(ring.signing_key.private_bytes_raw())
         secrets += [ring.sealing_key.raw[:64], ring.sealing_key.raw[64:]]

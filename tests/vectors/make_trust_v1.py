@@ -14,6 +14,7 @@ sys.path.insert(0, str(HERE))
 
 import trust_v1_reference as reference  # noqa: E402
 
+PARTNERS = ("sheriff", "health", "social")
 PROJECTS = (("prairie", 0), ("prairie", 1), ("a", 1_000_000), ("with-dash_and_line", 7))
 
 
@@ -41,6 +42,12 @@ def main() -> None:
             "epoch": epoch,
             "report": _bytes("report", 32).hex(),
         }
+        place = {"project": project, "fingerprint": fingerprint, "epoch": epoch}
+        contributions = {name: _bytes(f"part {name} {epoch}", 32) for name in PARTNERS}
+        promises = [
+            (name, reference.commitment(place, name, part)) for name, part in contributions.items()
+        ]
+        made = reference.project_secret(place, promises, contributions)
         sealed = _bytes("sealed", 100)
         manifest = reference.manifest_statement(project, fingerprint, "sheriff")
         cases.append(
@@ -48,6 +55,15 @@ def main() -> None:
                 "project": project,
                 "fingerprint": fingerprint,
                 "epoch": epoch,
+                "contributions": {name: part.hex() for name, part in contributions.items()},
+                "commitments": dict(promises),
+                "commitment_statements": {
+                    name: reference.commitment_statement(place, name, digest).decode()
+                    for name, digest in promises
+                },
+                "commitments_digest": reference.commitments_digest(promises),
+                "project_secret": made.hex(),
+                "project_secret_check": reference.key_check(made, project, fingerprint, epoch),
                 "secret": secret.hex(),
                 "key_check": reference.key_check(secret, project, fingerprint, epoch),
                 "manifest_statement": manifest.decode(),

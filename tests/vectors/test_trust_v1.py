@@ -10,12 +10,14 @@ from types import ModuleType
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from linkage.trust.contributions import commit, derive, list_digest
 from linkage.trust.keyring import key_check
 from linkage.trust.sealing import binding
 from linkage.trust.signing import key_fingerprint, sign
 from linkage.trust.statements import (
     EnvelopeAddress,
     ReleaseStatement,
+    SecretPlace,
     enrolment_statement,
     manifest_statement,
 )
@@ -23,6 +25,8 @@ from linkage.trust.statements import (
 HERE = Path(__file__).parent
 VECTORS = json.loads((HERE / "trust_v1.json").read_text("utf-8"))
 CASES = VECTORS["cases"]
+ORDER = ("sheriff", "health", "social")
+"""Of the manifest; the file has its names sorted."""
 
 
 def _reference() -> ModuleType:
@@ -52,6 +56,26 @@ def test_key_check(case: dict) -> None:
     about = (case["project"], case["fingerprint"], case["epoch"])
     assert REFERENCE.key_check(secret, *about) == case["key_check"]
     assert key_check(secret, *about) == case["key_check"]
+
+
+@each_case
+def test_commitments_and_the_secret_made_of_contributions(case: dict) -> None:
+    place = {name: case[name] for name in ("project", "fingerprint", "epoch")}
+    parts = {name: bytes.fromhex(case["contributions"][name]) for name in ORDER}
+    promises = [(name, REFERENCE.commitment(place, name, parts[name])) for name in ORDER]
+    assert dict(promises) == case["commitments"]
+    ours = [commit(SecretPlace(**place), name, parts[name]) for name in ORDER]
+    assert [(one.partner, one.commitment) for one in ours] == promises
+    for one in ours:
+        said = case["commitment_statements"][one.partner].encode()
+        assert REFERENCE.commitment_statement(place, one.partner, one.commitment) == said
+        assert one.statement == said
+    assert REFERENCE.commitments_digest(promises) == case["commitments_digest"]
+    assert list_digest(ours) == case["commitments_digest"]
+    secret = bytes.fromhex(case["project_secret"])
+    assert REFERENCE.project_secret(place, promises, parts) == secret
+    assert derive(ours, parts) == secret
+    assert key_check(secret, *place.values()) == case["project_secret_check"]
 
 
 def test_a_key_check_differs_with_everything_it_is_made_of() -> None:
@@ -85,7 +109,7 @@ def test_envelope_statement_and_binding(case: dict) -> None:
     assert EnvelopeAddress(**address).statement(sealed) == said
     bound = bytes.fromhex(case["envelope_binding"])
     assert REFERENCE.envelope_binding(address) == bound
-    assert binding("project secret", **address) == bound
+    assert binding("contribution", **address) == bound
 
 
 @each_case

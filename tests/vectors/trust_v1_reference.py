@@ -1,4 +1,4 @@
-"""Key checks, statements and fingerprints again: slow, obvious, sharing no code with `linkage`.
+"""Secrets, key checks, statements, fingerprints again: slow, obvious, no code of `linkage`.
 
 HKDF is spelled out with `hmac` (RFC 5869); canonical JSON of what we sign (ASCII strings, small
 whole numbers, and thresholds given as text) needs no more than sorted keys and no spaces.
@@ -10,8 +10,10 @@ import hashlib
 import hmac
 
 
-def canonical(value: dict | str | int) -> bytes:
-    """RFC 8785 for objects of ASCII strings and integers."""
+def canonical(value: dict | list | str | int) -> bytes:
+    """RFC 8785 for objects and lists of ASCII strings and integers."""
+    if isinstance(value, list):
+        return b"[" + b",".join(canonical(item) for item in value) + b"]"
     if isinstance(value, dict):
         members = [canonical(name) + b":" + canonical(value[name]) for name in sorted(value)]
         return b"{" + b",".join(members) + b"}"
@@ -39,6 +41,32 @@ def key_check(secret: bytes, project: str, fingerprint: str, epoch: int) -> str:
     return hkdf_sha256(secret, info, 16).hex()
 
 
+def commitment(place: dict, partner: str, contribution: bytes) -> str:
+    """`place` names project, fingerprint and epoch."""
+    return sha256(
+        b"linkage/v1 contribution\x00" + canonical({**place, "partner": partner}) + contribution
+    )
+
+
+def commitment_statement(place: dict, partner: str, digest: str) -> bytes:
+    return canonical({"kind": "commitment", **place, "partner": partner, "commitment": digest})
+
+
+def commitments_digest(promises: list) -> str:
+    """`promises` are pairs of partner and commitment, in the manifest's order."""
+    said = [{"partner": partner, "commitment": digest} for partner, digest in promises]
+    return sha256(b"linkage/v1 commitments\x00" + canonical(said))
+
+
+def project_secret(place: dict, promises: list, contributions: dict) -> bytes:
+    material = b""
+    for partner, digest in promises:
+        assert commitment(place, partner, contributions[partner]) == digest
+        material += contributions[partner]
+    info = canonical({**place, "commitments": commitments_digest(promises)})
+    return hkdf_sha256(material, b"linkage/v1 project secret\x00" + info, 32)
+
+
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -54,7 +82,7 @@ def envelope_statement(address: dict, sealed: bytes) -> bytes:
 
 
 def envelope_binding(address: dict) -> bytes:
-    return b"linkage/v1 seal" + b"\x00" + canonical({"kind": "project secret", **address})
+    return b"linkage/v1 seal" + b"\x00" + canonical({"kind": "contribution", **address})
 
 
 def enrolment_statement(token: bytes, request: bytes, signing: bytes, sealing: bytes) -> bytes:

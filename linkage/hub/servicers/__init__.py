@@ -4,11 +4,12 @@ Who calls is read from the verified certificate; what a message body says about 
 """
 
 from linkage.hub.servicers.comparisons import ComparisonServicer
-from linkage.hub.servicers.parties import EnrolmentServicer, SecretServicer
+from linkage.hub.servicers.parties import EnrolmentServicer
 from linkage.hub.servicers.projects import ProjectServicer
 from linkage.hub.servicers.releases import ReleaseServicer
 from linkage.hub.servicers.reviews import ReviewServicer
 from linkage.hub.servicers.runs import RunServicer
+from linkage.hub.servicers.secret import SecretServicer
 from linkage.hub.servicers.uploads import UploadServicer
 
 __all__ = [

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import grpc
 
-from linkage.hub.projects import Project, Projects
+from linkage.hub.projects import Account, Projects
 from linkage.hub.servicers.common import (
     Callers,
     name_of,
     page_size_of,
     party_message,
+    request_id_of,
     stamp,
 )
+from linkage.store.sql import Row
 from linkage.v1 import project_pb2 as project
 from linkage.v1.project_pb2_grpc import ProjectServiceServicer
 
@@ -30,7 +34,7 @@ class ProjectServicer(Callers, ProjectServiceServicer):
     def GetProject(
         self, request: project.GetProjectRequest, context: grpc.ServicerContext
     ) -> project.GetProjectResponse:
-        found = self._use.get(self._caller(context), name_of(request.project))
+        found = self._use.account(self._caller(context), name_of(request.project))
         return project.GetProjectResponse(project=_project(found))
 
     def ListProjects(
@@ -50,22 +54,63 @@ class ProjectServicer(Callers, ProjectServiceServicer):
         )
         return project.SignManifestResponse(project=_project(found))
 
+    def WithdrawProposal(
+        self, request: project.WithdrawProposalRequest, context: grpc.ServicerContext
+    ) -> project.WithdrawProposalResponse:
+        self._use.withdraw(
+            self._caller(context), name_of(request.project), name_of(request.fingerprint)
+        )
+        return project.WithdrawProposalResponse()
 
-def _project(found: Project) -> project.Project:
+    def RotateEpoch(
+        self, request: project.RotateEpochRequest, context: grpc.ServicerContext
+    ) -> project.RotateEpochResponse:
+        found = self._use.rotate(
+            self._caller(context),
+            name_of(request.project),
+            request.reason,
+            request_id_of(request.request_id),
+        )
+        return project.RotateEpochResponse(project=_project(found))
+
+
+def _project(account: Account) -> project.Project:
+    found, proposal = account.project, account.proposal
     return project.Project(
         name=found.name,
         manifest=found.manifest.canonical,
         fingerprint=found.fingerprint,
         state=project.PROJECT_STATE_ACTIVE if found.active else project.PROJECT_STATE_PROPOSED,
-        signatures=[
-            project.ManifestSignature(
-                partner=row["partner"],
-                signature=row["signature"],
-                signed_at=stamp(row["signed_at"]),
-            )
-            for row in found.signatures
-        ],
+        signatures=_signatures(found.signatures),
         parties=[party_message(row) for row in found.parties],
         epoch=found.epoch,
         uploaded=found.uploaded,
+        committed=account.committed,
+        revealed=account.revealed,
+        proposal=None
+        if proposal is None
+        else project.Proposal(
+            manifest=proposal.manifest.canonical,
+            fingerprint=proposal.manifest.fingerprint,
+            signatures=_signatures(proposal.signatures),
+            epoch=proposal.epoch,
+        ),
+        epochs=[
+            project.Epoch(
+                epoch=row["epoch"],
+                fingerprint=row["fingerprint"],
+                started_at=stamp(row["started_at"]),
+                reason=row["reason"],
+            )
+            for row in account.epochs
+        ],
     )
+
+
+def _signatures(rows: Sequence[Row]) -> list[project.ManifestSignature]:
+    return [
+        project.ManifestSignature(
+            partner=row["partner"], signature=row["signature"], signed_at=stamp(row["signed_at"])
+        )
+        for row in rows
+    ]

@@ -17,6 +17,7 @@ from linkage.errors import (
     ManifestError,
     NotAgreedError,
     NotReadyError,
+    ReplayError,
     SignatureError,
 )
 from linkage.hub.steward import Steward
@@ -63,7 +64,7 @@ def test_a_replayed_upload_of_which_a_newer_one_has_taken_the_place(
         sheriff.finish(upload)
     members["health"].upload(active, raw(small_matrix(active, seed=7)))
     steward.watch(steward.start_run(active.project).run, lambda _: None)
-    with attack.refused(AlreadyExistsError, method="CreateUpload"):
+    with attack.refused(ReplayError, method="CreateUpload"):
         sheriff.create(old)
 
 
@@ -107,7 +108,7 @@ def test_a_manifest_altered_by_one_byte_after_signing(
     place = document.index(b"Testing")
     altered = document[:place] + b"tesTing" + document[place + 7 :]
     projects = ProjectServiceStub(steward_connection.channel)
-    with attack.refused(AlreadyExistsError, method="CreateProject", by=STEWARD):
+    with attack.refused(ManifestError, method="CreateProject", by=STEWARD, match="version"):
         request = project_pb2.CreateProjectRequest(manifest=altered)
         steward_connection.call(projects.CreateProject, request)
     for place in (0, len(document) // 2, len(document) - 1):
@@ -144,8 +145,12 @@ def test_key_checks_that_differ(
         _start(steward_connection, active.project)
 
 
-def test_a_second_envelope_for_the_same_recipient(attack: Any, active: Any, sheriff: Any) -> None:
+def test_a_second_envelope_for_the_same_recipient(
+    attack: Any, active: Any, sheriff: Any, members: Any
+) -> None:
     """The first one stays: nobody exchanges a secret that is in use."""
+    for name in active.partner_names:
+        members[name].commit(active)
     address = EnvelopeAddress(
         project=active.project,
         fingerprint=active.fingerprint,

@@ -38,6 +38,7 @@ from linkage.rpc.member import enrol_member
 from linkage.rpc.party import Party
 from linkage.store import tables
 from linkage.store.sql import Database, find
+from linkage.trust.contributions import commit
 from linkage.trust.headers import EncodingsHeader, expiry, new_nonce
 from linkage.trust.identity import (
     Authority,
@@ -50,9 +51,10 @@ from linkage.trust.identity import (
 )
 from linkage.trust.keyring import Keyring
 from linkage.trust.signing import sign
-from linkage.trust.statements import manifest_statement
-from linkage.v1 import project_pb2, run_pb2, upload_pb2
+from linkage.trust.statements import SecretPlace, manifest_statement
+from linkage.v1 import project_pb2, run_pb2, secret_pb2, upload_pb2
 from linkage.v1.project_pb2_grpc import ProjectServiceStub
+from linkage.v1.secret_pb2_grpc import SecretServiceStub
 from linkage.v1.upload_pb2_grpc import UploadServiceStub
 
 NUMBERS = itertools.count()
@@ -169,6 +171,15 @@ class Member:
         )
         self.connection.call(self.stub(ProjectServiceStub).SignManifest, request)
 
+    def commit(self, manifest: Manifest, *, epoch: int = 0, **changes: Any) -> None:
+        """Leave this partner's commitment, or a message that differs from it."""
+        about = (manifest.project, manifest.fingerprint, epoch)
+        place = SecretPlace(project=about[0], fingerprint=about[1], epoch=about[2])
+        own = commit(place, self.name, self.keyring.contribution(*about))
+        fields = {**own.model_dump(), "signature": self.signature(own.statement), **changes}
+        request = secret_pb2.PutCommitmentRequest(commitment=secret_pb2.Commitment(**fields))
+        self.connection.call(self.stub(SecretServiceStub).PutCommitment, request)
+
     def header(self, manifest: Manifest, data: bytes, **changes: Any) -> EncodingsHeader:
         layout = small_layout(manifest)
         fields: dict[str, Any] = {
@@ -220,6 +231,12 @@ class Member:
         status = self.create(self.header(manifest, data, **changes))
         self.write(status.upload, 0, [data])
         return self.finish(status.upload)
+
+
+def share_all(members: dict[str, Member], manifest: Manifest) -> None:
+    """Every partner commits and reveals; the last one to come has the project secret then."""
+    for name in manifest.partner_names:
+        members[name].agent().share(members[name].connection, manifest.project)
 
 
 SMALL_ROWS = 40
@@ -387,6 +404,7 @@ def linked(
     steward.propose(manifest)
     for name in manifest.partner_names:
         members[name].agent().sign(members[name].connection, manifest)
+    share_all(members, manifest)
     place = tmp_path_factory.mktemp("files")
     files = {}
     for seed, name in enumerate(manifest.partner_names, 10):

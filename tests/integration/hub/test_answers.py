@@ -18,7 +18,7 @@ from linkage.errors import AgreementError, SourceError
 from linkage.v1 import run_pb2
 
 from .answering import keyed_manifest, wait_until_waiting
-from .conftest import wait_for_end, write_people
+from .conftest import share_all, wait_for_end, write_people
 
 SECONDS = 60.0
 
@@ -31,6 +31,7 @@ def submitted(steward, members, tmp_path: Path) -> dict[str, Any]:
     steward.propose(manifest)
     for name in manifest.partner_names:
         members[name].agent().sign(members[name].connection, manifest)
+    share_all(members, manifest)
     files = {}
     for seed, name in enumerate(manifest.partner_names):
         files[name] = write_people(tmp_path / f"{name}.csv", seed=seed, rows=60)
@@ -100,6 +101,7 @@ def test_the_agent_bounds_how_many_runs_it_answers(steward, members, tmp_path: P
     steward.propose(manifest)
     for name in manifest.partner_names:
         members[name].agent().sign(members[name].connection, manifest)
+    share_all(members, manifest)
     for seed, name in enumerate(manifest.partner_names):
         file = write_people(tmp_path / f"{name}.csv", seed=seed, rows=30)
         submitted["files"][name] = file

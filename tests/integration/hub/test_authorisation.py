@@ -34,6 +34,7 @@ from .conftest import make_manifest, raw, small_matrix
 NOWHERE = {
     Scope.REQUEST: "no-such-project",
     Scope.ENVELOPE: "no-such-project",
+    Scope.COMMITMENT: "no-such-project",
     Scope.HEADER: "no-such-project",
     Scope.RUN: "0" * 32,
     Scope.RELEASE: "0" * 32,
@@ -102,7 +103,8 @@ def place(steward, members) -> Place:
         uploads[name] = members[name].upload(manifest, raw(small_matrix(manifest, seed))).upload
     run = steward.watch(steward.start_run(manifest.project).run, lambda _: None).run
     release = steward.release(run, 0.5).release
-    subjects = dict.fromkeys((Scope.REQUEST, Scope.ENVELOPE, Scope.HEADER), manifest.project)
+    named = (Scope.REQUEST, Scope.ENVELOPE, Scope.COMMITMENT, Scope.HEADER)
+    subjects = dict.fromkeys(named, manifest.project)
     subjects |= {Scope.RUN: run, Scope.RELEASE: release, Scope.UPLOAD: uploads["sheriff"]}
     # There is no parcel before the release is approved; an upload of encodings stands for one.
     return Place(subjects, uploads["sheriff"])
@@ -118,6 +120,8 @@ def request_for(method: str, subject: str) -> Any:
         message.header = json.dumps({"project": subject}).encode()
     elif scope is Scope.ENVELOPE:
         message.envelope.project = subject
+    elif scope is Scope.COMMITMENT:
+        message.commitment.project = subject
     elif scope is not Scope.NONE:
         setattr(message, scope.value, subject)
     return message

@@ -131,6 +131,24 @@ def _scoped_calls(project: str, fingerprint: str):
             "PutEnvelope",
             secret_pb2.PutEnvelopeRequest(envelope=secret_pb2.Envelope(**address, sealed=b"x")),
         ),
+        (
+            SecretServiceStub,
+            "PutCommitment",
+            secret_pb2.PutCommitmentRequest(
+                commitment=secret_pb2.Commitment(
+                    project=project,
+                    fingerprint=fingerprint,
+                    epoch=0,
+                    partner="outsider",
+                    commitment="0" * 64,
+                )
+            ),
+        ),
+        (
+            SecretServiceStub,
+            "ListCommitments",
+            secret_pb2.ListCommitmentsRequest(project=project, fingerprint=fingerprint),
+        ),
         (SecretServiceStub, "ListEnvelopes", secret_pb2.ListEnvelopesRequest(project=project)),
         (RunServiceStub, "ListRuns", run_pb2.ListRunsRequest(project=project)),
         (RunServiceStub, "GetRun", run_pb2.GetRunRequest(run=unknown)),
@@ -298,6 +316,8 @@ def _sealed(members, name: str) -> bytes:
 
 def test_an_envelope_cannot_be_replaced(active, members) -> None:
     sheriff, health = members["sheriff"], members["health"]
+    sheriff.commit(active)
+    health.commit(active)
     put = sheriff.stub(SecretServiceStub).PutEnvelope
     first = _sealed(members, "health")
     sheriff.connection.call(put, _envelope(active, sheriff, "health", first))

@@ -18,7 +18,7 @@ from linkage.v1 import review_pb2
 from linkage.v1.review_pb2_grpc import ReviewServiceStub
 
 from .answering import keyed_manifest
-from .conftest import Linked
+from .conftest import Linked, share_all
 
 
 @pytest.fixture
@@ -139,6 +139,7 @@ def test_the_next_report_says_what_was_reviewed_and_what_changed(
     steward.propose(manifest)
     for name in manifest.partner_names:
         members[name].agent().sign(members[name].connection, manifest)
+    share_all(members, manifest)
     for seed, name in enumerate(manifest.partner_names):
         file = write_people(tmp_path / f"{name}.csv", seed=seed)
         members[name].agent().submit(members[name].connection, manifest.project, file)

@@ -14,7 +14,7 @@ from linkage.errors import AlreadyExistsError, InputError, StateError
 from linkage.hub.results import Results
 
 from .answering import agreed, matrix_of
-from .conftest import make_manifest, raw, wait_for_end, write_people
+from .conftest import make_manifest, raw, share_all, wait_for_end, write_people
 from .test_runs import _approve
 
 PEOPLE = list(range(60))
@@ -125,6 +125,7 @@ def test_an_agent_sends_a_changed_file(hub, steward, members, tmp_path) -> None:
     steward.propose(manifest)
     for name in manifest.partner_names:
         members[name].agent().sign(members[name].connection, manifest)
+    share_all(members, manifest)
     people = {
         name: write_people(tmp_path / f"{name}.csv", seed=n) for n, name in enumerate(members)
     }

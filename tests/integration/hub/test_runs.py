@@ -26,14 +26,15 @@ from linkage.errors import (
 from linkage.evaluator.assembler import Assembler
 from linkage.store import tables
 from linkage.store.sql import find, update
+from linkage.trust.contributions import new_contribution as new_secret
 from linkage.trust.headers import ParcelHeader, new_nonce, parse_header
-from linkage.trust.keyring import Keyring, new_secret
+from linkage.trust.keyring import Keyring
 from linkage.trust.signing import sign
 from linkage.v1 import release_pb2, run_pb2, upload_pb2
 from linkage.v1.release_pb2_grpc import ReleaseServiceStub
 from linkage.v1.run_pb2_grpc import RunServiceStub
 
-from .conftest import make_manifest, raw, small_matrix, wait_for_end, write_people
+from .conftest import make_manifest, raw, share_all, small_matrix, wait_for_end, write_people
 
 
 def _release_call(member, method: str, request):
@@ -78,8 +79,9 @@ def test_another_secret_stops_the_run(steward, members, tmp_path) -> None:
     steward.propose(manifest)
     for name in manifest.partner_names:
         members[name].agent().sign(members[name].connection, manifest)
+    share_all(members, manifest)
     key = (manifest.project, manifest.fingerprint, 0)
-    members["health"].keyring.save_secret(*key, new_secret())
+    members["health"].keyring.save_secret(*key, new_secret(), replace=True)
     for seed, name in enumerate(manifest.partner_names):
         file = write_people(tmp_path / f"{name}.csv", seed=seed, rows=30)
         members[name].agent().submit(members[name].connection, manifest.project, file)
@@ -90,7 +92,7 @@ def test_another_secret_stops_the_run(steward, members, tmp_path) -> None:
         secret = members[name].keyring.secret(*key)
         assert secret is not None
         assert secret.hex() not in str(caught.value)
-    # The way out: believe the originator's envelope, and send anew.
+    # The way out: derive it from what was revealed once more, and send anew.
     health = members["health"]
     file = tmp_path / "health.csv"
     again = health.agent().submit(health.connection, manifest.project, file, replace=True)

@@ -211,7 +211,7 @@ def test_the_rule_holds_for_any_profiles(profiles: list[Profile]) -> None:
     assert draft.keys[0].chance <= draft.keys[0].intact + 1e-9
     again = draft_manifest(profiles[::-1], TERMS)
     assert (again.keys, again.groups, again.notes) == (draft.keys, draft.groups, draft.notes)
-    assert again.manifest.originator == profiles[-1].partner.name
+    assert again.manifest.partner_names[0] == profiles[-1].partner.name
     assert parse_manifest(draft.manifest.canonical).canonical == draft.manifest.canonical
     for profile in profiles:
         assert parse_profile(profile.model_dump_json().encode()) == profile

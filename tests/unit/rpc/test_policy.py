@@ -29,6 +29,10 @@ EXPECTED = {
     "/linkage.v1.ProjectService/GetProject": "xxxx.",
     "/linkage.v1.ProjectService/ListProjects": "xxxx.",
     "/linkage.v1.ProjectService/SignManifest": "x....",
+    "/linkage.v1.ProjectService/WithdrawProposal": "...x.",
+    "/linkage.v1.ProjectService/RotateEpoch": "...x.",
+    "/linkage.v1.SecretService/PutCommitment": "x....",
+    "/linkage.v1.SecretService/ListCommitments": "x....",
     "/linkage.v1.SecretService/PutEnvelope": "x....",
     "/linkage.v1.SecretService/ListEnvelopes": "x....",
     "/linkage.v1.UploadService/CreateUpload": "x....",
@@ -111,6 +115,7 @@ def test_no_row_no_call(method: str, role: Role) -> None:
 FIELD = {
     Scope.REQUEST: "project",
     Scope.ENVELOPE: "envelope",
+    Scope.COMMITMENT: "commitment",
     Scope.HEADER: "header",
     Scope.RUN: "run",
     Scope.RELEASE: "release",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from linkage.errors import AlreadyExistsError, NotFoundError, TrustError, UntrustedKeyError
-from linkage.trust.keyring import Keyring, new_secret
+from linkage.trust.contributions import new_contribution as new_secret
+from linkage.trust.keyring import Keyring
 from linkage.trust.signing import grouped, key_fingerprint
 
 PRINT = "ab" * 32

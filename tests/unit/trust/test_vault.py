@@ -10,7 +10,8 @@ import pytest
 
 from linkage.errors import TrustError
 from linkage.trust import vault as module
-from linkage.trust.keyring import Keyring, new_secret
+from linkage.trust.contributions import new_contribution as new_secret
+from linkage.trust.keyring import Keyring
 from linkage.trust.secrets import URI_VARIABLE, Secret
 from linkage.trust.vault import LOCK, MAGIC, Vault
 
