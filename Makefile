@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 
-.PHONY: help demo test lint format proto bench peers example-febrl4 lock clean
+.PHONY: help demo test lint format proto bench fuzz audit peers example-febrl4 lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -42,6 +42,9 @@ proto: $(VENV)/.made ## Regenerate linkage/v1 from protos
 
 bench: $(VENV)/.made $(PEERS)/.made ## Measure; figures in build/bench.json
 	@$(BIN)/python -m tests.bench --out build/bench.json
+
+fuzz: $(VENV)/.made ## Try a million wrong inputs; counts in build/fuzz.json
+	@$(BIN)/python -m tests.fuzz --out build/fuzz.json
 
 $(PEERS)/.made: requirements/peers.txt requirements/bootstrap.txt
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)

@@ -15,12 +15,14 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -216,7 +218,9 @@ class SourceFile:
                     skip_rows=1,
                 ),
                 parse_options=pa_csv.ParseOptions(
-                    newlines_in_values=True, invalid_row_handler=note
+                    newlines_in_values=True,
+                    # Arrow makes text of a row before it asks, and cannot of what is not UTF-8.
+                    invalid_row_handler=note if self._is_utf8 else None,
                 ),
                 convert_options=pa_csv.ConvertOptions(
                     column_types=dict.fromkeys(self.columns, pa.string()),
@@ -240,6 +244,19 @@ class SourceFile:
                 total=total,
                 remedy=QUOTE_REMEDY,
             )
+
+    @cached_property
+    def _is_utf8(self) -> bool:
+        """Whether the whole file is UTF-8."""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            with self.path.open("rb") as file:
+                while piece := file.read(BLOCK_BYTES):
+                    decoder.decode(piece)
+                decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+        return True
 
     def _csv_error(self, text: str) -> SourceError:
         self.require_unchanged()

@@ -209,7 +209,8 @@ def _checksums(directory: Path) -> str:
 
 def _read_checksums(path: Path) -> dict[str, str]:
     expected = {}
-    for line in path.read_text("utf-8").splitlines():
+    # What is not UTF-8 matches no line.
+    for line in path.read_text("utf-8", errors="replace").splitlines():
         match = _CHECKSUM_LINE.fullmatch(line)
         if not match:
             raise DigestMismatchError(f"{path} holds a line that is not a checksum")

@@ -169,5 +169,5 @@ def _to_parquet(table: pa.Table) -> bytes:
 def _from_parquet(raw: bytes) -> pa.Table:
     try:
         return pq.read_table(io.BytesIO(raw))
-    except pa.ArrowException:
+    except (pa.ArrowException, OSError, ValueError):
         raise InvalidRequestError("a part of the parcel is not a Parquet file") from None

@@ -11,7 +11,6 @@ keyring's affair and are never read here.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import Annotated
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from pydantic import StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from linkage.agreement.canonical import canonical
 from linkage.agreement.fields import Name, Strict
@@ -69,6 +68,14 @@ class Invitation(Strict):
     token: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+class _Saved(Strict):
+    """What `party.json` holds."""
+
+    address: str
+    name: Name
+    role: Annotated[Role, Field(strict=False)]
+
+
 @dataclass(frozen=True)
 class Party:
     """An enrolled party's home.
@@ -87,14 +94,19 @@ class Party:
     def load(cls, home: Path) -> Party:
         """Raises NotFoundError when nobody has enrolled from that home."""
         try:
-            fields = json.loads((home / "party.json").read_bytes())
+            saved = _Saved.model_validate_json((home / "party.json").read_bytes())
         except FileNotFoundError:
             raise NotFoundError(
                 f"{home} is not enrolled with a hub",
                 remedy="Ask the steward for an invitation, then run enrol with its file",
             ) from None
-        address = os.environ.get("LINKAGE_HUB", fields["address"])
-        return cls(home, fields["name"], Role(fields["role"]), address)
+        except ValidationError:
+            raise InputError(
+                f"{home / 'party.json'} is damaged",
+                remedy="Put it back from a backup, or enrol again with the same keys",
+            ) from None
+        address = os.environ.get("LINKAGE_HUB", saved.address)
+        return cls(home, saved.name, saved.role, address)
 
     @classmethod
     def save(

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -119,10 +119,17 @@ def make_authority(hub: str, *, lifetime: timedelta = timedelta(days=3650)) -> A
 
 
 def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
-    key = serialization.load_pem_private_key(key_pem, None)
+    """Raises EnrolmentError unless both can be read, and the key is of the right kind."""
+    try:
+        key = serialization.load_pem_private_key(key_pem, None)
+        certificate = x509.load_pem_x509_certificate(certificate_pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
+        raise EnrolmentError(
+            "the authority's key or certificate is damaged", remedy="Put it back from a backup"
+        ) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise EnrolmentError("the authority's key is not an elliptic-curve key")
-    return Authority(x509.load_pem_x509_certificate(certificate_pem), key)
+    return Authority(certificate, key)
 
 
 def hub_name(authority_pem: bytes) -> str:
@@ -164,7 +171,7 @@ def issue_party(
         request = x509.load_der_x509_csr(request_der)
         key = request.public_key()
         valid = request.is_signature_valid
-    except (ValueError, InvalidSignature):
+    except (ValueError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion):
         raise EnrolmentError("the certificate request cannot be read") from None
     if not valid:
         raise EnrolmentError("the certificate request is not signed by its own key")
@@ -202,7 +209,13 @@ def credential_of(certificate_pem: bytes, hub: str) -> Credential:
         certificate = x509.load_pem_x509_certificate(certificate_pem)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    except (ValueError, x509.ExtensionNotFound):
+    except (
+        ValueError,
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    ):
         raise refused from None
     match = _URI.fullmatch(uris[0]) if len(uris) == 1 else None
     if match is None or match[1] != hub or match[2] not in set(Role):

@@ -19,6 +19,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import TypeAdapter, ValidationError
 
 from linkage.agreement.canonical import canonical
 from linkage.errors import AlreadyExistsError, TrustError, UntrustedKeyError
@@ -32,6 +33,7 @@ from linkage.trust.vault import Vault
 _EPOCH_FILE = re.compile(
     r"(?:secret|contribution|commitments)-(?P<project>.+)-[0-9a-f]{64}-(?P<epoch>\d+)\.(?:key|json)"
 )
+_TRUSTED: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
 
 class Keyring:
@@ -163,9 +165,21 @@ class Keyring:
 
     @property
     def trusted(self) -> dict[str, str]:
-        """Fingerprint by party."""
+        """Fingerprint by party.
+
+        Raises:
+            TrustError: the file is damaged: whom it named must be compared with again.
+        """
         path = self._directory / "trusted.json"
-        return dict(json.loads(read_private(path))) if path.exists() else {}
+        if not path.exists():
+            return {}
+        try:
+            return _TRUSTED.validate_json(read_private(path))
+        except ValidationError:
+            raise TrustError(
+                f"{path} is damaged",
+                remedy="Put it back from a backup, or remove it and compare fingerprints again",
+            ) from None
 
     def require_trusted(self, name: str, signing_key: bytes, sealing_key: bytes) -> None:
         """Check keys that the hub says are a party's against the pinned fingerprint.

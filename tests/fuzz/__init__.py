@@ -1,0 +1,1 @@
+"""Wrong bytes by the million: `make fuzz`."""

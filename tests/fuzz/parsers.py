@@ -1,0 +1,468 @@
+"""Everything that reads bytes from outside: what to start from, how to make it wrong.
+
+A parser may refuse with an error of the tree in `linkage.errors`, and with nothing else.
+
+    target = PARSERS["manifest"]
+    target.read(target.mutate(target.seeds[0], random))
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from linkage.agent.clks import ClkFile
+from linkage.agent.records import Records
+from linkage.agent.source import SourceFile
+from linkage.agreement import Manifest, parse_manifest
+from linkage.agreement.linkage_schema import parse_linkage_schema
+from linkage.agreement.profile import parse_description, parse_profile
+from linkage.answers import Answers, Requests, answer_bytes, verify_quota
+from linkage.encoding.clk_files import clks_from_binary, clks_from_json, clks_to_json
+from linkage.encodings import EncodingLayout, EncodingMatrix
+from linkage.evaluator.extract import verify_extract
+from linkage.hub.home import HubHome, Settings
+from linkage.release.parcels import ParcelAddress, check_sealed, pack, unpack
+from linkage.rpc.party import Invitation, Party, read_invitation
+from linkage.trust.headers import AnswersHeader, EncodingsHeader, ParcelHeader, parse_header
+from linkage.trust.identity import (
+    PartyId,
+    Role,
+    issue_party,
+    load_authority,
+    make_authority,
+    make_request,
+    new_private_key,
+    party_of,
+    private_key_pem,
+)
+from linkage.trust.keyring import Keyring
+from linkage.trust.opening import SealingKey
+from linkage.trust.sealing import check_public_key, seal
+from linkage.trust.signing import verify
+from linkage.trust.statements import ReleaseStatement
+from tests.clk_projects import SCHEMA, manifest_of
+
+from .mutations import Mutate, flipped, json_mutated, table_mutated
+
+FINGERPRINT = "ab" * 32
+CLK = manifest_of()
+
+
+@dataclass(frozen=True)
+class Parser:
+    """One reader of foreign bytes.
+
+    Attributes:
+        read: raises nothing but errors of the tree.
+        weight: how many of all cases are its.
+        reads_seeds: whether the seeds are taken; some are of the right shape only.
+    """
+
+    read: Callable[[bytes], object]
+    seeds: list[bytes]
+    mutate: Mutate
+    weight: float = 1.0
+    reads_seeds: bool = True
+
+
+@cache
+def _place() -> Path:
+    """A directory in memory where there is one: a file is written for every case."""
+    shm = Path("/dev/shm")  # noqa: S108 - made with mkdtemp, removed at exit
+    made = Path(tempfile.mkdtemp(dir=shm if shm.is_dir() else None))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+def _file(data: bytes, name: str) -> Path:
+    path = _place() / name
+    path.unlink(missing_ok=True)
+    path.touch(0o600)
+    path.write_bytes(data)
+    return path
+
+
+def _document(**changes: Any) -> dict[str, Any]:
+    person = {
+        "name": "people",
+        "kind": "person",
+        "fields": [{"name": "sex", "values": ["f", "m"]}, {"name": "year", "transform": "year"}],
+    }
+    return {
+        "linkage": "manifest/1",
+        "project": "fuzz",
+        "title": "T",
+        "purpose": "P",
+        "legal_basis": "L",
+        "expires": "2099-01-01",
+        "partners": [
+            {
+                "name": "sheriff",
+                "record_id": "id",
+                "columns": {"dob": "born"},
+                "aliases": {"surname": ["maiden"]},
+                "group": "person",
+                "strata": {"race": "race"},
+                "missing": ["UNK"],
+                "content": [person],
+            },
+            {"name": "health", "unique": False},
+        ],
+        "recipients": [{"name": "county", "role": "assembler"}],
+        "strata": [{"name": "race", "values": ["a", "b"]}],
+        "fields": [
+            {"name": "given", "type": "given_name"},
+            {"name": "surname", "type": "surname"},
+            {"name": "dob", "type": "date_of_birth"},
+        ],
+        "match_keys": [
+            {"name": "all", "fields": ["given", "surname", "dob"]},
+            {"name": "surname_dob", "fields": ["surname", "dob"]},
+        ],
+        "scheme": {"name": "saul-v1", "bits": 1024},
+        "matching": {"pair_keyed": True, "threshold": 0.9},
+        **changes,
+    }
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+@cache
+def manifest() -> Manifest:
+    return parse_manifest(_json(_document()))
+
+
+def _whole_manifest(data: bytes) -> None:
+    read = parse_manifest(data)
+    assert parse_manifest(read.canonical).fingerprint == read.fingerprint
+
+
+CSV = (
+    "id,given,surname,maiden,born,person,race,sex\n"
+    "1,Zoë,O'Neil,,1980-02-03,p1,a,f\n"
+    "2,Adam,van der Berg,Smith,1979-12-31,p1,b,m\n"
+    '3,"Li, Wei",Wang,,UNK,,,f\n'
+    "4,,,,1900-01-01,p2,a,m\n"
+).encode()
+ALIASES = b"id,given,surname\n1,Zoe,Oneil\n2,Adi,\n"
+
+
+def _read_source(data: bytes) -> None:
+    records = Records(manifest(), manifest().partners[0], SourceFile(_file(data, "source")))
+    records.check(lambda *_: None, skip_invalid=len(data) % 2 == 0)
+
+
+@cache
+def _whole_source() -> Path:
+    return _file(CSV, "whole.csv")
+
+
+def _read_aliases(data: bytes) -> None:
+    source = SourceFile(_whole_source())
+    records = Records(
+        manifest(), manifest().partners[0], source, SourceFile(_file(data, "aliases"))
+    )
+    records.check(lambda *_: None, skip_invalid=False)
+
+
+def _parquets() -> list[bytes]:
+    rows = [line.split(",") for line in CSV.decode().replace("Li, Wei", "Li").splitlines()]
+    table = pa.table({name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])})
+    dates = pa.array([datetime(1980, 1, 2, tzinfo=UTC).date()] * 4)
+    typed = table.set_column(0, "id", pa.array([1, 2, 3, 4])).set_column(4, "born", dates)
+    made = []
+    for one, more in (
+        (table, {"compression": "none"}),
+        (typed, {"compression": "zstd"}),
+        (typed, {"compression": "snappy", "use_dictionary": False, "row_group_size": 2}),
+    ):
+        sink = io.BytesIO()
+        pq.write_table(one, sink, **more)
+        made.append(sink.getvalue())
+    return made
+
+
+def _header(cls: type[Any], **more: Any) -> bytes:
+    fields = {
+        "project": "fuzz",
+        "fingerprint": FINGERPRINT,
+        "epoch": 0,
+        "partner": "sheriff",
+        "digest": "cd" * 32,
+        "size": 1000,
+        "nonce": "0" * 32,
+        "expires": datetime(2030, 1, 2, tzinfo=UTC),
+    }
+    raw: bytes = cls(**{**fields, **more}).canonical
+    return raw
+
+
+def _headers() -> list[bytes]:
+    layout = {"scheme": "saul-v1", "bits": 1024, "match_keys": ("all",), "rows": 40}
+    asked = {"run": "1" * 32, "other": "health", "requests": "ef" * 32, "entries": 4, "fields": 3}
+    return [
+        _header(EncodingsHeader, **layout, strata=("race",), key_check="0" * 32),
+        _header(AnswersHeader, **asked, size=4 * answer_bytes(3)),
+        _header(ParcelHeader, release="2" * 32, recipient="county"),
+    ]
+
+
+_STATEMENT = ReleaseStatement(
+    release="1" * 32,
+    project="fuzz",
+    run="2" * 32,
+    fingerprint=FINGERPRINT,
+    epoch=0,
+    threshold=0.9,
+    report="cd" * 32,
+).canonical
+
+
+def _requests() -> bytes:
+    draw = np.random.default_rng(1)
+    ids = np.sort(draw.integers(0, 1 << 62, (20, 2)).astype(">u8"), axis=0)
+    return b"".join(
+        bytes(i.tobytes()) + int(row).to_bytes(4, "little")
+        for i, row in zip(ids, np.repeat(np.arange(10), 2), strict=True)
+    )
+
+
+def _read_requests(data: bytes) -> None:
+    verify_quota(Requests.from_bytes(data), 10, quota=2, within=len(data) % 2 == 0)
+
+
+def _answers() -> bytes:
+    draw = np.random.default_rng(2)
+    words = draw.integers(0, 1 << 63, (6, 3, 4), dtype=np.uint64)
+    present = np.ones((6, 3), np.bool_)
+    return Answers(words, present, ~present, np.zeros((6, 3), np.uint8)).to_bytes()
+
+
+LAYOUT = EncodingLayout("saul-v1", 256, ("all", "dob"), 13, FINGERPRINT, ("race",))
+
+
+def _matrix() -> bytes:
+    draw = np.random.default_rng(3)
+    handles = draw.integers(0, 256, (13, 16), np.uint8)
+    words = draw.integers(1, 1 << 63, (2, 13, 4), dtype=np.uint64)
+    strata = draw.integers(0, 3, (13, 1), np.uint8)
+    present = np.ones((2, 13), np.bool_)
+    return b"".join(EncodingMatrix(LAYOUT, handles, handles, strata, present, words).sections())
+
+
+def _read_matrix(data: bytes) -> None:
+    matrix = EncodingMatrix.from_buffer(np.frombuffer(data, np.uint8), LAYOUT)
+    matrix.validate(chunk_rows=5)
+    matrix.persons()
+
+
+def _in_place(data: bytes, random: Random) -> bytes:
+    """Bytes of a fixed size, altered where they stand."""
+    if random.random() < 0.1:
+        return flipped(data, random)
+    raw = bytearray(data)
+    for _ in range(random.choice((1, 1, 2, 8))):
+        start = random.randrange(len(raw))
+        size = min(random.choice((1, 1, 4, 16, 64)), len(raw) - start)
+        raw[start : start + size] = random.choice(
+            (bytes(size), b"\xff" * size, random.randbytes(size))
+        )
+    return bytes(raw)
+
+
+ADDRESS = ParcelAddress("fuzz", FINGERPRINT, "1" * 32, "sheriff", "county")
+
+
+def _plain_parcel() -> bytes:
+    table = pa.table({"id": [1, 2, 3], "sex": ["f", "m", None]})
+    return pack({"people": table, "visits": table}, ADDRESS, lambda raw, info: raw)
+
+
+def _read_parcel(data: bytes) -> None:
+    """As the assembler does, once the seals are open; and as the hub does, with its own eyes."""
+    for read in (
+        lambda: unpack(data, ADDRESS, lambda raw, info: raw),
+        lambda: check_sealed(io.BytesIO(data)),
+    ):
+        try:
+            read()
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+
+
+KEY = SealingKey(bytes(range(96)))
+
+
+def _clks(form: str) -> Callable[[bytes], object]:
+    def read(data: bytes) -> None:
+        path = _file(data, "clks")
+        ClkFile.read(path, CLK, scratch=_place(), form=form)  # type: ignore[arg-type]
+        (clks_from_json if form == "json" else clks_from_binary)(data, 1024)
+
+    return read
+
+
+def _filters() -> Any:
+    return np.random.default_rng(4).integers(0, 1 << 63, (5, 16), dtype=np.uint64)
+
+
+def _read_party(data: bytes) -> None:
+    home = _file(data, "party.json").parent
+    Party.load(home)
+
+
+def _read_trusted(data: bytes) -> None:
+    _file(data, "trusted.json")
+    Keyring(_place()).require_trusted("health", bytes(32), bytes(1216))
+
+
+def _read_extract(data: bytes) -> None:
+    home = _place() / "extract"
+    home.mkdir(exist_ok=True)
+    (home / "a.csv").write_bytes(b"a,b\n")
+    (home / "SHA256SUMS").write_bytes(data)
+    verify_extract(home)
+
+
+@cache
+def _authority() -> Any:
+    return make_authority("prairie")
+
+
+def _leaf() -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    party = PartyId("prairie", Role.PARTNER, "sheriff")
+    request = make_request(new_private_key(), "sheriff")
+    made = issue_party(_authority(), request, party, lifetime=timedelta(days=1))
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+def _read_request(data: bytes) -> None:
+    party = PartyId("prairie", Role.PARTNER, "sheriff")
+    issue_party(_authority(), data, party, lifetime=timedelta(days=1))
+
+
+def _read_authority(data: bytes) -> None:
+    certificate, _, key = data.partition(b"-----END CERTIFICATE-----\n")
+    load_authority(certificate + b"-----END CERTIFICATE-----\n", key)
+
+
+def _read_signature(data: bytes) -> None:
+    verify(data[:32], data[32:], b"{}", what="it", by="sheriff")
+
+
+def _invitation() -> bytes:
+    return (
+        Invitation(
+            linkage="invitation/1",
+            address="127.0.0.1:1",
+            name="sheriff",
+            role="partner",
+            authority="-",
+            key="-",
+            certificate="-",
+            token="0" * 64,
+        )
+        .model_dump_json()
+        .encode()
+    )
+
+
+_FIELDS = [
+    {"name": "given", "type": "given_name"},
+    {"name": "dob", "type": "date_of_birth"},
+]
+_DESCRIPTION = {
+    "linkage": "fields/1",
+    "partner": "sheriff",
+    "record_id": "id",
+    "fields": [{**_FIELDS[0], "column": "first"}, {**_FIELDS[1], "date_formats": ["%Y-%m-%d"]}],
+}
+_PROFILE = {
+    "linkage": "profile/1",
+    "partner": {"name": "sheriff", "record_id": "id"},
+    "rows": 1200,
+    "fields": [
+        {**_FIELDS[0], "missing": 0.1, "bits": 8.5},
+        {**_FIELDS[1], "missing": 0.0, "bits": 12.1},
+    ],
+    "dependent": [{"fields": ["given", "dob"], "shared": 0.1}],
+}
+_SUMS = f"{hashlib.sha256(b'a,b' + bytes([10])).hexdigest()}  a.csv\n".encode()
+
+PARSERS: dict[str, Parser] = {
+    "manifest": Parser(_whole_manifest, [_json(_document()), CLK.canonical], json_mutated, 4),
+    "linkage-schema": Parser(parse_linkage_schema, [_json(SCHEMA)], json_mutated, 3),
+    "profile": Parser(parse_profile, [_json(_PROFILE)], json_mutated, 2),
+    "description": Parser(parse_description, [_json(_DESCRIPTION)], json_mutated, 2),
+    "header": Parser(parse_header, _headers(), json_mutated, 4),
+    "release-statement": Parser(ReleaseStatement.parse, [_STATEMENT], json_mutated, 3),
+    "invitation": Parser(read_invitation, [_invitation()], json_mutated, 2),
+    "hub-settings": Parser(
+        lambda data: HubHome.load(_file(data, "hub.json").parent),
+        [Settings(name="prairie", address="h:1", hosts=("h",)).model_dump_json().encode()],
+        json_mutated,
+        2,
+    ),
+    "party": Parser(
+        _read_party,
+        [_json({"address": "h:1", "name": "sheriff", "role": "partner"})],
+        json_mutated,
+        2,
+    ),
+    "trusted-keys": Parser(
+        _read_trusted, [_json({"health": "ab" * 32})], json_mutated, 2, reads_seeds=False
+    ),
+    "requests": Parser(_read_requests, [_requests()], _in_place, 8),
+    "answers": Parser(lambda data: Answers.from_bytes(data, fields=3), [_answers()], _in_place, 8),
+    "matrix": Parser(_read_matrix, [_matrix()], _in_place, 4),
+    "parcel": Parser(_read_parcel, [_plain_parcel()], flipped, 1),
+    "seal": Parser(
+        lambda data: KEY.open(data, b"info"), [seal(KEY.public, b"x" * 32, b"info")], flipped, 1
+    ),
+    "sealing-key": Parser(check_public_key, [KEY.public], _in_place, 0.5),
+    "signature": Parser(_read_signature, [bytes(96)], flipped, 1, reads_seeds=False),
+    "source-csv": Parser(_read_source, [CSV], table_mutated, 0.6),
+    "source-parquet": Parser(_read_source, _parquets(), flipped, 0.6),
+    "alias-table": Parser(_read_aliases, [ALIASES], table_mutated, 0.4),
+    "filters-json": Parser(_clks("json"), [clks_to_json(_filters(), 1024)], flipped, 1),
+    "filters-binary": Parser(_clks("binary"), [_filters().tobytes()], flipped, 1),
+    "extract": Parser(_read_extract, [_SUMS], flipped, 2),
+    "certificate": Parser(lambda data: party_of(data, "prairie"), [_leaf()], flipped, 6),
+    "certificate-request": Parser(
+        _read_request, [make_request(new_private_key(), "sheriff")], flipped, 0.5
+    ),
+    "authority": Parser(
+        _read_authority,
+        [_authority().certificate_pem + private_key_pem(_authority().key)],
+        flipped,
+        1,
+    ),
+}
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error is one that a parser may end in."""
+    from linkage.errors import InternalError, LinkageError
+
+    return isinstance(error, LinkageError) and not isinstance(error, InternalError)
