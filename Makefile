@@ -25,11 +25,12 @@ demo: $(VENV)/.made ## Link a made-up county end to end; results in build/demo
 test: $(VENV)/.made ## Run every test
 	@$(BIN)/python -m pytest
 
-lint: $(VENV)/.made ## Check style, types, import rules, protos and generated code
+lint: $(VENV)/.made ## Check style, types, import rules, weak spots, protos and generated code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/bandit --quiet --recursive linkage
 	@cd protos && ../$(BIN)/buf lint
 	@PYTHON=$(BIN)/python protos/generate.sh --check
 
@@ -42,6 +43,14 @@ proto: $(VENV)/.made ## Regenerate linkage/v1 from protos
 
 bench: $(VENV)/.made $(PEERS)/.made ## Measure; figures in build/bench.json
 	@$(BIN)/python -m tests.bench --out build/bench.json
+
+# Needs the advisory service of PyPI; --strict: what could not be looked up fails, too.
+audit: $(VENV)/.made ## Look for known weaknesses in our code and in every locked dependency
+	@$(BIN)/bandit --quiet --recursive linkage
+	@for lock in agent hub cluster analysis dev; do \
+		echo "requirements/$$lock.txt"; \
+		$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements/$$lock.txt || exit 1; \
+	done
 
 fuzz: $(VENV)/.made ## Try a million wrong inputs; counts in build/fuzz.json
 	@$(BIN)/python -m tests.fuzz --out build/fuzz.json

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import subprocess  # nosec B404 # our own commands, as lists of words, by no shell
 import sys
 import threading
 import time
@@ -75,14 +75,14 @@ class Processes:
         start = time.perf_counter()
         log = self.logs / f"{len(self.steps):03}-{step.replace(' ', '-')}-{party}.log"
         with log.open("wb") as stderr:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # nosec B603 # see the import
                 [*LINKAGE, *arguments, "--json"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=self._environment(),
             )
-            assert process.stdout is not None  # noqa: S101 - narrowing for the type checker
+            assert process.stdout is not None  # nosec B101 # noqa: S101 - narrows the type
             with _Peak(process.pid) as peak:
                 out = process.stdout.read()
             code = process.wait()
@@ -115,7 +115,7 @@ class Processes:
             HubUnavailableError: (when waited for) it did not come up.
         """
         with (self.logs / "hub.log").open("wb") as log:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # nosec B603 # see the import
                 [*command, "--ready", str(ready)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -78,7 +78,7 @@ class Steward:
         return self._connection.call(self._projects.GetProject, request).project
 
     def project_names(self) -> Iterator[str]:
-        token = ""
+        token = ""  # nosec B105 # of the next page, no secret
         while True:
             request = project_pb2.ListProjectsRequest(page_token=token)
             answer = self._connection.call(self._projects.ListProjects, request)

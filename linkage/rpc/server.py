@@ -76,7 +76,7 @@ class Server:
             options=_OPTIONS,
             maximum_concurrent_rpcs=MAX_CALLS,
         )
-        self._health = _Health(
+        self._health = health.HealthServicer(
             experimental_non_blocking=True,
             experimental_thread_pool=ThreadPoolExecutor(1, thread_name_prefix="health"),
         )
@@ -117,21 +117,3 @@ class Server:
             log.warning("health unknown", error=type(error).__name__)
             healthy = False
         self._health.set("", states.SERVING if healthy else states.NOT_SERVING)
-
-
-class _Health(health.HealthServicer):
-    """The library's, with the method that it leaves out."""
-
-    def __init__(self, **more: Any) -> None:
-        super().__init__(**more)
-        self._said: dict[str, int] = {}
-
-    def set(self, service: str, status: int) -> None:
-        self._said[service] = status
-        super().set(service, status)
-
-    def List(  # noqa: N802
-        self, request: health_pb2.HealthListRequest, context: grpc.ServicerContext
-    ) -> health_pb2.HealthListResponse:
-        said = {n: health_pb2.HealthCheckResponse(status=s) for n, s in self._said.items()}
-        return health_pb2.HealthListResponse(statuses=said)

@@ -27,7 +27,7 @@ def make_records(agency: Agency, people: pd.DataFrame, rng: np.random.Generator)
     dates, and what is missing is empty.
     """
     people = people.iloc[rng.permutation(len(people))]
-    source = random.Random(int(rng.integers(2**62)))
+    source = random.Random(int(rng.integers(2**62)))  # nosec B311 # people are made up, keys are not
     habits = agency.habits
     count = len(people)
     cells = _as_known(agency, people, rng)

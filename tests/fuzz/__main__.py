@@ -22,7 +22,7 @@ from typing import Any
 from tests.fuzz.parsers import PARSERS
 from tests.fuzz.rpcs import target
 
-RPC_SHARE = 0.05
+RPC_SHARE = 0.03
 _EXECUTED = re.compile(rb"stat::number_of_executed_units:\s+(\d+)")
 
 

@@ -411,52 +411,52 @@ _PROFILE = {
 _SUMS = f"{hashlib.sha256(b'a,b' + bytes([10])).hexdigest()}  a.csv\n".encode()
 
 PARSERS: dict[str, Parser] = {
-    "manifest": Parser(_whole_manifest, [_json(_document()), CLK.canonical], json_mutated, 4),
-    "linkage-schema": Parser(parse_linkage_schema, [_json(SCHEMA)], json_mutated, 3),
+    "manifest": Parser(_whole_manifest, [_json(_document()), CLK.canonical], json_mutated, 1),
+    "linkage-schema": Parser(parse_linkage_schema, [_json(SCHEMA)], json_mutated, 1),
     "profile": Parser(parse_profile, [_json(_PROFILE)], json_mutated, 2),
     "description": Parser(parse_description, [_json(_DESCRIPTION)], json_mutated, 2),
-    "header": Parser(parse_header, _headers(), json_mutated, 4),
-    "release-statement": Parser(ReleaseStatement.parse, [_STATEMENT], json_mutated, 3),
-    "invitation": Parser(read_invitation, [_invitation()], json_mutated, 2),
+    "header": Parser(parse_header, _headers(), json_mutated, 6),
+    "release-statement": Parser(ReleaseStatement.parse, [_STATEMENT], json_mutated, 4),
+    "invitation": Parser(read_invitation, [_invitation()], json_mutated, 4),
     "hub-settings": Parser(
         lambda data: HubHome.load(_file(data, "hub.json").parent),
         [Settings(name="prairie", address="h:1", hosts=("h",)).model_dump_json().encode()],
         json_mutated,
-        2,
+        3,
     ),
     "party": Parser(
         _read_party,
         [_json({"address": "h:1", "name": "sheriff", "role": "partner"})],
         json_mutated,
-        2,
+        6,
     ),
     "trusted-keys": Parser(
-        _read_trusted, [_json({"health": "ab" * 32})], json_mutated, 2, reads_seeds=False
+        _read_trusted, [_json({"health": "ab" * 32})], json_mutated, 6, reads_seeds=False
     ),
-    "requests": Parser(_read_requests, [_requests()], _in_place, 8),
-    "answers": Parser(lambda data: Answers.from_bytes(data, fields=3), [_answers()], _in_place, 8),
-    "matrix": Parser(_read_matrix, [_matrix()], _in_place, 4),
-    "parcel": Parser(_read_parcel, [_plain_parcel()], flipped, 1),
+    "requests": Parser(_read_requests, [_requests()], _in_place, 15),
+    "answers": Parser(lambda data: Answers.from_bytes(data, fields=3), [_answers()], _in_place, 15),
+    "matrix": Parser(_read_matrix, [_matrix()], _in_place, 8),
+    "parcel": Parser(_read_parcel, [_plain_parcel()], flipped, 1.5),
     "seal": Parser(
-        lambda data: KEY.open(data, b"info"), [seal(KEY.public, b"x" * 32, b"info")], flipped, 1
+        lambda data: KEY.open(data, b"info"), [seal(KEY.public, b"x" * 32, b"info")], flipped, 2
     ),
-    "sealing-key": Parser(check_public_key, [KEY.public], _in_place, 0.5),
-    "signature": Parser(_read_signature, [bytes(96)], flipped, 1, reads_seeds=False),
-    "source-csv": Parser(_read_source, [CSV], table_mutated, 0.6),
-    "source-parquet": Parser(_read_source, _parquets(), flipped, 0.6),
-    "alias-table": Parser(_read_aliases, [ALIASES], table_mutated, 0.4),
-    "filters-json": Parser(_clks("json"), [clks_to_json(_filters(), 1024)], flipped, 1),
-    "filters-binary": Parser(_clks("binary"), [_filters().tobytes()], flipped, 1),
-    "extract": Parser(_read_extract, [_SUMS], flipped, 2),
-    "certificate": Parser(lambda data: party_of(data, "prairie"), [_leaf()], flipped, 6),
+    "sealing-key": Parser(check_public_key, [KEY.public], _in_place, 2),
+    "signature": Parser(_read_signature, [bytes(96)], flipped, 8, reads_seeds=False),
+    "source-csv": Parser(_read_source, [CSV], table_mutated, 0.5),
+    "source-parquet": Parser(_read_source, _parquets(), flipped, 0.5),
+    "alias-table": Parser(_read_aliases, [ALIASES], table_mutated, 0.3),
+    "filters-json": Parser(_clks("json"), [clks_to_json(_filters(), 1024)], flipped, 2),
+    "filters-binary": Parser(_clks("binary"), [_filters().tobytes()], flipped, 2),
+    "extract": Parser(_read_extract, [_SUMS], flipped, 3),
+    "certificate": Parser(lambda data: party_of(data, "prairie"), [_leaf()], flipped, 10),
     "certificate-request": Parser(
-        _read_request, [make_request(new_private_key(), "sheriff")], flipped, 0.5
+        _read_request, [make_request(new_private_key(), "sheriff")], flipped, 4
     ),
     "authority": Parser(
         _read_authority,
         [_authority().certificate_pem + private_key_pem(_authority().key)],
         flipped,
-        1,
+        6,
     ),
 }
 

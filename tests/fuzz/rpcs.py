@@ -105,7 +105,8 @@ class Target:
             self._whole_upload()
             return
         callers = [who for who, role in self.roles.items() if role in POLICY[method].roles]
-        by = self.random.choice(callers if self.random.random() < 0.95 else list(self.roles))
+        may = callers and self.random.random() < 0.95
+        by = self.random.choice(callers if may else list(self.roles))
         messages = [self._message(method, by)]
         if name == "WriteUpload":
             messages += [self._message(method, by) for _ in range(self.random.randrange(4))]

@@ -11,7 +11,7 @@ import pytest
 
 from .parsers import PARSERS, is_refusal
 
-CASES = 100
+CASES = 60
 
 FOUND = [
     ("party", b"{"),
@@ -34,7 +34,7 @@ FOUND = [
 def test_wrong_bytes_are_refused(name: str) -> None:
     target, random = PARSERS[name], Random(f"fuzz {name}")
     read = 0
-    for case in range(max(int(CASES * target.weight), 20)):
+    for case in range(min(int(20 + CASES * target.weight), 400)):
         data = target.mutate(random.choice(target.seeds), random)
         try:
             target.read(data)
