@@ -69,11 +69,34 @@ class Invitation(Strict):
 
 
 class _Saved(Strict):
-    """What `party.json` holds."""
+    """What `party.json` holds.
+
+    Attributes:
+        invitation: SHA-256 of the one that was used, hex; None in older homes.
+    """
 
     address: str
     name: Name
     role: Annotated[Role, Field(strict=False)]
+    invitation: str | None = None
+
+    @classmethod
+    def read(cls, home: Path) -> _Saved | None:
+        """What the home holds, or None where nobody has enrolled from it.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = home / "party.json"
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError:
+            raise InputError(
+                f"{path} is damaged",
+                remedy="Put it back from a backup, or enrol again with the same keys",
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -93,18 +116,12 @@ class Party:
     @classmethod
     def load(cls, home: Path) -> Party:
         """Raises NotFoundError when nobody has enrolled from that home."""
-        try:
-            saved = _Saved.model_validate_json((home / "party.json").read_bytes())
-        except FileNotFoundError:
+        saved = _Saved.read(home)
+        if saved is None:
             raise NotFoundError(
                 f"{home} is not enrolled with a hub",
                 remedy="Ask the steward for an invitation, then run enrol with its file",
-            ) from None
-        except ValidationError:
-            raise InputError(
-                f"{home / 'party.json'} is damaged",
-                remedy="Put it back from a backup, or enrol again with the same keys",
-            ) from None
+            )
         address = os.environ.get("LINKAGE_HUB", saved.address)
         return cls(home, saved.name, saved.role, address)
 
@@ -260,17 +277,17 @@ def enrol(
 
 def _require_another(home: Path, name: str, used: str) -> None:
     """Raises AlreadyExistsError where this invitation was used before, or is for somebody else."""
-    try:
-        fields = json.loads((home / "party.json").read_bytes())
-    except FileNotFoundError:
+    saved = _Saved.read(home)
+    if saved is None:
         return
-    if fields["name"] != name:
+    if saved.name != name:
         raise AlreadyExistsError(
-            f"{home} is enrolled already, as {fields['name']!r}", remedy="Use another home"
+            f"{home} is enrolled already, as {saved.name!r}", remedy="Use another home"
         )
     # A home that enrolled before this was kept has none.
-    known = fields.get("invitation", used)
-    if known == used and datetime.now(UTC) <= expires((home / "tls.pem").read_bytes()):
+    if saved.invitation in {None, used} and datetime.now(UTC) <= expires(
+        (home / "tls.pem").read_bytes()
+    ):
         raise AlreadyExistsError(f"{home} is enrolled already")
 
 
