@@ -30,7 +30,7 @@ lint: $(VENV)/.made ## Check style, types, import rules, weak spots, protos and 
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/bandit --quiet --recursive linkage
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive linkage
 	@cd protos && ../$(BIN)/buf lint
 	@PYTHON=$(BIN)/python protos/generate.sh --check
 
@@ -46,7 +46,7 @@ bench: $(VENV)/.made $(PEERS)/.made ## Measure; figures in build/bench.json
 
 # Needs the advisory service of PyPI; --strict: what could not be looked up fails, too.
 audit: $(VENV)/.made ## Look for known weaknesses in our code and in every locked dependency
-	@$(BIN)/bandit --quiet --recursive linkage
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive linkage
 	@for lock in agent hub cluster analysis dev; do \
 		echo "requirements/$$lock.txt"; \
 		$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements/$$lock.txt || exit 1; \

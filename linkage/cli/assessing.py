@@ -54,7 +54,7 @@ def assess(
 
 def _source(partner: str, outbox: Path, unique: bool) -> Source:
     header = parse_header((outbox / "header.json").read_bytes())
-    assert isinstance(header, EncodingsHeader)  # nosec B101 # noqa: S101 - narrows the type
+    assert isinstance(header, EncodingsHeader)  # noqa: S101 - narrowing for the type checker
     data = np.memmap(outbox / "payload", np.uint8, "r")
     return Source(partner, EncodingMatrix.from_buffer(data, header.layout), unique)
 

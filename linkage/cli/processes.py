@@ -82,7 +82,7 @@ class Processes:
                 stderr=stderr,
                 env=self._environment(),
             )
-            assert process.stdout is not None  # nosec B101 # noqa: S101 - narrows the type
+            assert process.stdout is not None  # noqa: S101 - narrowing for the type checker
             with _Peak(process.pid) as peak:
                 out = process.stdout.read()
             code = process.wait()

@@ -278,7 +278,7 @@ def require_same_secret(uploads: dict[str, Row]) -> None:
     checks: dict[str, list[str]] = {}
     for partner, row in uploads.items():
         header = parse_header(row["header"])
-        assert isinstance(header, EncodingsHeader)  # nosec B101 # noqa: S101 - narrows the type
+        assert isinstance(header, EncodingsHeader)  # noqa: S101 - narrowing for the type checker
         checks.setdefault(header.key_check, []).append(partner)
     if len(checks) > 1:
         groups = " / ".join(", ".join(partners) for partners in checks.values())

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -33,6 +32,7 @@ from linkage.trust.vault import Vault
 _EPOCH_FILE = re.compile(
     r"(?:secret|contribution|commitments)-(?P<project>.+)-[0-9a-f]{64}-(?P<epoch>\d+)\.(?:key|json)"
 )
+_COMMITMENTS: TypeAdapter[list[Commitment]] = TypeAdapter(list[Commitment])
 _TRUSTED: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
 
@@ -125,7 +125,10 @@ class Keyring:
         path = self._directory / _epoch_name("commitments", project, fingerprint, epoch, "json")
         if not path.exists():
             return None
-        return [Commitment.model_validate(one) for one in json.loads(read_private(path))]
+        try:
+            return _COMMITMENTS.validate_json(read_private(path))
+        except ValidationError:
+            raise TrustError(f"{path} is damaged", remedy="Put it back from a backup") from None
 
     def rely_on(self, commitments: Sequence[Commitment]) -> None:
         """Keep the commitments of one project, manifest and epoch, for good."""
