@@ -16,7 +16,7 @@ commoner its level is among matches (m) than among non-matches (u); see `weights
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from linkage.matching.calibration import Evidence, calibrate
 from linkage.matching.candidates import Candidates
-from linkage.matching.comparison import ComparisonVectors
+from linkage.matching.comparison import MISSING_LEVEL, ComparisonVectors, Dimension
 from linkage.matching.competition import compete, free_pairs
 from linkage.matching.sources import Floats, Pairs, Rows
 from linkage.matching.weights import Patterns, Sample, Weights, alike_in_person, learn
@@ -38,6 +38,7 @@ _BEYOND_EXPECTED = 1.0
 _UNLIKE_PER_ALIKE = 3.0
 _SPARE_BITS = 4.0
 _LEAST_DOUBT = 0.5
+_OFTEN, _OFTEN_BESIDE_MATCHES = 0.01, 10.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,9 @@ def score_pairs(
     patterns, decoy_patterns = Patterns.find(vectors), Patterns.find(decoy_vectors)
     not_candidates = ~_stand_among(candidates.decoys, pairs)
 
-    weights = Weights.textbook(dimensions, vectors.groups)
+    weights = Weights.textbook(
+        _as_seen(dimensions, decoy_vectors, max(rows_left, rows_right)), vectors.groups
+    )
     prior = max(min(rows_left, rows_right) / 2, 0.5) / max(rows_left * rows_right, 1)
     textbook = (weights(patterns.levels) + float(np.log2(prior)))[patterns.of]
     log_odds = textbook
@@ -141,6 +144,26 @@ def score_pairs(
         **weights.plain(dimensions),
     }
     return _scored(pairs, log_odds, probability, summary)
+
+
+def _as_seen(
+    dimensions: tuple[Dimension, ...], decoys: ComparisonVectors, rows: int
+) -> tuple[Dimension, ...]:
+    """What is expected, but where random pairs are alike more often than expected, as they are.
+
+    Such as a middle name of which the files hold the initial only. What is as rare as random pairs
+    that match is left as expected.
+    """
+    found = []
+    for n, dimension in enumerate(dimensions):
+        known = decoys.levels[:, n][decoys.levels[:, n] != MISSING_LEVEL]
+        levels = len(dimension.u)
+        seen = np.bincount(np.minimum(known, levels - 1), minlength=levels) / max(len(known), 1)
+        common = (seen > max(_OFTEN, _OFTEN_BESIDE_MATCHES / rows)) & (seen > dimension.u)
+        u = np.where(common, seen, dimension.u)
+        u[0] = max(1 - float(u[1:].sum()), _OFTEN)
+        found.append(replace(dimension, u=u / u.sum()))
+    return tuple(found)
 
 
 def _most_matches(patterns: Patterns, vectors: ComparisonVectors, rows: int) -> float | None:

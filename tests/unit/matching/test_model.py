@@ -17,6 +17,7 @@ from linkage.matching import Candidates, Pairs, ScoredPairs, score_pairs
 from linkage.matching.comparison import MISSING_LEVEL, ComparisonVectors, Dimension
 from linkage.matching.explain import explain
 from linkage.matching.fieldwise import compare_fields
+from linkage.matching.model import _as_seen
 from linkage.matching.sources import Null
 from linkage.matching.weights import Patterns, Sample, Weights, learn
 
@@ -193,3 +194,23 @@ def test_weights_never_fall_and_patterns_stand_for_their_pairs(
     assert np.isfinite(weights(levels)).all()
     missing = (levels == MISSING_LEVEL).all(axis=1)
     assert (weights(levels)[missing] == 0).all()
+
+
+def test_names_that_are_initials_count_as_initials() -> None:
+    """One in twelve people has the same initial: it cannot weigh like a middle name."""
+    vectors = kinds()
+    given_name = [d.name for d in vectors.dimensions].index("given_name")
+    decoys = np.zeros((4000, len(vectors.dimensions)), np.uint8)
+    decoys[::12, given_name] = 5
+    decoys[1, :] = [len(d.u) - 1 for d in vectors.dimensions]
+    seen = _as_seen(
+        vectors.dimensions, ComparisonVectors(decoys, vectors.dimensions, vectors.groups), 2000
+    )
+    for n, (before, now) in enumerate(zip(vectors.dimensions, seen, strict=True)):
+        assert now.u.sum() == pytest.approx(1)
+        if n == given_name:
+            assert now.u[5] == pytest.approx(1 / 12, rel=0.02)
+            assert np.log2(now.m / now.u)[5] < np.log2(before.m / before.u)[5] - 3
+        else:
+            # What is as rare as matches among the decoys says nothing.
+            assert now.u[-1] == pytest.approx(before.u[-1], rel=0.02)
