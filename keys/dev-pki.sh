@@ -41,7 +41,7 @@ pairs=()
 for party in "${partners[@]}" assembler; do
   role=agent
   [ "$party" = assembler ] && role=evaluator
-  print=$("$linkage" "$role" init --home "$out/$party")
+  print=$("$linkage" "$role" init --home "$out/$party" | head -n 1)
   "$linkage" "$role" enrol "$out/$party.invite" --home "$out/$party"
   rm "$out/$party.invite"
   pairs+=("$party" "${print// /}")

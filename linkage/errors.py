@@ -170,7 +170,21 @@ class EnrolmentError(TrustError):
 
 
 class UntrustedKeyError(TrustError):
+    """A party's keys are not those that a person compared.
+
+    Args:
+        party, shown: whose keys, and the fingerprint of those that the hub shows in their place;
+            empty where none were compared yet.
+    """
+
     reason = "UNTRUSTED_KEY"
+
+    def __init__(
+        self, message: str, *, remedy: str | None = None, party: str = "", shown: str = ""
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.party = party
+        self.shown = shown
 
 
 class SignatureError(TrustError):

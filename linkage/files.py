@@ -53,7 +53,11 @@ def sync_directory(directory: Path) -> None:
 
 def private_directory(path: Path) -> Path:
     """Make a directory (and its parents) that only its owner may enter."""
-    path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+    if not path.exists():
+        # Made one by one: `parents=True` would leave those in between open to others.
+        if path.parent != path:
+            private_directory(path.parent)
+        path.mkdir(exist_ok=True, mode=PRIVATE_DIRECTORY)
     return path
 
 

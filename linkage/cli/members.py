@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from linkage.cli.common import HomeOption, JsonOption, PatienceOption, show
-from linkage.errors import InputError
 from linkage.files import private_directory, read_bounded
 
 PATIENCE = 30.0
@@ -61,7 +60,8 @@ def add_member_commands(app: typer.Typer, default: Path) -> None:
             list[str],
             typer.Argument(
                 metavar="NAME FINGERPRINT",
-                help="Another party, and its fingerprint as it reads it out; pairs may repeat.",
+                help="Another party, and its fingerprint as it reads it out: 64 hexadecimal digits,"
+                " or 24 words; pairs may repeat.",
             ),
         ],
         home: HomeOption = default,
@@ -72,11 +72,10 @@ def add_member_commands(app: typer.Typer, default: Path) -> None:
         Ask over a channel that is not the hub; the other party reads from its command
         fingerprint. Keys that the hub shows later and that differ are refused.
         """
+        from linkage.trust.fingerprints import pairs as read_pairs
         from linkage.trust.keyring import Keyring
 
-        if len(keys) % 2:
-            raise InputError("give every name its fingerprint, as one word")
-        pairs = dict(zip(keys[::2], keys[1::2], strict=True))
+        pairs = read_pairs(keys)
         keyring = Keyring(home / "keys")
         for name, digest in pairs.items():
             keyring.trust(name, digest)
@@ -84,6 +83,7 @@ def add_member_commands(app: typer.Typer, default: Path) -> None:
 
 
 def _show_fingerprint(fingerprint: str, as_json: bool) -> None:
-    from linkage.trust.signing import grouped
+    from linkage.trust.fingerprints import described, words
 
-    show({"fingerprint": fingerprint}, as_json=as_json, text=grouped(fingerprint))
+    result = {"fingerprint": fingerprint, "words": " ".join(words(fingerprint))}
+    show(result, as_json=as_json, text=described(fingerprint))

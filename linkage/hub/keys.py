@@ -155,7 +155,7 @@ class Enrolment:
                 by=caller.name,
             )
         party = PartyId(self._hub, role, caller.name)
-        certified, leaf = self._certify(party, request, signing_key, sealing_key)
+        certified, leaf = self.issue(party, request, signing_key, sealing_key)
         used_by = hashlib.sha256(b"".join((signing_key, sealing_key))).hexdigest()
         if role is Role.STEWARD:
             # It has no other keys that would tell it from whoever finds the used file.
@@ -189,7 +189,7 @@ class Enrolment:
             row = find(connection, tables.party, name=caller.name)
             if row is None:
                 raise _refused()
-            found, leaf = self._certify(caller, request, row["signing_key"], row["sealing_key"])
+            found, leaf = self.issue(caller, request, row["signing_key"], row["sealing_key"])
             note_for(connection, caller, leaf)
             record(connection, "party.renewed", party=caller)
         return found
@@ -201,7 +201,7 @@ class Enrolment:
             UnauthenticatedError: there is no such party, or its access has been ended.
         """
         with self._database.transaction() as connection:
-            found, leaf = self._certify(party, request, b"", b"")
+            found, leaf = self.issue(party, request, b"", b"")
             note_for(connection, party, leaf)
         return found.chain
 
@@ -214,9 +214,10 @@ class Enrolment:
             raise _refused()
         return row
 
-    def _certify(
+    def issue(
         self, party: PartyId, request: bytes, signing_key: bytes, sealing_key: bytes
     ) -> tuple[Certified, x509.Certificate]:
+        """A certificate for a party; whoever calls this writes it down, or it is not admitted."""
         leaf = issue_party(self._authority, request, party, lifetime=self._certificate_lifetime)
         certified = Certified(
             party,
@@ -276,7 +277,7 @@ def register_or_same(
 def replace_keys(
     connection: sa.Connection, name: str, signing_key: bytes, sealing_key: bytes
 ) -> None:
-    """Give a party other keys. What the old one signed counts no more: it signs again."""
+    """Give a party other keys; it signs again what is to be checked with them."""
     update(
         connection,
         tables.party,
@@ -284,7 +285,6 @@ def replace_keys(
         signing_key=signing_key,
         sealing_key=sealing_key,
     )
-    connection.execute(sa.delete(tables.signature).where(tables.signature.c.partner == name))
 
 
 def begin_generation(connection: sa.Connection, name: str) -> None:

@@ -38,6 +38,7 @@ KINDS = {
     "party.renewed": "a party got a new certificate",
     "party.revoked": "the steward ended a party's access",
     "party.rotated": "a party changed its keys, signed by the old ones; digests of the new",
+    "key.refused": "a party was shown keys of another that differ from those it trusts",
     "invitation.withdrawn": "the steward withdrew an invitation that nobody had used",
     "project.created": "the steward proposed a manifest; its fingerprint",
     "manifest.signed": "a partner signed a manifest",

@@ -24,6 +24,7 @@ from linkage.hub.projects import Projects
 from linkage.hub.releases import Releases
 from linkage.hub.results import Results
 from linkage.hub.reviews import Reviews
+from linkage.hub.rotations import Rotations
 from linkage.hub.runs import Runs
 from linkage.hub.servicers import (
     ComparisonServicer,
@@ -73,6 +74,7 @@ class HubServer:
         blobs = home.blobs()
         projects, results = Projects(self._database), Results(blobs)
         enrolment = home.enrolment(self._database)
+        rotations = Rotations(self._database, enrolment)
         comparisons = Comparisons(self._database, results, projects)
         worker = Worker(self._database, results, comparisons)
         self._jobs = Jobs(home.jobs_url, worker)
@@ -82,7 +84,9 @@ class HubServer:
         self._keeper = Keeper(self._database, results, comparisons, uploads, worker, self._jobs)
 
         def register(server: grpc.Server) -> None:
-            add_EnrolmentServiceServicer_to_server(EnrolmentServicer(name, enrolment), server)
+            add_EnrolmentServiceServicer_to_server(
+                EnrolmentServicer(name, enrolment, rotations), server
+            )
             add_ProjectServiceServicer_to_server(ProjectServicer(name, projects), server)
             exchange = Exchange(self._database, projects)
             add_SecretServiceServicer_to_server(SecretServicer(name, exchange), server)

@@ -33,7 +33,7 @@ from linkage.hub.log import record
 from linkage.rpc.policy import Scope
 from linkage.rpc.scopes import nothing_there
 from linkage.store import tables
-from linkage.store.sql import Database, Row, find, find_all, insert, now
+from linkage.store.sql import Database, Row, find, find_all, insert, now, update
 from linkage.trust.identity import PartyId, Role
 from linkage.trust.signing import verify
 from linkage.trust.statements import manifest_statement
@@ -215,8 +215,13 @@ class Projects:
                 by=caller.name,
             )
             key = {"project": name, "fingerprint": fingerprint, "partner": caller.name}
-            if find(connection, tables.signature, **key) is None:
+            known = find(connection, tables.signature, **key)
+            if known is None:
                 insert(connection, tables.signature, **key, signature=signature, signed_at=now())
+            elif known["signature"] != signature:
+                # With keys that the partner has changed to since.
+                update(connection, tables.signature, key, signature=signature, signed_at=now())
+            if known is None or known["signature"] != signature:
                 record(
                     connection,
                     "manifest.signed",
@@ -396,7 +401,11 @@ def _project(connection: sa.Connection, manifest: Manifest, epoch: int) -> Proje
         manifest,
         epoch,
         _signatures(connection, manifest),
-        [party for party in parties if party["name"] in manifest.party_names],
+        [
+            {**row, "rotations": _rotations(connection, row["name"])}
+            for row in parties
+            if row["name"] in manifest.party_names
+        ],
         sorted(u["partner"] for u in uploads if u["finished_at"] is not None),
     )
 
@@ -446,6 +455,11 @@ def _require_next(connection: sa.Connection, row: Row, manifest: Manifest) -> No
             f" {manifest.version}",
             remedy=f"The next one is version {present.version + 1}",
         )
+
+
+def _rotations(connection: sa.Connection, party: str) -> Sequence[Row]:
+    """How a party came to its keys, oldest first."""
+    return find_all(connection, tables.rotation, order="number", party=party)
 
 
 def require_epoch(

@@ -177,8 +177,13 @@ class Releases:
                 by=caller.name,
             )
             key = {"release": release, "partner": caller.name}
-            if find(connection, tables.approval, **key) is None:
+            known = find(connection, tables.approval, **key)
+            if known is None:
                 insert(connection, tables.approval, **key, signature=signature, approved_at=now())
+            elif known["signature"] != signature:
+                # With keys that the partner has changed to since.
+                update(connection, tables.approval, key, signature=signature, approved_at=now())
+            if known is None or known["signature"] != signature:
                 record(
                     connection,
                     "release.approved",

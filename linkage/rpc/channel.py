@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from linkage.errors import HubUnavailableError, LinkageError
+from linkage.errors import HubUnavailableError, LinkageError, UntrustedKeyError
 from linkage.rpc.status import certificate_refused, closed_after_handshake, from_call
+from linkage.v1 import enrolment_pb2
+from linkage.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 
 CALL_SECONDS = 60.0
 STREAM_SECONDS = 6 * 3600.0
@@ -26,7 +29,7 @@ LONGEST_PAUSE = 5.0
 REFUSALS = 3
 
 _RETRIED = (
-    ("linkage.v1.EnrolmentService", ("Enrol", "Renew")),
+    ("linkage.v1.EnrolmentService", ("Enrol", "Renew", "Rotate", "ReportKey")),
     (
         "linkage.v1.ProjectService",
         ("CreateProject", "GetProject", "ListProjects", "SignManifest", "RotateEpoch"),
@@ -140,7 +143,13 @@ class Connection:
     def __enter__(self) -> Connection:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _type: object = None, error: object = None, _trace: object = None) -> None:
+        if isinstance(error, UntrustedKeyError) and error.shown:
+            # What the hub did stands in its own log then, for everybody to see; or it is known that
+            # it would not write it down.
+            request = enrolment_pb2.ReportKeyRequest(party=error.party, shown=error.shown)
+            with suppress(LinkageError):
+                self.call(EnrolmentServiceStub(self._channel).ReportKey, request, seconds=10)
         self._channel.close()
 
 

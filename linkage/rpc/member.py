@@ -5,13 +5,24 @@ The hub does not import this module: it leads to the keyring.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from linkage.errors import NotReadyError
+from linkage.files import write_atomic
 from linkage.rpc.party import PATIENCE, Party, enrol, read_invitation
+from linkage.trust.identity import (
+    load_private_key,
+    make_request,
+    new_private_key,
+    private_key_pem,
+)
 from linkage.trust.keyring import Keyring
-from linkage.trust.signing import sign
+from linkage.trust.rotation import Rotation, RotationStatement
+from linkage.trust.signing import key_fingerprint, sign
+from linkage.trust.vault import Vault
 from linkage.v1 import enrolment_pb2, project_pb2
+from linkage.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 
 
 def enrol_member(home: Path, invitation: bytes, *, patience: float = PATIENCE) -> Party:
@@ -33,6 +44,53 @@ def enrol_member(home: Path, invitation: bytes, *, patience: float = PATIENCE) -
     )
 
 
+@dataclass(frozen=True)
+class Rotated:
+    """A change of keys that is done: fingerprints before and after."""
+
+    former: str
+    fingerprint: str
+
+
+def rotate_keys(home: Path, *, patience: float = PATIENCE) -> Rotated:
+    """Change all keys of an enrolled home; safe to repeat after a crash.
+
+    The new keys are on disk before the hub hears of them, and in place once it has agreed.
+
+    Raises:
+        NotFoundError: the home is not enrolled.
+    """
+    keyring, vault = Keyring(home / "keys"), Vault(home)
+    pending = home / "keys" / "next" / "tls.pem"
+    former = keyring.fingerprint
+    party = Party.load(home)
+    signing, sealing = keyring.prepare_rotation()
+    public = signing.public_key().public_bytes_raw()
+    new = key_fingerprint(public, sealing.public)
+    if not pending.exists():
+        if not vault.exists("keys/next/tls.key"):
+            vault.write("keys/next/tls.key", private_key_pem(new_private_key()))
+        tls = load_private_key(vault.read("keys/next/tls.key"))
+        said = RotationStatement(party=party.name, former=former, fingerprint=new).canonical
+        with party.connect(patience=patience) as connection:
+            answer = connection.call(
+                EnrolmentServiceStub(connection.channel).Rotate,
+                enrolment_pb2.RotateRequest(
+                    certificate_request=make_request(tls, party.name),
+                    signing_key=public,
+                    sealing_key=sealing.public,
+                    statement=said,
+                    signature=sign(keyring.signing_key, said),
+                    proof=sign(signing, said),
+                ),
+            )
+        write_atomic(pending, answer.certificate_chain)
+    vault.write("tls.key", vault.read("keys/next/tls.key"))
+    write_atomic(home / "tls.pem", pending.read_bytes())
+    keyring.rotate()
+    return Rotated(former, new)
+
+
 def trusted_party(keyring: Keyring, project: project_pb2.Project, name: str) -> enrolment_pb2.Party:
     """A party's public keys, checked against the pinned fingerprint.
 
@@ -42,6 +100,10 @@ def trusted_party(keyring: Keyring, project: project_pb2.Project, name: str) -> 
     """
     for party in project.parties:
         if party.name == name:
-            keyring.require_trusted(name, party.signing_key, party.sealing_key)
+            told = [
+                Rotation(r.statement, r.signing_key, r.sealing_key, r.signature, r.proof)
+                for r in party.rotations
+            ]
+            keyring.require_trusted(name, party.signing_key, party.sealing_key, told)
             return party
     raise NotReadyError(f"{name!r} has not enrolled with the hub yet")

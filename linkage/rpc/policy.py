@@ -47,6 +47,8 @@ _SERVICES: dict[str, dict[str, Rule]] = {
     "linkage.v1.EnrolmentService": {
         "Enrol": Rule(frozenset({Role.INVITEE}), Scope.NONE),
         "Renew": Rule(_MEMBERS, Scope.NONE),
+        "Rotate": Rule(_MEMBERS - _STEWARD, Scope.NONE),
+        "ReportKey": Rule(_MEMBERS - _STEWARD, Scope.NONE),
     },
     "linkage.v1.ProjectService": {
         "CreateProject": Rule(_STEWARD, Scope.NONE),

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from linkage.errors import EnrolmentError, UnauthenticatedError
+from linkage.errors import EnrolmentError, TrustError, UnauthenticatedError
 
 BACKDATE = timedelta(minutes=5)
 _URI = re.compile(r"spiffe://([a-z0-9.-]{1,63})/([a-z]+)/([a-z][a-z0-9_-]{0,62})")
@@ -85,6 +85,17 @@ def private_key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+
+
+def load_private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    """Raises TrustError unless `pem` is an elliptic-curve key, not encrypted."""
+    try:
+        key = serialization.load_pem_private_key(pem, None)
+    except (TypeError, ValueError):
+        raise TrustError("a TLS key is damaged", remedy="Restore it from the backup") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TrustError("a TLS key is not an elliptic-curve key")
+    return key
 
 
 def new_private_key() -> ec.EllipticCurvePrivateKey:

@@ -13,7 +13,9 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,7 +26,9 @@ from linkage.agreement.canonical import canonical
 from linkage.errors import AlreadyExistsError, TrustError, UntrustedKeyError
 from linkage.files import private_directory, read_private, sync_directory, write_atomic
 from linkage.trust.contributions import CONTRIBUTION_BYTES, SECRET_BYTES, new_contribution
+from linkage.trust.fingerprints import parse
 from linkage.trust.opening import PRIVATE_KEY_BYTES, SealingKey
+from linkage.trust.rotation import Rotation, vouched_for
 from linkage.trust.signing import key_fingerprint
 from linkage.trust.statements import Commitment
 from linkage.trust.vault import Vault
@@ -40,8 +44,8 @@ class Keyring:
     """The keys in one directory.
 
     Args:
-        directory: made by `create`; holds `signing.key`, `sealing.key`, `trusted.json` and one
-            file per project secret.
+        directory: made by `create`; holds `signing.key`, `sealing.key`, `trusted.json`, one file
+            per project secret, and after a change of keys the former sealing keys in `former/`.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -71,7 +75,11 @@ class Keyring:
 
     @property
     def sealing_key(self) -> SealingKey:
-        return SealingKey(self._read("sealing.key", PRIVATE_KEY_BYTES))
+        former = sorted((self._directory / "former").glob("*.key"), reverse=True)
+        return SealingKey(
+            self._read("sealing.key", PRIVATE_KEY_BYTES),
+            tuple(self._read(f"former/{path.name}", PRIVATE_KEY_BYTES) for path in former),
+        )
 
     @property
     def signing_public(self) -> bytes:
@@ -161,9 +169,7 @@ class Keyring:
         Raises:
             TrustError: the fingerprint is malformed.
         """
-        digest = "".join(fingerprint.replace("-", " ").split()).lower()
-        if len(digest) != 64 or any(c not in "0123456789abcdef" for c in digest):
-            raise TrustError("a fingerprint has 64 hexadecimal digits")
+        digest = parse(fingerprint)
         write_atomic(self._directory / "trusted.json", canonical({**self.trusted, name: digest}))
 
     @property
@@ -184,8 +190,19 @@ class Keyring:
                 remedy="Put it back from a backup, or remove it and compare fingerprints again",
             ) from None
 
-    def require_trusted(self, name: str, signing_key: bytes, sealing_key: bytes) -> None:
+    def require_trusted(
+        self,
+        name: str,
+        signing_key: bytes,
+        sealing_key: bytes,
+        rotations: Sequence[Rotation] = (),
+    ) -> None:
         """Check keys that the hub says are a party's against the pinned fingerprint.
+
+        Keys that differ from the pinned ones are written down in `refused.jsonl`.
+
+        Args:
+            rotations: how the party came to these keys, as the hub tells it; oldest first.
 
         Raises:
             UntrustedKeyError: never pinned, or not the pinned ones.
@@ -199,10 +216,75 @@ class Keyring:
                 " what you hear with the command trust",
             )
         if pinned != shown:
+            vouched = vouched_for(name, pinned, signing_key, sealing_key, rotations)
+            self._note_refused(name, pinned, shown, vouched)
+            if vouched:
+                raise UntrustedKeyError(
+                    f"{name!r} changed its keys; those you trusted signed for the new ones",
+                    remedy=f"Have {name!r} read out the new fingerprint, and enter what you hear"
+                    " with the command trust; a thief of the old keys could have signed too",
+                    party=name,
+                    shown=shown,
+                )
             raise UntrustedKeyError(
                 f"the hub shows keys of {name!r} that differ from those you trusted",
-                remedy=f"Do not go on; ask {name!r} whether it made new keys",
+                remedy=f"Do not go on; ask {name!r} whether it made new keys. Nothing vouches for"
+                " them: the hub may have put its own in their place",
+                party=name,
+                shown=shown,
             )
+
+    @property
+    def refused(self) -> list[dict[str, Any]]:
+        """Keys that were refused because others were trusted; oldest first."""
+        path = self._directory / "refused.jsonl"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in read_private(path).splitlines()]
+
+    def _note_refused(self, name: str, pinned: str, shown: str, vouched: bool) -> None:
+        known = [one for one in self.refused if one["party"] == name]
+        if known and (known[-1]["shown"], known[-1]["trusted"]) == (shown, pinned):
+            return
+        one = {
+            "party": name,
+            "trusted": pinned,
+            "shown": shown,
+            "vouched": vouched,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        lines = [canonical(entry) + b"\n" for entry in [*self.refused, one]]
+        write_atomic(self._directory / "refused.jsonl", b"".join(lines))
+
+    def prepare_rotation(self) -> tuple[Ed25519PrivateKey, SealingKey]:
+        """Keys to change to, made on first use; they wait in `next/` until `rotate`."""
+        left = self._directory / "next" / "signing.key"
+        if left.exists() and self._read("next/signing.key", 32) == self._read("signing.key", 32):
+            left.unlink()  # Of a change that is over, but for tidying up.
+        if not left.exists():
+            private_directory(self._directory / "next")
+            self._write("next/sealing.key", SealingKey.generate().raw)
+            self._write("next/signing.key", Ed25519PrivateKey.generate().private_bytes_raw())
+        signing = Ed25519PrivateKey.from_private_bytes(self._read("next/signing.key", 32))
+        return signing, SealingKey(self._read("next/sealing.key", PRIVATE_KEY_BYTES))
+
+    def rotate(self) -> None:
+        """Put the prepared keys in place; safe to repeat after a crash.
+
+        The former sealing key is kept, to open what is under way to it. The former signing key is
+        not: nobody shall sign with it again.
+        """
+        signing, sealing = self.prepare_rotation()
+        current = self._read("sealing.key", PRIVATE_KEY_BYTES)
+        if current != sealing.raw:
+            private_directory(self._directory / "former")
+            name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{self.fingerprint[:8]}.key"
+            self._write(f"former/{name}", current)
+            self._write("sealing.key", sealing.raw)
+        self._write("signing.key", signing.private_bytes_raw())
+        # The certificate first: it says that the change is under way.
+        for name in ("tls.pem", "tls.key", "sealing.key", "signing.key"):
+            (self._directory / "next" / name).unlink(missing_ok=True)
 
     def _write(self, name: str, data: bytes) -> None:
         self._vault.write(f"{self._directory.name}/{name}", data)

@@ -22,9 +22,12 @@ class SealingKey:
 
     Attributes:
         raw: ML-KEM-768 seed (64 bytes), then X25519 private key (32 bytes).
+        former: keys that this one replaced, newest first: what was sealed to them before others
+            knew of the change can still be opened.
     """
 
     raw: bytes
+    former: tuple[bytes, ...] = ()
 
     @classmethod
     def generate(cls) -> SealingKey:
@@ -33,7 +36,7 @@ class SealingKey:
 
     @property
     def public(self) -> bytes:
-        mlkem, x25519 = self._halves()
+        mlkem, x25519 = _halves(self.raw)
         return mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
 
     def open(self, sealed: bytes, info: bytes) -> bytes:
@@ -42,16 +45,19 @@ class SealingKey:
         Raises:
             SealError: sealed to another key, for another purpose, or altered.
         """
-        try:
-            return SUITE.decrypt(sealed, MLKEM768X25519PrivateKey(*self._halves()), info)
-        except (InvalidTag, ValueError):
-            raise SealError(
-                "the seal cannot be opened",
-                remedy="It was made for another party or purpose, or altered on the way",
-            ) from None
-
-    def _halves(self) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
-        return (
-            MLKEM768PrivateKey.from_seed_bytes(self.raw[:SEED_BYTES]),
-            X25519PrivateKey.from_private_bytes(self.raw[SEED_BYTES:]),
+        for raw in (self.raw, *self.former):
+            try:
+                return SUITE.decrypt(sealed, MLKEM768X25519PrivateKey(*_halves(raw)), info)
+            except (InvalidTag, ValueError):
+                continue
+        raise SealError(
+            "the seal cannot be opened",
+            remedy="It was made for another party or purpose, or altered on the way",
         )
+
+
+def _halves(raw: bytes) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
+    return (
+        MLKEM768PrivateKey.from_seed_bytes(raw[:SEED_BYTES]),
+        X25519PrivateKey.from_private_bytes(raw[SEED_BYTES:]),
+    )

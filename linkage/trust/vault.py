@@ -43,7 +43,7 @@ from linkage.trust.secrets import (
 LOCK = "lock.json"
 MAGIC = b"linkage-locked/1\n"
 NONCE_BYTES = 12
-_PATTERNS = ("*.key", "keys/*.key", "keys/former/*.key")
+_PATTERNS = ("*.key", "keys/*.key", "keys/former/*.key", "keys/next/*.key")
 _open_keys: dict[str, bytearray] = {}
 _opening = threading.Lock()
 

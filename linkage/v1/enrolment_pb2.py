@@ -25,25 +25,35 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1alinkage/v1/enrolment.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"_\n\x05Party\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x04role\x18\x02 \x01(\x0e\x32\x10.linkage.v1.Role\x12\x13\n\x0bsigning_key\x18\x03 \x01(\x0c\x12\x13\n\x0bsealing_key\x18\x04 \x01(\x0c\"s\n\x0c\x45nrolRequest\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x1b\n\x13\x63\x65rtificate_request\x18\x02 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x03 \x01(\x0c\x12\x13\n\x0bsealing_key\x18\x04 \x01(\x0c\x12\r\n\x05proof\x18\x05 \x01(\x0c\"y\n\rEnrolResponse\x12 \n\x05party\x18\x01 \x01(\x0b\x32\x11.linkage.v1.Party\x12\x19\n\x11\x63\x65rtificate_chain\x18\x02 \x01(\x0c\x12+\n\x07\x65xpires\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x0cRenewRequest\x12\x1b\n\x13\x63\x65rtificate_request\x18\x01 \x01(\x0c\"W\n\rRenewResponse\x12\x19\n\x11\x63\x65rtificate_chain\x18\x01 \x01(\x0c\x12+\n\x07\x65xpires\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*h\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n\x0cROLE_PARTNER\x10\x01\x12\x12\n\x0eROLE_ASSEMBLER\x10\x02\x12\x12\n\x0eROLE_EVALUATOR\x10\x03\x12\x10\n\x0cROLE_STEWARD\x10\x04\x32\x8e\x01\n\x10\x45nrolmentService\x12<\n\x05\x45nrol\x12\x18.linkage.v1.EnrolRequest\x1a\x19.linkage.v1.EnrolResponse\x12<\n\x05Renew\x12\x18.linkage.v1.RenewRequest\x1a\x19.linkage.v1.RenewResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1alinkage/v1/enrolment.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n\x05Party\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x04role\x18\x02 \x01(\x0e\x32\x10.linkage.v1.Role\x12\x13\n\x0bsigning_key\x18\x03 \x01(\x0c\x12\x13\n\x0bsealing_key\x18\x04 \x01(\x0c\x12\'\n\trotations\x18\x05 \x03(\x0b\x32\x14.linkage.v1.Rotation\"i\n\x08Rotation\x12\x11\n\tstatement\x18\x01 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x02 \x01(\x0c\x12\x13\n\x0bsealing_key\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\r\n\x05proof\x18\x05 \x01(\x0c\"s\n\x0c\x45nrolRequest\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x1b\n\x13\x63\x65rtificate_request\x18\x02 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x03 \x01(\x0c\x12\x13\n\x0bsealing_key\x18\x04 \x01(\x0c\x12\r\n\x05proof\x18\x05 \x01(\x0c\"y\n\rEnrolResponse\x12 \n\x05party\x18\x01 \x01(\x0b\x32\x11.linkage.v1.Party\x12\x19\n\x11\x63\x65rtificate_chain\x18\x02 \x01(\x0c\x12+\n\x07\x65xpires\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x0cRenewRequest\x12\x1b\n\x13\x63\x65rtificate_request\x18\x01 \x01(\x0c\"W\n\rRenewResponse\x12\x19\n\x11\x63\x65rtificate_chain\x18\x01 \x01(\x0c\x12+\n\x07\x65xpires\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\rRotateRequest\x12\x1b\n\x13\x63\x65rtificate_request\x18\x01 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x02 \x01(\x0c\x12\x13\n\x0bsealing_key\x18\x03 \x01(\x0c\x12\x11\n\tstatement\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\x12\r\n\x05proof\x18\x06 \x01(\x0c\"X\n\x0eRotateResponse\x12\x19\n\x11\x63\x65rtificate_chain\x18\x01 \x01(\x0c\x12+\n\x07\x65xpires\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x10ReportKeyRequest\x12\r\n\x05party\x18\x01 \x01(\t\x12\r\n\x05shown\x18\x02 \x01(\t\"\x13\n\x11ReportKeyResponse*h\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n\x0cROLE_PARTNER\x10\x01\x12\x12\n\x0eROLE_ASSEMBLER\x10\x02\x12\x12\n\x0eROLE_EVALUATOR\x10\x03\x12\x10\n\x0cROLE_STEWARD\x10\x04\x32\x99\x02\n\x10\x45nrolmentService\x12<\n\x05\x45nrol\x12\x18.linkage.v1.EnrolRequest\x1a\x19.linkage.v1.EnrolResponse\x12<\n\x05Renew\x12\x18.linkage.v1.RenewRequest\x1a\x19.linkage.v1.RenewResponse\x12?\n\x06Rotate\x12\x19.linkage.v1.RotateRequest\x1a\x1a.linkage.v1.RotateResponse\x12H\n\tReportKey\x12\x1c.linkage.v1.ReportKeyRequest\x1a\x1d.linkage.v1.ReportKeyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'linkage.v1.enrolment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=546
-  _globals['_ROLE']._serialized_end=650
-  _globals['_PARTY']._serialized_start=75
-  _globals['_PARTY']._serialized_end=170
-  _globals['_ENROLREQUEST']._serialized_start=172
-  _globals['_ENROLREQUEST']._serialized_end=287
-  _globals['_ENROLRESPONSE']._serialized_start=289
-  _globals['_ENROLRESPONSE']._serialized_end=410
-  _globals['_RENEWREQUEST']._serialized_start=412
-  _globals['_RENEWREQUEST']._serialized_end=455
-  _globals['_RENEWRESPONSE']._serialized_start=457
-  _globals['_RENEWRESPONSE']._serialized_end=544
-  _globals['_ENROLMENTSERVICE']._serialized_start=653
-  _globals['_ENROLMENTSERVICE']._serialized_end=795
+  _globals['_ROLE']._serialized_start=998
+  _globals['_ROLE']._serialized_end=1102
+  _globals['_PARTY']._serialized_start=76
+  _globals['_PARTY']._serialized_end=212
+  _globals['_ROTATION']._serialized_start=214
+  _globals['_ROTATION']._serialized_end=319
+  _globals['_ENROLREQUEST']._serialized_start=321
+  _globals['_ENROLREQUEST']._serialized_end=436
+  _globals['_ENROLRESPONSE']._serialized_start=438
+  _globals['_ENROLRESPONSE']._serialized_end=559
+  _globals['_RENEWREQUEST']._serialized_start=561
+  _globals['_RENEWREQUEST']._serialized_end=604
+  _globals['_RENEWRESPONSE']._serialized_start=606
+  _globals['_RENEWRESPONSE']._serialized_end=693
+  _globals['_ROTATEREQUEST']._serialized_start=696
+  _globals['_ROTATEREQUEST']._serialized_end=835
+  _globals['_ROTATERESPONSE']._serialized_start=837
+  _globals['_ROTATERESPONSE']._serialized_end=925
+  _globals['_REPORTKEYREQUEST']._serialized_start=927
+  _globals['_REPORTKEYREQUEST']._serialized_end=975
+  _globals['_REPORTKEYRESPONSE']._serialized_start=977
+  _globals['_REPORTKEYRESPONSE']._serialized_end=996
+  _globals['_ENROLMENTSERVICE']._serialized_start=1105
+  _globals['_ENROLMENTSERVICE']._serialized_end=1386
 # @@protoc_insertion_point(module_scope)

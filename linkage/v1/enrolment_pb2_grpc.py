@@ -48,6 +48,16 @@ class EnrolmentServiceStub:
                 request_serializer=linkage_dot_v1_dot_enrolment__pb2.RenewRequest.SerializeToString,
                 response_deserializer=linkage_dot_v1_dot_enrolment__pb2.RenewResponse.FromString,
                 _registered_method=True)
+        self.Rotate = channel.unary_unary(
+                '/linkage.v1.EnrolmentService/Rotate',
+                request_serializer=linkage_dot_v1_dot_enrolment__pb2.RotateRequest.SerializeToString,
+                response_deserializer=linkage_dot_v1_dot_enrolment__pb2.RotateResponse.FromString,
+                _registered_method=True)
+        self.ReportKey = channel.unary_unary(
+                '/linkage.v1.EnrolmentService/ReportKey',
+                request_serializer=linkage_dot_v1_dot_enrolment__pb2.ReportKeyRequest.SerializeToString,
+                response_deserializer=linkage_dot_v1_dot_enrolment__pb2.ReportKeyResponse.FromString,
+                _registered_method=True)
 
 
 class EnrolmentServiceServicer:
@@ -71,6 +81,20 @@ class EnrolmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rotate(self, request, context):
+        """Exchanges the calling party's keys for new ones, which the old ones vouch for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportKey(self, request, context):
+        """Tells the hub's log that the calling party was shown keys that differ from those it trusts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EnrolmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -83,6 +107,16 @@ def add_EnrolmentServiceServicer_to_server(servicer, server):
                     servicer.Renew,
                     request_deserializer=linkage_dot_v1_dot_enrolment__pb2.RenewRequest.FromString,
                     response_serializer=linkage_dot_v1_dot_enrolment__pb2.RenewResponse.SerializeToString,
+            ),
+            'Rotate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rotate,
+                    request_deserializer=linkage_dot_v1_dot_enrolment__pb2.RotateRequest.FromString,
+                    response_serializer=linkage_dot_v1_dot_enrolment__pb2.RotateResponse.SerializeToString,
+            ),
+            'ReportKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportKey,
+                    request_deserializer=linkage_dot_v1_dot_enrolment__pb2.ReportKeyRequest.FromString,
+                    response_serializer=linkage_dot_v1_dot_enrolment__pb2.ReportKeyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -143,6 +177,60 @@ class EnrolmentService:
             '/linkage.v1.EnrolmentService/Renew',
             linkage_dot_v1_dot_enrolment__pb2.RenewRequest.SerializeToString,
             linkage_dot_v1_dot_enrolment__pb2.RenewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rotate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/linkage.v1.EnrolmentService/Rotate',
+            linkage_dot_v1_dot_enrolment__pb2.RotateRequest.SerializeToString,
+            linkage_dot_v1_dot_enrolment__pb2.RotateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/linkage.v1.EnrolmentService/ReportKey',
+            linkage_dot_v1_dot_enrolment__pb2.ReportKeyRequest.SerializeToString,
+            linkage_dot_v1_dot_enrolment__pb2.ReportKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

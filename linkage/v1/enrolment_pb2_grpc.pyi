@@ -41,6 +41,10 @@ class EnrolmentServiceStub:
     """Exchanges a one-time enrolment token and a certificate request for a certificate."""
     Renew: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.RenewRequest, _enrolment_pb2.RenewResponse]
     """Exchanges a certificate request for a fresh certificate of the calling party."""
+    Rotate: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.RotateRequest, _enrolment_pb2.RotateResponse]
+    """Exchanges the calling party's keys for new ones, which the old ones vouch for."""
+    ReportKey: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.ReportKeyRequest, _enrolment_pb2.ReportKeyResponse]
+    """Tells the hub's log that the calling party was shown keys that differ from those it trusts."""
 
 @_typing.type_check_only
 class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
@@ -55,6 +59,10 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
     """Exchanges a one-time enrolment token and a certificate request for a certificate."""
     Renew: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.RenewRequest, _enrolment_pb2.RenewResponse]  # type: ignore[assignment]
     """Exchanges a certificate request for a fresh certificate of the calling party."""
+    Rotate: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.RotateRequest, _enrolment_pb2.RotateResponse]  # type: ignore[assignment]
+    """Exchanges the calling party's keys for new ones, which the old ones vouch for."""
+    ReportKey: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.ReportKeyRequest, _enrolment_pb2.ReportKeyResponse]  # type: ignore[assignment]
+    """Tells the hub's log that the calling party was shown keys that differ from those it trusts."""
 
 class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
     """How a party becomes known to the hub, and stays so.
@@ -78,5 +86,21 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_enrolment_pb2.RenewResponse, _abc.Awaitable[_enrolment_pb2.RenewResponse]]:
         """Exchanges a certificate request for a fresh certificate of the calling party."""
+
+    @_abc_1.abstractmethod
+    def Rotate(
+        self,
+        request: _enrolment_pb2.RotateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrolment_pb2.RotateResponse, _abc.Awaitable[_enrolment_pb2.RotateResponse]]:
+        """Exchanges the calling party's keys for new ones, which the old ones vouch for."""
+
+    @_abc_1.abstractmethod
+    def ReportKey(
+        self,
+        request: _enrolment_pb2.ReportKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrolment_pb2.ReportKeyResponse, _abc.Awaitable[_enrolment_pb2.ReportKeyResponse]]:
+        """Tells the hub's log that the calling party was shown keys that differ from those it trusts."""
 
 def add_EnrolmentServiceServicer_to_server(servicer: EnrolmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

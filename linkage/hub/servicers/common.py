@@ -56,4 +56,10 @@ def party_message(row: Row) -> enrolment.Party:
         role=ROLES[Role(row["role"])],
         signing_key=row["signing_key"],
         sealing_key=row["sealing_key"],
+        rotations=[
+            enrolment.Rotation(
+                **{name: one[name] for name in enrolment.Rotation.DESCRIPTOR.fields_by_name}
+            )
+            for one in row.get("rotations", ())
+        ],
     )

@@ -25,6 +25,8 @@ COLUMNS = (Role.PARTNER, Role.ASSEMBLER, Role.EVALUATOR, Role.STEWARD, Role.INVI
 EXPECTED = {
     "/linkage.v1.EnrolmentService/Enrol": "....x",
     "/linkage.v1.EnrolmentService/Renew": "xxxx.",
+    "/linkage.v1.EnrolmentService/Rotate": "xxx..",
+    "/linkage.v1.EnrolmentService/ReportKey": "xxx..",
     "/linkage.v1.ProjectService/CreateProject": "...x.",
     "/linkage.v1.ProjectService/GetProject": "xxxx.",
     "/linkage.v1.ProjectService/ListProjects": "xxxx.",
