@@ -273,7 +273,8 @@ def _sign_again(home: Path, patience: float) -> tuple[list[str], list[str]]:
     with Party.load(home).connect(patience=patience) as connection:
         for path in manifests:
             try:
-                Agent(home).sign(connection, load_manifest(path))
+                # It was read, and signed as it is, before.
+                Agent(home).sign(connection, load_manifest(path), despite_unanswered=True)
                 signed.append(path.parent.name)
             except LinkageError:
                 unsigned.append(path.parent.name)
