@@ -1,14 +1,18 @@
 """Plant markers in every cell and known bytes in every secret, run everything, look for them.
 
-The hub's directory, database and logs, and every message it got or gave, must hold none of
-them, in no shape; the agents' own input must, or the search would prove nothing.
+The hub's directory, database and logs, every message it got or gave, and its memory when all is
+done must hold none of them, in no shape; the agents' own input must, or the search would prove
+nothing.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import secrets
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +20,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from linkage.agreement import parse_manifest
+from linkage.agreement import Manifest, parse_manifest
 from linkage.cli.rehearsal import Rehearsal
 from linkage.evaluator.extract import verify_extract
 from linkage.synthetic import County, write_county
 from linkage.trust.keyring import Keyring
-from tests.e2e.searching import leaks
+from tests.e2e.memory import Seeker, found_in_memory
+from tests.e2e.searching import leaks, shapes
 
 PEOPLE = 800
 PARTNERS = ("sheriff", "social")
@@ -40,6 +45,8 @@ WORDS = {
 """By identifier field: what is put into each of its cells."""
 ALWAYS = [b"ZQRECORD", b"ZQCODE", b"Zqfreetext", b"ZQTRUTH", b"zq.mail@", b"zqother"]
 PHONE = "7439182"
+CONTROLS = [b"prairie-crisis", b"county_data_office", b"saul-v1", b"INSERT INTO log_entry"]
+"""What the hub's memory must hold, or it was not looked at: of the manifest, and of its work."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,9 @@ class Planted:
     Attributes:
         anywhere: markers that the hub must never have held.
         secrets: keys and secrets that no log may hold either.
+        in_memory: which of `anywhere` the hub's memory held at the end, by number, and which of
+            `CONTROLS`, numbered from 0 downwards.
+        looked_at: bytes of the hub's memory.
     """
 
     directory: Path
@@ -56,6 +66,8 @@ class Planted:
     result: dict[str, Any]
     anywhere: list[bytes]
     secrets: list[bytes]
+    in_memory: set[int]
+    looked_at: int
 
 
 @pytest.fixture(scope="module")
@@ -94,27 +106,43 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
         run = rehearsal.match()
         rehearsal.release(run["run"])
         rehearsal.assemble()
+        held = _secrets(rings, manifest, directory)
+        everything = [*_markers(dates), *held]
+        [(_, hub, _)] = rehearsal.processes._servers
+        sought = [
+            (number, shape)
+            for number, text in enumerate(everything)
+            if not text.isdigit()  # So few digits stand somewhere by chance.
+            for shape in shapes(text)
+        ]
+        sought += [(-1 - number, text) for number, text in enumerate(CONTROLS)]
+        in_memory, looked_at = found_in_memory(hub.pid, sought)
         rehearsal.processes.stop()
         with pytest.MonkeyPatch.context() as patch:
             # The pages are drawn in the other rehearsal of this suite; drawing takes longest.
             patch.setattr("linkage.evaluator.crosssector.write_reports", lambda *_, **__: [])
             result = rehearsal.report(run)
+    return Planted(directory, inputs, result, everything, held, in_memory, looked_at)
+
+
+def _markers(dates: set[str]) -> list[bytes]:
+    words = [word.encode() for word in WORDS.values()]
+    phones = [PHONE.encode(), b"743-918-2", b"(743) 918-2"]
+    return [*words, *ALWAYS, *phones, *(date.encode() for date in sorted(dates)[:12])]
+
+
+def _secrets(rings: Mapping[str, Keyring], manifest: Manifest, directory: Path) -> list[bytes]:
     about = (manifest.project, manifest.fingerprint, 0)
     shared = {rings[name].secret(*about) for name in manifest.partner_names}
     assert len(shared) == 1, "the partners do not hold one secret"
-    secrets = [secret for secret in shared if secret is not None]
-    secrets += [rings[name].contribution(*about) for name in manifest.partner_names]
+    held = [secret for secret in shared if secret is not None]
+    held += [rings[name].contribution(*about) for name in manifest.partner_names]
     for ring in rings.values():
-        secrets.append(ring.signing_key.private_bytes_raw())
-        secrets += [ring.sealing_key.raw[:64], ring.sealing_key.raw[64:]]
+        held.append(ring.signing_key.private_bytes_raw())
+        held += [ring.sealing_key.raw[:64], ring.sealing_key.raw[64:]]
     for key in (directory / "parties").glob("*/tls.key"):
-        secrets.append(key.read_bytes().splitlines()[1])
-    words = [word.encode() for word in WORDS.values()]
-    phones = [PHONE.encode(), b"743-918-2", b"(743) 918-2"]
-    some_dates = [date.encode() for date in sorted(dates)[:12]]
-    return Planted(
-        directory, inputs, result, [*words, *ALWAYS, *phones, *some_dates, *secrets], secrets
-    )
+        held.append(key.read_bytes().splitlines()[1])
+    return held
 
 
 def test_the_protocol_ran_as_ever(planted: Planted) -> None:
@@ -136,6 +164,28 @@ def test_the_hub_never_held_a_marker(planted: Planted) -> None:
     assert "hub.db" in found
     assert any(place.is_file() for place in (places[0] / "blobs").rglob("*"))
     assert leaks(planted.anywhere, places) == []
+
+
+def test_the_hubs_memory_holds_no_marker(planted: Planted) -> None:
+    """What a core dump of the hub would show after all is done."""
+    assert planted.looked_at > 50 << 20
+    missing = [CONTROLS[n] for n in range(len(CONTROLS)) if -1 - n not in planted.in_memory]
+    assert missing == [], "the hub's own work is not in its memory, so nothing was looked at"
+    assert [number for number in planted.in_memory if number >= 0] == []
+
+
+def test_memory_is_searched_in_every_shape() -> None:
+    """Of this process: what is planted in any shape is found, and what is not is not."""
+    marker = b"Zq" + secrets.token_hex(8).encode()
+    planted = {shape: bytes(bytearray(shape)) for shape in shapes(marker)}
+    sought = list(enumerate(planted))
+    found, size = found_in_memory(os.getpid(), sought)
+    assert found == set(range(len(sought)))
+    assert size > 10 << 20
+    absent = Seeker([(0, marker)])
+    assert absent.in_piece(b"nothing" * 1000 + marker[:-1]) == set()
+    for start in range(9):
+        assert absent.in_piece(bytes(start) + marker) == {0}
 
 
 def test_no_log_holds_a_marker(planted: Planted) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,7 +25,10 @@ from linkage.errors import (
     SignatureError,
     UnauthenticatedError,
 )
+from linkage.hub.membership import Membership
 from linkage.rpc.channel import ClientIdentity, Connection, connect
+from linkage.rpc.member import enrol_member
+from linkage.rpc.party import Party
 from linkage.trust.identity import (
     PartyId,
     Role,
@@ -32,15 +38,25 @@ from linkage.trust.identity import (
     new_private_key,
     private_key_pem,
 )
+from linkage.trust.keyring import Keyring
 from linkage.trust.statements import EnvelopeAddress, manifest_statement
-from linkage.v1 import comparison_pb2, project_pb2, release_pb2, run_pb2, secret_pb2, upload_pb2
+from linkage.v1 import (
+    comparison_pb2,
+    enrolment_pb2,
+    project_pb2,
+    release_pb2,
+    run_pb2,
+    secret_pb2,
+    upload_pb2,
+)
 from linkage.v1.comparison_pb2_grpc import ComparisonServiceStub
+from linkage.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 from linkage.v1.project_pb2_grpc import ProjectServiceStub
 from linkage.v1.release_pb2_grpc import ReleaseServiceStub
 from linkage.v1.run_pb2_grpc import RunServiceStub
 from linkage.v1.secret_pb2_grpc import SecretServiceStub
 from linkage.v1.upload_pb2_grpc import UploadServiceStub
-from tests.integration.hub.conftest import Hub, raw, small_matrix
+from tests.integration.hub.conftest import Hub, Member, make_manifest, raw, small_matrix
 
 SHERIFF = PartyId("prairie", Role.PARTNER, "sheriff")
 LIST = project_pb2.ListProjectsRequest()
@@ -145,6 +161,55 @@ def test_a_certificate_without_its_key(attack: Any, hub: Hub) -> None:
     theirs, mine = hub.identity(SHERIFF), hub.identity(SHERIFF)
     with attack.unmoved(), pytest.raises((LinkageError, ssl.SSLError, ValueError)):
         _call(replace(theirs, key=mine.key))
+
+
+def test_revoked(attack: Any, hub: Hub, tmp_path: Path) -> None:
+    """At its next call, whatever certificate and connection it still has."""
+    party = _newcomer(hub, tmp_path, "revoked")
+    with party.connect(patience=10) as connection:
+        stub = ProjectServiceStub(connection.channel)
+        connection.call(stub.ListProjects, LIST)
+        Membership(hub.database()).revoke("revoked", "laptop stolen")
+        with attack.refused(
+            UnauthenticatedError, method="ListProjects", by="partner/revoked", match="ended the"
+        ):
+            connection.call(stub.ListProjects, LIST)
+        with attack.refused(UnauthenticatedError, method="Renew", by="partner/revoked"):
+            request = enrolment_pb2.RenewRequest(certificate_request=b"x")
+            connection.call(EnrolmentServiceStub(connection.channel).Renew, request)
+    with attack.unmoved(), pytest.raises(UnauthenticatedError):
+        party.connect(patience=2)
+
+
+def test_revoked_in_the_middle_of_a_stream(
+    attack: Any, hub: Hub, steward: Any, sheriff: Any, tmp_path: Path
+) -> None:
+    """An upload under way stops within seconds, and no byte comes after."""
+    party = _newcomer(hub, tmp_path, "leaver")
+    manifest = make_manifest(partners=[{"name": "sheriff"}, {"name": "leaver"}])
+    steward.propose(manifest)
+    data, hold = raw(small_matrix(manifest)), threading.Event()
+    with party.connect(patience=10) as connection:
+        leaver = Member("leaver", tmp_path, connection)
+        for one in (sheriff, leaver):
+            one.sign_manifest(manifest)
+        upload = leaver.create(leaver.header(manifest, data)).upload
+
+        def chunks() -> Iterator[bytes]:
+            yield data[:100]
+            Membership(hub.database()).revoke("leaver", "")
+            hold.wait(60)
+            yield data[100:]
+
+        started = time.monotonic()
+        with pytest.raises(LinkageError):
+            leaver.write(upload, 0, chunks())
+        assert time.monotonic() - started < 10
+        hold.set()
+        with attack.refused(UnauthenticatedError, method="WriteUpload", by="partner/leaver"):
+            leaver.write(upload, 100, [data[100:]])
+    staged = hub.home.path / "staging" / f"{upload}.part"
+    assert not staged.exists() or staged.stat().st_size <= 100
 
 
 OUTSIDE: dict[str, Callable[[Connection, str], object]] = {
@@ -262,6 +327,11 @@ def test_the_body_names_another_party(attack: Any, agreed: Any, members: Any, sh
         )
         stub = ProjectServiceStub(sheriff.connection.channel)
         sheriff.connection.call(stub.SignManifest, request)
+
+
+def _newcomer(hub: Hub, home: Path, name: str) -> Party:
+    Keyring.create(home / "keys")
+    return enrol_member(home, hub.invite(name), patience=10)
 
 
 def _made(
