@@ -150,7 +150,7 @@ def test_pairs_beyond_the_quota(
         path.write_bytes(forged.tobytes())
         digest = hashlib.sha256(forged.tobytes()).hexdigest()
         change = {"digest": digest, "entries": len(forged)}
-        broken = pytest.raises((QuotaError, AgreementError), match="breaks the quota|the hub asks")
+        broken = pytest.raises((QuotaError, AgreementError), match=r"breaks the quota|the hub asks")
         with _changed(hub, tables.comparison, key, **change), attack.unmoved(), broken:
             sheriff.agent().answer(sheriff.connection, manifest.project, files["sheriff"])
     path.write_bytes(honest)
