@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from linkage.errors import EnrolmentError, NotAuthorisedError
+from linkage.errors import EnrolmentError, LimitError, NotAuthorisedError
 from linkage.hub.keys import Certified, Enrolment, replace_keys
 from linkage.hub.log import record
 from linkage.hub.membership import note_certificate
@@ -20,6 +20,7 @@ from linkage.trust.sealing import check_public_key
 from linkage.trust.signing import key_fingerprint
 
 MAX_ROTATIONS = 100
+MAX_REPORTS = 1000
 
 
 class Rotations:
@@ -90,6 +91,16 @@ class Rotations:
         return certified
 
     def report(self, caller: PartyId, party: str, shown: str) -> None:
-        """Write down that the caller was shown keys that differ from those it trusts."""
+        """Write down, once, that the caller was shown keys that differ from those it trusts.
+
+        Raises:
+            LimitError: it reported so many already that it fills the log.
+        """
         with self._database.transaction() as connection:
-            record(connection, "key.refused", party=caller, about=party, shown=shown)
+            by = f"{caller.role}/{caller.name}"
+            told = find_all(connection, tables.log_entry, kind="key.refused", party=by)
+            if any(one["subject"] == shown for one in told):
+                return
+            if len(told) >= MAX_REPORTS:
+                raise LimitError(f"a party reports {MAX_REPORTS} refused keys at most")
+            record(connection, "key.refused", party=caller, subject=shown, about=party, shown=shown)
