@@ -12,10 +12,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from linkage import files
 from linkage.agreement import Manifest, parse_manifest
@@ -37,6 +38,9 @@ class Seen:
     epoch: int
     fingerprint: str
     version: int
+
+
+_SEEN: TypeAdapter[list[Seen]] = TypeAdapter(list[Seen])
 
 
 class Agreements:
@@ -85,7 +89,13 @@ class Agreements:
     def seen(self) -> list[Seen]:
         """Every epoch that was seen in force, in order."""
         path = self._directory / "epochs.json"
-        return [Seen(**one) for one in json.loads(path.read_bytes())] if path.exists() else []
+        try:
+            return _SEEN.validate_json(path.read_bytes()) if path.exists() else []
+        except ValidationError:
+            raise EpochError(
+                f"{path} is damaged: which agreements were in force is not known",
+                remedy="Put it back from a backup; without it the hub could show an older one",
+            ) from None
 
     def version(self, digest: str) -> Manifest | None:
         """The version with that fingerprint, if this partner signed it."""

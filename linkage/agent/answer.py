@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import TypeAdapter, ValidationError
 
 from linkage import files
 from linkage.agent.outbox import Outbox
@@ -108,14 +109,21 @@ class Answered:
     repeated: bool
 
 
+_AGREED: TypeAdapter[dict[str, dict[str, str]]] = TypeAdapter(dict[str, dict[str, str]])
+
+
 class Ledger:
     """Which lists this agent has agreed to answer in one epoch, by run and other partner."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[str, dict[str, str]] = (
-            json.loads(path.read_bytes()) if path.exists() else {}
-        )
+        try:
+            self._known = _AGREED.validate_json(path.read_bytes()) if path.exists() else {}
+        except ValidationError:
+            raise AgreementError(
+                f"{path} is damaged: what was agreed to answer is not known",
+                remedy="Put it back from a backup; without it the hub could ask twice",
+            ) from None
 
     def enter(self, run: str, lists: Mapping[str, str], *, most_runs: int) -> None:
         """Agree to lists, given by other partner and digest.

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -38,6 +37,7 @@ _EPOCH_FILE = re.compile(
     r"(?:secret|contribution|commitments)-(?P<project>.+)-[0-9a-f]{64}-(?P<epoch>\d+)\.(?:key|json)"
 )
 _COMMITMENTS: TypeAdapter[list[Commitment]] = TypeAdapter(list[Commitment])
+_REFUSED: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 _TRUSTED: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
 
@@ -241,7 +241,12 @@ class Keyring:
         path = self._directory / "refused.jsonl"
         if not path.exists():
             return []
-        return [json.loads(line) for line in read_private(path).splitlines()]
+        try:
+            return [_REFUSED.validate_json(line) for line in read_private(path).splitlines()]
+        except ValidationError:
+            raise TrustError(
+                f"{path} is damaged", remedy="Put it back from a backup, or remove it"
+            ) from None
 
     def _note_refused(self, name: str, pinned: str, shown: str, vouched: bool) -> None:
         known = [one for one in self.refused if one["party"] == name]

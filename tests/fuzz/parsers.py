@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from linkage.agent.answer import Ledger
 from linkage.agent.clks import ClkFile
 from linkage.agent.records import Records
 from linkage.agent.source import SourceFile
@@ -39,6 +40,8 @@ from linkage.evaluator.extract import verify_extract
 from linkage.hub.home import HubHome, Settings
 from linkage.release.parcels import ParcelAddress, check_sealed, pack, unpack
 from linkage.rpc.party import Invitation, Party, read_invitation
+from linkage.trust import fingerprints
+from linkage.trust.backup import back_up, make_recovery_key, read_public, restore
 from linkage.trust.headers import AnswersHeader, EncodingsHeader, ParcelHeader, parse_header
 from linkage.trust.identity import (
     PartyId,
@@ -53,9 +56,12 @@ from linkage.trust.identity import (
 )
 from linkage.trust.keyring import Keyring
 from linkage.trust.opening import SealingKey
+from linkage.trust.rotation import RotationStatement
 from linkage.trust.sealing import check_public_key, seal
 from linkage.trust.signing import verify
 from linkage.trust.statements import ReleaseStatement
+from linkage.trust.transparency import Opening
+from linkage.trust.vault import Vault
 from tests.clk_projects import SCHEMA, manifest_of
 
 from .mutations import Mutate, flipped, json_mutated, table_mutated
@@ -410,6 +416,48 @@ _PROFILE = {
 }
 _SUMS = f"{hashlib.sha256(b'a,b' + bytes([10])).hexdigest()}  a.csv\n".encode()
 
+_DIGEST = "ab" * 32
+_ROTATION = RotationStatement(party="sheriff", former=_DIGEST, fingerprint="cd" * 32).canonical
+
+
+def _entry(data: bytes) -> None:
+    shown = Opening(bytes(32), data)
+    shown.require(shown.leaf)
+
+
+def _lock() -> bytes:
+    return _json({"linkage": "lock/1", "n": 16384, "salt": "0" * 32, "wrapped": "0" * 120})
+
+
+def _read_lock(data: bytes) -> None:
+    _file(data, "lock.json")
+    try:
+        Vault(_place())._read_lock()
+    finally:
+        (_place() / "lock.json").unlink()
+
+
+@cache
+def _recovery() -> tuple[Path, bytes]:
+    """A recovery key, and a backup of a home made for it."""
+    home = _place() / "to-back-up"
+    Keyring.create(home / "keys")
+    private, public = _place() / "recovery.private", _place() / "recovery.public"
+    make_recovery_key(private, public)
+    out = _place() / "backup"
+    back_up(home, read_public(public)[0], out)
+    return private, out.read_bytes()
+
+
+def _read_backup(data: bytes) -> None:
+    private, _ = _recovery()
+    restore(_file(data, "altered"), private, _place() / "nowhere", dry_run=True)
+
+
+def _read_ledger(data: bytes) -> None:
+    Ledger(_file(data, "agreed.json")).enter("1" * 32, {"health": _DIGEST}, most_runs=100)
+
+
 PARSERS: dict[str, Parser] = {
     "manifest": Parser(_whole_manifest, [_json(_document()), CLK.canonical], json_mutated, 1),
     "linkage-schema": Parser(parse_linkage_schema, [_json(SCHEMA)], json_mutated, 1),
@@ -433,6 +481,39 @@ PARSERS: dict[str, Parser] = {
     "trusted-keys": Parser(
         _read_trusted, [_json({"health": "ab" * 32})], json_mutated, 6, reads_seeds=False
     ),
+    "rotation": Parser(RotationStatement.parse, [_ROTATION], json_mutated, 4),
+    "fingerprint": Parser(
+        lambda data: fingerprints.parse(data.decode("utf-8", errors="replace")),
+        [_DIGEST.encode(), " ".join(fingerprints.words(_DIGEST)).encode()],
+        flipped,
+        1,
+    ),
+    "lock": Parser(_read_lock, [_lock()], json_mutated, 2),
+    "backup": Parser(_read_backup, [_recovery()[1]], flipped, 1),
+    "recovery-key": Parser(
+        lambda data: read_public(_file(data, "public")),
+        [(_place() / "recovery.public").read_bytes()],
+        json_mutated,
+        2,
+    ),
+    "log-entry": Parser(
+        _entry,
+        [
+            _json(
+                {
+                    "kind": "k",
+                    "time": 1,
+                    "party": "hub",
+                    "project": "",
+                    "subject": "",
+                    "details": {},
+                }
+            )
+        ],
+        json_mutated,
+        3,
+    ),
+    "agreed-lists": Parser(_read_ledger, [_json({"1" * 32: {"health": _DIGEST}})], json_mutated, 2),
     "requests": Parser(_read_requests, [_requests()], _in_place, 15),
     "answers": Parser(lambda data: Answers.from_bytes(data, fields=3), [_answers()], _in_place, 15),
     "matrix": Parser(_read_matrix, [_matrix()], _in_place, 8),
