@@ -6,6 +6,7 @@ import csv
 import io
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,17 +37,19 @@ from linkage.cli.describing import (
     describe,
 )
 from linkage.cli.duplicates import add_dedupe_command
-from linkage.cli.manifest import FileArgument, load_manifest
+from linkage.cli.manifest import FileArgument, change_lines, load_manifest
 from linkage.cli.members import add_member_commands
 from linkage.cli.sharing import add_share_command
-from linkage.errors import InputError, NotAgreedError, Problem, SourceError
+from linkage.errors import InputError, NotAgreedError, NotFoundError, Problem, SourceError
 from linkage.files import write_atomic
 
 if TYPE_CHECKING:
+    from linkage.agent.agent import Agent
     from linkage.agent.findings import Reason
     from linkage.agent.profile import FileFigures
     from linkage.agent.records import Checked, Examined, Values
     from linkage.agreement import Manifest
+    from linkage.agreement.difference import Change
 
 SHOWN_ERRORS = 20
 HOME = default_home("agent")
@@ -127,19 +130,26 @@ def sign(
     The file must be the one the steward proposed to the hub; the agent compares fingerprints and
     refuses another. It refuses one that leaves questions open, and one that has expired. With the
     signature goes a commitment to this partner's part of the project secret.
+
+    Of a running project's next version, what changes is shown first.
     """
     from linkage.agent.agent import Agent
 
     agreed = load_manifest(manifest)
+    agent = Agent(home)
+    changes = _changes(agent, agreed)
+    if changes:
+        errors.print("\n".join(["what changes:", *change_lines(changes), ""]), markup=False)
     if not yes:
         _ask(agreed)
     with _connect(home, patience) as connection:
-        project = Agent(home).sign(connection, agreed, despite_unanswered=despite_unanswered)
+        project = agent.sign(connection, agreed, despite_unanswered=despite_unanswered)
         here = project if project.fingerprint == agreed.fingerprint else project.proposal
         signed = [s.partner for s in here.signatures]
         result = {
             "project": agreed.project,
             "fingerprint": agreed.fingerprint,
+            "changes": [asdict(change) for change in changes],
             "signed": signed,
             "wire": vars(connection.wire),
         }
@@ -148,6 +158,17 @@ def sign(
     text += f"still to sign: {', '.join(waiting)}" if waiting else "all partners have signed"
     text += f"\nnext, once all have: linkage agent share --project {agreed.project}"
     show(result, as_json=as_json, text=text)
+
+
+def _changes(agent: Agent, manifest: Manifest) -> Sequence[Change]:
+    """What a next version changes in the manifest that this partner signed before it."""
+    from linkage.agreement.difference import differences
+
+    try:
+        before = agent.signed_manifest(manifest.project)
+    except NotFoundError:
+        return ()
+    return differences(before, manifest) if before.version < manifest.version else ()
 
 
 def _ask(manifest: Manifest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,12 +116,18 @@ def diff(
         "after": other.fingerprint,
         "changes": [asdict(change) for change in changes],
     }
+    text = "\n".join(change_lines(changes)) or "the same agreement"
+    show(result, as_json=as_json, text=text)
+    if changes:
+        raise typer.Exit(DIFFERENT)
+
+
+def change_lines(changes: Sequence[Change]) -> list[str]:
+    """What differs between two manifests, for people."""
     lines = [_line(change) for change in changes]
     if weaker := sum(change.weakens for change in changes):
         lines.append(f"{weaker} of {len(changes)} changes, marked !, weaken what protects people")
-    show(result, as_json=as_json, text="\n".join(lines) or "the same agreement")
-    if changes:
-        raise typer.Exit(DIFFERENT)
+    return lines
 
 
 def _line(change: Change) -> str:

@@ -56,7 +56,7 @@ class Keeper:
 
     def _run(self) -> None:
         while not self._stopping:
-            for act in (self._send_on, self._end_stuck, self._clear):
+            for act in (self._send_on, self._end_stuck, self._clear, self._uploads.forget_outdated):
                 try:
                     act()
                 except Exception as error:  # The database may be away for a while.

@@ -291,6 +291,23 @@ class Uploads:
             self._path(row["id"]).unlink(missing_ok=True)
             self._blobs.delete(blob_key(row["id"]))
 
+    def forget_outdated(self) -> None:
+        """Delete the bytes of uploads that were not whole when their epoch ended."""
+        upload, project = tables.upload, tables.project
+        query = (
+            sa.select(upload.c.id)
+            .join(project, project.c.name == upload.c.project)
+            .where(
+                upload.c.finished_at.is_(None),
+                upload.c.kind == "encodings",
+                upload.c.epoch < project.c.epoch,
+            )
+        )
+        with self._database.transaction() as connection:
+            outdated = list(connection.execute(query).scalars())
+        for identifier in outdated:
+            self._path(identifier).unlink(missing_ok=True)
+
     def _require_still_open(self, caller: PartyId, row: Row) -> None:
         header = parse_header(row["header"])
         if now() > header.expires.timestamp() + LIFETIME.total_seconds():

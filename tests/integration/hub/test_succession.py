@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from linkage.agent.rowmap import read_row_map
@@ -59,7 +61,7 @@ def shown_to(member, name: str) -> project_pb2.Project:
     return member.connection.call(member.stub(ProjectServiceStub).GetProject, request).project
 
 
-def test_a_new_epoch_takes_nothing_of_the_old(active, steward, members) -> None:
+def test_a_new_epoch_takes_nothing_of_the_old(hub, active, steward, members) -> None:
     for seed, name in enumerate(active.partner_names):
         members[name].upload(active, raw(small_matrix(active, seed)))
     sheriff = members["sheriff"]
@@ -75,6 +77,10 @@ def test_a_new_epoch_takes_nothing_of_the_old(active, steward, members) -> None:
     ]
     with pytest.raises(NotReadyError, match="encodings of sheriff, health"):
         steward.start_run(active.project)
+    give_up = time.monotonic() + 20
+    while (hub.home.path / "staging" / f"{begun.upload}.part").exists():
+        assert time.monotonic() < give_up, "the bytes of what was begun are still there"
+        time.sleep(0.1)
     # What was announced in the old epoch is neither gone on with nor announced again.
     with pytest.raises(TooLateError, match="epoch 1 now"):
         sheriff.write(begun.upload, 1000, [data[1000:]])
