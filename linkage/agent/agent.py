@@ -155,7 +155,8 @@ class Agent:
         standing = self._exchange(connection, manifest, shown).take_part()
         proposal = shown.proposal
         waiting = self._agreements(project).version(proposal.fingerprint)
-        if waiting is not None and self._name in {one.partner for one in proposal.signatures}:
+        signed = self._name in {one.partner for one in proposal.signatures}
+        if waiting is not None and signed and proposal.epoch == shown.epoch + 1:
             # An agent that was killed after it signed commits here.
             epoch = proposal.epoch
             Exchange(connection, self.keyring, waiting, shown, self._name, epoch=epoch).commit()

@@ -26,7 +26,8 @@ from linkage.errors import (
     TooLateError,
 )
 from linkage.hub.log import record
-from linkage.hub.projects import Project, Projects
+from linkage.hub.project import Project
+from linkage.hub.projects import Projects
 from linkage.hub.results import Results
 from linkage.hub.states import RUNNING, WAITING
 from linkage.store import tables

@@ -19,7 +19,8 @@ from linkage.errors import (
     NotReadyError,
 )
 from linkage.hub.log import record
-from linkage.hub.projects import Project, Projects, require_epoch
+from linkage.hub.project import Project, require_epoch
+from linkage.hub.projects import Projects
 from linkage.store import tables
 from linkage.store.sql import Database, Row, find, find_all, insert
 from linkage.trust.identity import PartyId

@@ -10,9 +10,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -22,14 +19,22 @@ from linkage.errors import (
     FingerprintMismatchError,
     InvalidRequestError,
     ManifestError,
-    NotAgreedError,
-    NotAuthorisedError,
     NotFoundError,
     StateError,
     TooLateError,
 )
 from linkage.hub import succession
 from linkage.hub.log import record
+from linkage.hub.project import (
+    Account,
+    Project,
+    Proposal,
+    committed_to,
+    read_project,
+    revealed_by,
+    signatures_of,
+    today,
+)
 from linkage.rpc.policy import Scope
 from linkage.rpc.scopes import nothing_there
 from linkage.store import tables
@@ -37,96 +42,6 @@ from linkage.store.sql import Database, Row, find, find_all, insert, now, update
 from linkage.trust.identity import PartyId, Role
 from linkage.trust.signing import verify
 from linkage.trust.statements import manifest_statement
-
-
-@dataclass(frozen=True)
-class Project:
-    """A project as the hub knows it.
-
-    Attributes:
-        signatures: rows of partner, signature and signed_at (seconds).
-        parties: rows of the partners and recipients that have enrolled.
-        uploaded: partners whose encodings have arrived in this epoch.
-    """
-
-    manifest: Manifest
-    epoch: int
-    signatures: Sequence[Row]
-    parties: Sequence[Row]
-    uploaded: Sequence[str]
-
-    @property
-    def name(self) -> str:
-        return self.manifest.project
-
-    @property
-    def fingerprint(self) -> str:
-        return self.manifest.fingerprint
-
-    @property
-    def unsigned(self) -> tuple[str, ...]:
-        signed = {row["partner"] for row in self.signatures}
-        return tuple(name for name in self.manifest.partner_names if name not in signed)
-
-    @property
-    def active(self) -> bool:
-        return not self.unsigned and not self.expired
-
-    @property
-    def expired(self) -> bool:
-        return _today() > self.manifest.expires
-
-    def require_active(self) -> None:
-        """Raises NotAgreedError unless all have signed and the manifest has not expired."""
-        self.require_not_expired()
-        if self.unsigned:
-            raise NotAgreedError(
-                f"the manifest of {self.name!r} is not signed by {', '.join(self.unsigned)}",
-                remedy="Each of them must run: linkage agent sign",
-            )
-
-    def require_not_expired(self) -> None:
-        """Raises NotAgreedError once the manifest's last day is over."""
-        if self.expired:
-            raise NotAgreedError(
-                f"the manifest of {self.name!r} expired on {self.manifest.expires}",
-                remedy="The partners must sign a new version",
-            )
-
-    def require_partner(self, caller: PartyId) -> None:
-        """Raises NotAuthorisedError unless the manifest makes the caller a partner."""
-        if caller.name not in self.manifest.partner_names:
-            raise NotAuthorisedError(f"{caller.name!r} is no partner of project {self.name!r}")
-
-    def require_assembler(self, caller: PartyId) -> None:
-        """Raises NotAuthorisedError unless the manifest makes the caller the assembler."""
-        if caller.name != self.manifest.assembler:
-            raise NotAuthorisedError(f"{caller.name!r} is not the assembler of {self.name!r}")
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """The version that waits for signatures, and the epoch that will begin with it."""
-
-    manifest: Manifest
-    signatures: Sequence[Row]
-    epoch: int
-
-
-@dataclass(frozen=True)
-class Account:
-    """A project with all that its members may know about how it goes on.
-
-    Attributes:
-        committed, revealed: partners who have done so for this epoch's secret.
-        epochs: rows of epoch, fingerprint, started_at (seconds) and reason, in order.
-    """
-
-    project: Project
-    proposal: Proposal | None
-    committed: Sequence[str]
-    revealed: Sequence[str]
-    epochs: Sequence[Row]
 
 
 class Projects:
@@ -147,7 +62,7 @@ class Projects:
         manifest = parse_manifest(document)
         if manifest.canonical != document:
             raise ManifestError("the manifest is not in canonical form")
-        if _today() > manifest.expires:
+        if today() > manifest.expires:
             raise ManifestError(f"the manifest expired on {manifest.expires}")
         name = manifest.project
         with self._database.transaction() as connection:
@@ -291,7 +206,7 @@ class Projects:
         row = find(connection, tables.project, name=name)
         if row is None or not self._belongs(connection, name, caller, in_force=True):
             raise nothing_there(Scope.REQUEST)
-        return _project(connection, parse_manifest(row["manifest"]), row["epoch"])
+        return read_project(connection, parse_manifest(row["manifest"]), row["epoch"])
 
     def candidate(
         self, connection: sa.Connection, name: str, caller: PartyId, fingerprint: str
@@ -307,7 +222,7 @@ class Projects:
         waiting = succession.proposed(connection, row)
         outside = not self._belongs(connection, name, caller, in_force=True)
         if waiting is not None and (outside or waiting.fingerprint == fingerprint):
-            return _project(connection, waiting, row["epoch"] + 1)
+            return read_project(connection, waiting, row["epoch"] + 1)
         return self.require(connection, name, caller)
 
     def made_under(
@@ -327,7 +242,7 @@ class Projects:
         manifest = succession.manifest_of(connection, name, fingerprint)
         if caller.role is not Role.STEWARD and caller.name not in manifest.party_names:
             raise nothing_there(Scope.REQUEST)
-        return _project(connection, manifest, epoch)
+        return read_project(connection, manifest, epoch)
 
     def versions(self, connection: sa.Connection, name: str, caller: PartyId) -> frozenset[str]:
         """The fingerprints of all versions, past ones too, that name the caller."""
@@ -359,16 +274,16 @@ class Projects:
         row = find(connection, tables.project, name=name)
         assert row is not None  # noqa: S101 - it was there above
         if project.fingerprint != row["fingerprint"]:
-            return Account(project, None, _committed(connection, project), [], [])
+            return Account(project, None, committed_to(connection, project), [], [])
         proposal = None
         if (waiting := succession.proposed(connection, row)) is not None:
-            signatures = _signatures(connection, waiting)
+            signatures = signatures_of(connection, waiting)
             proposal = Proposal(waiting, signatures, project.epoch + 1)
         return Account(
             project,
             proposal,
-            _committed(connection, project),
-            _revealed(connection, project),
+            committed_to(connection, project),
+            revealed_by(connection, project),
             succession.epochs(connection, name),
         )
 
@@ -392,49 +307,6 @@ class Projects:
         return found is not None and (found["in_force"] or not in_force)
 
 
-def _project(connection: sa.Connection, manifest: Manifest, epoch: int) -> Project:
-    uploads = find_all(
-        connection, tables.upload, project=manifest.project, kind="encodings", epoch=epoch
-    )
-    parties = find_all(connection, tables.party, order="name")
-    return Project(
-        manifest,
-        epoch,
-        _signatures(connection, manifest),
-        [
-            {**row, "rotations": _rotations(connection, row["name"])}
-            for row in parties
-            if row["name"] in manifest.party_names
-        ],
-        sorted(u["partner"] for u in uploads if u["finished_at"] is not None),
-    )
-
-
-def _signatures(connection: sa.Connection, manifest: Manifest) -> list[Row]:
-    about = {"project": manifest.project, "fingerprint": manifest.fingerprint}
-    return find_all(connection, tables.signature, order="partner", **about)
-
-
-def _committed(connection: sa.Connection, project: Project) -> list[str]:
-    about: dict[str, Any] = {
-        "project": project.name,
-        "fingerprint": project.fingerprint,
-        "epoch": project.epoch,
-    }
-    return [r["partner"] for r in find_all(connection, tables.commitment, order="partner", **about)]
-
-
-def _revealed(connection: sa.Connection, project: Project) -> list[str]:
-    about: dict[str, Any] = {
-        "project": project.name,
-        "fingerprint": project.fingerprint,
-        "epoch": project.epoch,
-    }
-    sent = [row["sender"] for row in find_all(connection, tables.envelope, **about)]
-    others = len(project.manifest.partners) - 1
-    return sorted(name for name in set(sent) if sent.count(name) == others)
-
-
 def _require_next(connection: sa.Connection, row: Row, manifest: Manifest) -> None:
     """Raises unless a manifest can be proposed as the next version of a project's."""
     name = manifest.project
@@ -455,34 +327,3 @@ def _require_next(connection: sa.Connection, row: Row, manifest: Manifest) -> No
             f" {manifest.version}",
             remedy=f"The next one is version {present.version + 1}",
         )
-
-
-def _rotations(connection: sa.Connection, party: str) -> Sequence[Row]:
-    """How a party came to its keys, oldest first."""
-    return find_all(connection, tables.rotation, order="number", party=party)
-
-
-def require_epoch(
-    project: Project, fingerprint: str, epoch: int, *, expected: int | None = None
-) -> None:
-    """Raises unless a message speaks of the manifest and epoch the project is in.
-
-    Args:
-        expected: the epoch it must speak of instead.
-    """
-    if fingerprint != project.fingerprint:
-        raise FingerprintMismatchError(
-            f"the message was made under another manifest of project {project.name!r}",
-            remedy="Fetch the current manifest and sign it",
-        )
-    wanted = project.epoch if expected is None else expected
-    if epoch != wanted:
-        raise InvalidRequestError(
-            f"project {project.name!r} wants messages of epoch {wanted}, and this is of epoch"
-            f" {epoch}",
-            remedy="See: linkage agent status",
-        )
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()

@@ -30,7 +30,8 @@ from linkage.errors import (
     StateError,
 )
 from linkage.hub.log import record
-from linkage.hub.projects import Project, Projects
+from linkage.hub.project import Project
+from linkage.hub.projects import Projects
 from linkage.hub.results import Results, blob_key
 from linkage.hub.runs import Runs, project_of, recommended_threshold
 from linkage.matching import Clusters, Source, pairs_to_compare, resolve

@@ -29,7 +29,8 @@ from linkage.errors import (
 from linkage.hub import succession
 from linkage.hub.comparisons import waiting_for
 from linkage.hub.log import record
-from linkage.hub.projects import Project, Projects
+from linkage.hub.project import Project
+from linkage.hub.projects import Projects
 from linkage.hub.results import Results
 from linkage.hub.spending import RUNS, spend
 from linkage.hub.states import CANCELLED, ENDED, PENDING, RUNNING, SUCCEEDED, WAITING

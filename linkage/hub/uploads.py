@@ -43,7 +43,8 @@ from linkage.files import private_directory
 from linkage.hub import succession
 from linkage.hub.comparisons import Comparisons
 from linkage.hub.log import record
-from linkage.hub.projects import Project, Projects, require_epoch
+from linkage.hub.project import Project, require_epoch
+from linkage.hub.projects import Projects
 from linkage.hub.results import blob_key
 from linkage.hub.spending import UPLOADS, Meter, require_room, spend
 from linkage.hub.states import CANCELLED, FAILED

@@ -24,7 +24,8 @@ from linkage.errors import CancelledError, InternalError, LinkageError, NotFound
 from linkage.hub.comparisons import Comparisons, RequestList, time_text
 from linkage.hub.labels import Labels, labels_of, review_figures
 from linkage.hub.log import record
-from linkage.hub.projects import Project, Projects
+from linkage.hub.project import Project
+from linkage.hub.projects import Projects
 from linkage.hub.results import PartnerPair, Results
 from linkage.hub.reviews import newest_decisions
 from linkage.hub.runs import project_of, require_same_secret, sources_of, uploads_of

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import grpc
 
-from linkage.hub.projects import Account, Projects
+from linkage.hub.project import Account
+from linkage.hub.projects import Projects
 from linkage.hub.servicers.common import (
     Callers,
     name_of,

@@ -166,6 +166,12 @@ def test_agents_go_on_with_a_new_secret_and_the_same_linkage_ids(
     assert content.epoch == 0
     assert sheriff.agent()._covered(second, manifest).epoch == 1
     assert key_check(new, *key, 1) != key_check(old, *key, 0)
+    sent = health.agent().contribute(
+        health.connection, manifest.project, files["health"], {}, release=first.release
+    )
+    with hub.database().transaction() as connection:
+        (parcel,) = find_all(connection, tables.upload, id=sent.receipt.upload)
+    assert (parcel["epoch"], parcel["release"]) == (0, first.release)
     with hub.database().transaction() as connection:
         kept = find_all(connection, tables.envelope, project=manifest.project)
     assert {row["epoch"] for row in kept} == {1}
