@@ -143,8 +143,11 @@ class Agent:
         Exchange(connection, self.keyring, manifest, shown, name, epoch=here.epoch).commit()
         return shown
 
-    def share(self, connection: Connection, project: str) -> Standing:
+    def share(self, connection: Connection, project: str, *, again: bool = False) -> Standing:
         """Do this partner's part in making the project secret, as far as it can be done now.
+
+        Args:
+            again: also what was done before, as after this partner has changed its keys.
 
         Raises:
             NotReadyError: not all have signed.
@@ -152,7 +155,7 @@ class Agent:
             ContributionError: a partner did not reveal what it had committed to.
         """
         manifest, shown = self._agreed(connection, project)
-        standing = self._exchange(connection, manifest, shown).take_part()
+        standing = self._exchange(connection, manifest, shown).take_part(again=again)
         proposal = shown.proposal
         waiting = self._agreements(project).version(proposal.fingerprint)
         signed = self._name in {one.partner for one in proposal.signatures}

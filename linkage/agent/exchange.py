@@ -115,11 +115,12 @@ class Exchange:
         request = secret_pb2.PutCommitmentRequest(commitment=message)
         self._connection.call(self._stub.PutCommitment, request)
 
-    def take_part(self, *, renew: bool = False) -> Standing:
+    def take_part(self, *, renew: bool = False, again: bool = False) -> Standing:
         """Do what can be done now, and say who is awaited.
 
         Args:
             renew: derive the secret anew from what the others revealed, though one is held.
+            again: commit and reveal once more, as after this partner has changed its keys.
 
         Raises:
             UntrustedKeyError: a partner's keys were never compared, or changed.
@@ -128,6 +129,10 @@ class Exchange:
         """
         kept = self._keyring.commitments(*self._key)
         held = self._keyring.secret(*self._key) is not None
+        if again and (kept or not held):
+            self.commit()
+        if again and kept:
+            self._reveal()
         if held and not (renew and kept):
             return Standing(*self._where, commitments=list_digest(kept) if kept else None)
         if kept is None:
@@ -162,10 +167,9 @@ class Exchange:
 
     def _commitments(self) -> tuple[list[Commitment], tuple[str, ...]]:
         """Everybody's, checked, in the manifest's order; and who is missing."""
+        # First: one that was left before this partner changed its keys is signed anew.
+        self.commit()
         found = self._listed()
-        if self._name not in found:
-            self.commit()
-            found = self._listed()
         own = commit(self._place, self._name, self._keyring.contribution(*self._key))
         if found.get(self._name, own) != own:
             raise ContributionError(

@@ -45,7 +45,8 @@ def share(
     Every partner gives 32 random bytes: it commits to them when it signs, and reveals them to each
     other partner, sealed, once all have committed. The hub passes on what it cannot open. submit
     and serve do the same on the way; share is for whoever wants it done before, so that nobody
-    waits. Run it again at any time; with --wait it stays until the secret is complete.
+    waits. Run it again at any time, and after you have changed your keys while others still wait
+    for your part; with --wait it stays until the secret is complete.
 
     Partners who compare the digest it prints know that the hub showed them the same commitments.
     """
@@ -56,7 +57,7 @@ def share(
         agent = Agent(home)
 
         def once() -> Standing:
-            standing = agent.share(connection, project)
+            standing = agent.share(connection, project, again=True)
             if wait:
                 standing.require_complete()
             return standing

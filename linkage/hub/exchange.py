@@ -3,7 +3,8 @@
 - First all commit, then each reveals its contribution to each other in a sealed envelope: the hub
   takes no envelope before every commitment is there.
 - The first commitment of a partner in an epoch stays, and so does the first envelope from a sender
-  to a recipient; repeating either changes nothing.
+  to a recipient; repeating either changes nothing. A partner that has changed its keys signs its
+  commitment, and its envelopes, anew.
 - Both are signed, and name project, manifest and epoch: neither means anything anywhere else.
 """
 
@@ -12,17 +13,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import sqlalchemy as sa
+
 from linkage.errors import (
     AlreadyExistsError,
     InvalidRequestError,
     NotAgreedError,
     NotReadyError,
+    SignatureError,
 )
 from linkage.hub.log import record
 from linkage.hub.project import Project, require_epoch
 from linkage.hub.projects import Projects
 from linkage.store import tables
-from linkage.store.sql import Database, Row, find, find_all, insert
+from linkage.store.sql import Database, Row, find, find_all, insert, update
 from linkage.trust.identity import PartyId
 from linkage.trust.signing import verify
 from linkage.trust.statements import Commitment, EnvelopeAddress, SecretPlace
@@ -80,7 +84,10 @@ class Exchange:
                     epoch=commitment.epoch,
                     commitment=commitment.commitment,
                 )
-            elif known["commitment"] != commitment.commitment:
+            elif known["commitment"] == commitment.commitment:
+                # The same promise, perhaps under a new key.
+                update(connection, tables.commitment, key, signature=signature)
+            else:
                 raise AlreadyExistsError(
                     f"{caller.name!r} has committed to another contribution in this epoch",
                     remedy="Restore the agent's home from its backup, or ask the steward for a new"
@@ -136,17 +143,22 @@ class Exchange:
             known = find(connection, tables.envelope, **key)
             if known is None:
                 insert(connection, tables.envelope, **key, sealed=sealed, signature=signature)
-                record(
-                    connection,
-                    "envelope.put",
-                    project=project.name,
-                    party=caller,
-                    recipient=address.recipient,
-                    epoch=address.epoch,
-                    digest=hashlib.sha256(sealed).hexdigest(),
-                )
-            elif address.statement(known["sealed"]) != address.statement(sealed):
-                raise AlreadyExistsError("another envelope for this recipient is there already")
+                _record_envelope(connection, caller, address, sealed)
+            elif self._stands(connection, address, known):
+                if address.statement(known["sealed"]) != address.statement(sealed):
+                    raise AlreadyExistsError("another envelope for this recipient is there already")
+            else:
+                update(connection, tables.envelope, key, sealed=sealed, signature=signature)
+                _record_envelope(connection, caller, address, sealed)
+
+    def _stands(self, connection: sa.Connection, address: EnvelopeAddress, known: Row) -> bool:
+        """Whether an envelope is signed under its sender's present key."""
+        key, said = self._projects.signing_key(connection, address.sender), known["sealed"]
+        try:
+            verify(key, known["signature"], address.statement(said), what="it", by=address.sender)
+        except SignatureError:
+            return False
+        return True
 
     def addressed_to(self, caller: PartyId, project: str, epoch: int) -> Sequence[Row]:
         """The envelopes for the caller under the current manifest."""
@@ -161,6 +173,20 @@ class Exchange:
                 epoch=epoch,
                 recipient=caller.name,
             )
+
+
+def _record_envelope(
+    connection: sa.Connection, caller: PartyId, address: EnvelopeAddress, sealed: bytes
+) -> None:
+    record(
+        connection,
+        "envelope.put",
+        project=address.project,
+        party=caller,
+        recipient=address.recipient,
+        epoch=address.epoch,
+        digest=hashlib.sha256(sealed).hexdigest(),
+    )
 
 
 def _require_all(project: Project, committed: set[str]) -> None:

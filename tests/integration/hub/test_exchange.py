@@ -14,10 +14,13 @@ from linkage.errors import (
     NotFoundError,
     NotReadyError,
     SignatureError,
+    UntrustedKeyError,
 )
+from linkage.rpc.member import enrol_member, rotate_keys
+from linkage.rpc.party import Party
 from linkage.store import tables
 from linkage.store.sql import find, find_all, update
-from linkage.trust.keyring import key_check
+from linkage.trust.keyring import Keyring, key_check
 from linkage.trust.sealing import binding, seal
 from linkage.trust.statements import EnvelopeAddress
 from linkage.v1 import secret_pb2
@@ -136,7 +139,7 @@ def test_a_commitment_stays(active, members) -> None:
         sheriff.commit(active)
     members["health"].commit(active)
     sheriff.agent()._agreements(active.project).keep(active)
-    with pytest.raises(ContributionError, match="this agent did not make"):
+    with pytest.raises(AlreadyExistsError, match="another contribution"):
         sheriff.agent().share(sheriff.connection, active.project)
 
 
@@ -185,6 +188,40 @@ def test_envelopes_exchanged_behind_the_hub_are_refused(hub, agreed, members) ->
     sheriff = members["sheriff"]
     with pytest.raises(SignatureError, match="'health' on the envelope"):
         sheriff.agent().share(sheriff.connection, agreed.project)
+
+
+def test_a_partner_that_changes_its_keys_signs_its_part_anew(
+    hub, steward, members, tmp_path
+) -> None:
+    """Commitment and envelope under the old keys count for nothing; nothing else changes."""
+    sheriff = members["sheriff"]
+    home = tmp_path / "mover"
+    Keyring.create(home / "keys")
+    party = enrol_member(home, hub.invite("mover"), patience=10)
+    mover = Member("mover", home, party.connect(patience=10))
+    mover.keyring.trust("sheriff", sheriff.keyring.fingerprint)
+    sheriff.keyring.trust("mover", mover.keyring.fingerprint)
+    manifest = make_manifest(partners=[{"name": "sheriff"}, {"name": "mover"}])
+    steward.propose(manifest)
+    for member in (sheriff, mover):
+        member.agent().sign(member.connection, manifest)
+    assert mover.agent().share(mover.connection, manifest.project).to_reveal == ("sheriff",)
+    rotate_keys(home, patience=10)
+    mover = Member("mover", home, Party.load(home).connect(patience=10))
+    with pytest.raises(UntrustedKeyError, match="changed its keys"):
+        sheriff.agent().share(sheriff.connection, manifest.project)
+    sheriff.keyring.trust("mover", mover.keyring.fingerprint)
+    with pytest.raises(SignatureError, match="'mover' on the commitment"):
+        sheriff.agent().share(sheriff.connection, manifest.project)
+    mover.agent().sign(mover.connection, manifest)
+    with pytest.raises(SignatureError, match="'mover' on the envelope"):
+        sheriff.agent().share(sheriff.connection, manifest.project)
+    # The sheriff has revealed to the former sealing key or the new one: both open it.
+    mover.agent().share(mover.connection, manifest.project, again=True)
+    assert sheriff.agent().share(sheriff.connection, manifest.project).complete
+    assert mover.agent().share(mover.connection, manifest.project).complete
+    key = (manifest.project, manifest.fingerprint, 0)
+    assert sheriff.keyring.secret(*key) == mover.keyring.secret(*key)
 
 
 def test_who_is_no_partner_neither_commits_nor_looks(agreed, members) -> None:
