@@ -23,7 +23,7 @@ from linkage.trust.backup import (
     read_public,
     restore,
 )
-from linkage.trust.keyring import Keyring, new_secret
+from linkage.trust.keyring import Keyring
 from linkage.trust.sealing import binding, seal
 from linkage.trust.secrets import Secret
 from linkage.trust.vault import Vault
@@ -35,7 +35,7 @@ class Place:
     def __init__(self, path: Path) -> None:
         self.path, self.home = path, path / "home"
         self.keyring = Keyring.create(self.home / "keys")
-        self.keyring.save_secret("prairie", "ab" * 32, 0, new_secret())
+        self.keyring.save_secret("prairie", "ab" * 32, 0, os.urandom(32))
         self.keyring.trust("health", "cd" * 32)
         epoch = self.home / "projects" / "prairie" / "epoch-0"
         epoch.mkdir(parents=True)
