@@ -48,6 +48,7 @@ from tests.integration.hub.conftest import (
     Member,
     make_manifest,
     raw,
+    share_all,
     small_matrix,
     write_people,
 )
@@ -59,6 +60,7 @@ for module in pkgutil.iter_modules(generated.__path__, f"{generated.__name__}.")
     importlib.import_module(module.name)  # Descriptors of every service.
 
 SECONDS = 30.0
+PATIENCE = 60.0
 ROLES = {
     "sheriff": Role.PARTNER,
     "health": Role.PARTNER,
@@ -93,7 +95,44 @@ class Target:
     random: Random
     cases: int = 0
     refused: int = 0
+    tried: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls,
+        hub: Hub,
+        members: dict[str, Member],
+        steward: Connection,
+        newcomer: tuple[ClientIdentity, enrolment_pb2.EnrolRequest],
+        *,
+        manifests: list[Manifest],
+        runs: list[str],
+        releases: list[str],
+        uploads: list[str],
+        random: Random,
+    ) -> Target:
+        identity, enrolment = newcomer
+        channels = {name: member.connection for name, member in members.items()}
+        return cls(
+            hub,
+            channels | {"steward": steward, "newcomer": connect(identity, patience=PATIENCE)},
+            {**ROLES, "steward": Role.STEWARD, "newcomer": Role.INVITEE},
+            members,
+            {
+                "project": [*(manifest.project for manifest in manifests), "none"],
+                "run": [*runs, "0" * 32],
+                "release": [*releases, "0" * 32],
+                "upload": [*uploads, secrets.token_hex(16)],
+                "other": ["health", "sheriff"],
+                "fingerprint": [manifest.fingerprint for manifest in manifests],
+                "pair": ["health.sheriff.0", "sheriff.health.1"],
+                "request_id": [secrets.token_hex(16)],
+                "enrolment": [enrolment.SerializeToString().hex()],
+            },
+            manifests,
+            random,
+        )
 
     def step(self) -> None:
         """One case."""
@@ -199,6 +238,7 @@ class Target:
     def _send(self, method: str, by: str, messages: list[bytes]) -> bytes | None:
         """Give the first answer, or None where there is none."""
         self.cases += 1
+        self.tried.add(method)
         call = self.channels[by].channel.stream_stream(method)
         seconds = 0.3 if method.endswith(("Watch", "WatchRun")) else SECONDS
         answers = call(iter(messages), timeout=seconds)
@@ -260,21 +300,22 @@ def _settled(hub: Hub, path: Path, random: Random) -> Target:
     members: dict[str, Member] = {}
     for name, role in ROLES.items():
         Keyring.create(path / name / "keys")
-        party = enrol_member(path / name, hub.invite(name, role), patience=10)
-        members[name] = Member(name, path / name, party.connect(patience=10))
+        party = enrol_member(path / name, hub.invite(name, role), patience=PATIENCE)
+        members[name] = Member(name, path / name, party.connect(patience=PATIENCE))
     for one in members.values():
         for other in members.values():
             if one is not other:
                 one.keyring.trust(other.name, other.keyring.fingerprint)
     identity = Party.load(hub.home.path / "steward").identity
     mine = ClientIdentity(hub.address, identity.authority, identity.key, identity.certificate)
-    connection = connect(mine, patience=10)
+    connection = connect(mine, patience=PATIENCE)
     steward = Steward(connection)
     agreed, linked, waiting = make_manifest(), make_manifest(), keyed_manifest()
     for manifest in (agreed, linked, waiting):
         steward.propose(manifest)
         for name in manifest.partner_names:
             members[name].agent().sign(members[name].connection, manifest)
+    share_all(members, linked)
     for seed, name in enumerate(linked.partner_names):
         file = write_people(path / f"{name}.csv", seed=seed)
         members[name].agent().submit(members[name].connection, linked.project, file)
@@ -289,30 +330,20 @@ def _settled(hub: Hub, path: Path, random: Random) -> Target:
     wait_until_waiting(steward, waiting.project, asked)
     data = raw(small_matrix(agreed))
     upload = members["sheriff"].create(members["sheriff"].header(agreed, data)).upload
-    invitation, enrolment = _enrolment(hub, path)
-    return Target(
+    return Target.of(
         hub,
-        {n: m.connection for n, m in members.items()}
-        | {"steward": connection, "newcomer": connect(invitation, patience=10)},
-        {**ROLES, "steward": Role.STEWARD, "newcomer": Role.INVITEE},
         members,
-        {
-            "project": [agreed.project, linked.project, waiting.project, "none"],
-            "run": [run, asked, "0" * 32],
-            "release": [release.release, "0" * 32],
-            "upload": [upload, secrets.token_hex(16)],
-            "other": ["health", "sheriff"],
-            "fingerprint": [agreed.fingerprint, linked.fingerprint],
-            "pair": ["health.sheriff.0", "sheriff.health.1"],
-            "request_id": [secrets.token_hex(16)],
-            "enrolment": [enrolment.SerializeToString().hex()],
-        },
-        [agreed, linked, waiting],
-        random,
+        connection,
+        enrolment_of(hub, path),
+        manifests=[agreed, linked, waiting],
+        runs=[run, asked],
+        releases=[release.release],
+        uploads=[upload],
+        random=random,
     )
 
 
-def _enrolment(hub: Hub, path: Path) -> tuple[ClientIdentity, enrolment_pb2.EnrolRequest]:
+def enrolment_of(hub: Hub, path: Path) -> tuple[ClientIdentity, enrolment_pb2.EnrolRequest]:
     invited = read_invitation(hub.invite("newcomer"))
     keyring = Keyring.create(path / "newcomer" / "keys")
     token = bytes.fromhex(invited.token)
