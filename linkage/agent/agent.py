@@ -278,6 +278,7 @@ class Agent:
     ) -> Submitted:
         """Check, encode and upload; see `submit`."""
         from linkage.agent.records import can_resume, forget_work
+        from linkage.agent.sending import require_fit
 
         project = manifest.project
         if update and manifest.partner(self._name).record_id is None:
@@ -320,6 +321,8 @@ class Agent:
                 records, checked, manifest, secret, filters, outbox, asked, former
             )
             _keep_skipped(outbox, checked)
+            last = sent if outbox is not sent and update else None
+            require_fit(manifest, self._name, outbox.payload, encoded.layout, last)
             header = self._encodings_header(
                 manifest, shown.epoch, encoded, check, number, skipped=len(checked.skipped)
             )

@@ -26,6 +26,7 @@ import sqlalchemy as sa
 
 from linkage.agreement.canonical import fingerprint
 from linkage.answers import Answers, answer_bytes
+from linkage.bounds import require_bounds, require_change
 from linkage.encodings import EncodingMatrix
 from linkage.errors import (
     AgreementError,
@@ -189,6 +190,7 @@ class Uploads:
             NotReadyError: bytes are missing.
             DigestMismatchError: they are not the announced ones; the upload starts over.
             InvalidRequestError: the content is not what an encoder writes.
+            AgreementError: it is a probe, a flood, or differs too little from the last round's.
             TooLateError: nobody waits for these answers any more.
         """
         row = self._own(caller, upload)
@@ -348,9 +350,7 @@ class Uploads:
             path.unlink()
             raise DigestMismatchError("the bytes received are not the announced ones")
         if isinstance(header, EncodingsHeader):
-            data = np.memmap(path, np.uint8, "r")
-            EncodingMatrix.from_buffer(data, header.layout).validate()
-            del data
+            self._require_fit(caller, path, header)
         if isinstance(header, AnswersHeader):
             _check_answers(path, header.fields)
         if isinstance(header, ParcelHeader):
@@ -379,6 +379,28 @@ class Uploads:
             _record(connection, "upload.finished", caller, row, header)
         for key in replaced:
             self._blobs.delete(key)
+
+    def _require_fit(self, caller: PartyId, path: Path, header: EncodingsHeader) -> None:
+        """Refuse what no encoder writes, a probe, a flood, and a small step from the last round.
+
+        Raises:
+            InvalidRequestError: malformed.
+            AgreementError: the manifest's bounds do not cover it.
+        """
+        matrix = _matrix(path, header)
+        matrix.validate()
+        manifest = self._projects.get(caller, header.project).manifest
+        require_bounds(matrix, manifest, caller.name)
+        same = {"kind": header.kind, "project": header.project, "partner": header.partner}
+        with self._database.transaction() as connection:
+            rows = find_all(
+                connection, tables.upload, **same, epoch=header.epoch, round=header.round - 1
+            )
+        for row in rows:
+            before = parse_header(row["header"])
+            if row["finished_at"] is not None and isinstance(before, EncodingsHeader):
+                last = _matrix(self._blobs.local(blob_key(row["id"])), before)
+                require_change(last, matrix, manifest, caller.name)
 
     def _take_answers(self, caller: PartyId, row: Row, header: AnswersHeader) -> None:
         upload = row["id"]
@@ -465,6 +487,10 @@ def _spend(connection: sa.Connection, header: Header) -> None:
         nonce=header.nonce,
         expires_at=int(header.expires.timestamp()) + 1,
     )
+
+
+def _matrix(path: Path, header: EncodingsHeader) -> EncodingMatrix:
+    return EncodingMatrix.from_buffer(np.memmap(path, np.uint8, "r"), header.layout)
 
 
 def _require_replaceable(connection: sa.Connection, row: Row) -> None:
