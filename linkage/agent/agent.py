@@ -29,6 +29,7 @@ from linkage.agent.exchange import Exchange, Standing
 from linkage.agent.outbox import Outbox
 from linkage.agreement import Manifest
 from linkage.agreement.canonical import canonical, fingerprint
+from linkage.agreement.safeguards import PartnerReport
 from linkage.errors import (
     AgreementError,
     AlreadyExistsError,
@@ -36,7 +37,9 @@ from linkage.errors import (
     NotAgreedError,
     NotReadyError,
 )
+from linkage.release.overlap import require_enough_said
 from linkage.rpc.channel import Connection
+from linkage.rpc.covering import require_approved, require_covered, require_shown
 from linkage.rpc.party import Party
 from linkage.trust.headers import EncodingsHeader, ParcelHeader, expiry, new_nonce
 from linkage.trust.keyring import Keyring, key_check
@@ -410,13 +413,16 @@ class Agent:
         stub = ReleaseServiceStub(connection.channel)
         found = self._find_release(connection, project, release, approved=False)
         said = self._covered(found, manifest)
-        report = connection.call(
+        self._require_own_upload(said)
+        seen = connection.call(
             RunServiceStub(connection.channel).GetQualityReport,
-            run_pb2.GetQualityReportRequest(run=found.run),
-        ).report
-        if fingerprint(report) != said.report:
-            raise AgreementError("the quality report shown is not the one to be approved")
-        files.write_atomic(self._directory(project) / f"quality-{found.release}.json", report)
+            run_pb2.GetQualityReportRequest(run=found.run, release=found.release),
+        )
+        require_shown(said, seen.report, seen.summary)
+        if manifest.safeguards.partner_report is not PartnerReport.NONE:
+            require_enough_said(seen.summary, manifest)
+        kept = self._directory(project) / f"quality-{found.release}.json"
+        files.write_atomic(kept, seen.report or seen.summary)
         request = release_pb2.ApproveReleaseRequest(
             release=found.release, signature=sign(self.keyring.signing_key, found.statement)
         )
@@ -450,6 +456,7 @@ class Agent:
         manifest, shown = self._agreed(connection, project)
         found = self._find_release(connection, project, release, approved=True)
         said = self._covered(found, manifest)
+        require_approved(found, shown, manifest, self.keyring, own=self._name)
         sent = self._outbox(project, said.epoch)
         outbox = Outbox(self._directory(project) / f"parcel-{found.release}")
         if self._name in found.contributed and (receipt := outbox.receipt):
@@ -534,25 +541,23 @@ class Agent:
         Raises:
             AgreementError: it does not.
         """
-        said = ReleaseStatement.parse(found.statement)
         seen = self._agreements(manifest.project).seen
         epochs = {one.epoch for one in seen if one.fingerprint == manifest.fingerprint}
-        claimed = (said.release, said.project, said.run, said.fingerprint)
-        expected = (found.release, manifest.project, found.run, manifest.fingerprint)
-        if claimed != expected or said.epoch not in epochs:
-            raise AgreementError(
-                "the release's statement does not match what the hub shows, or belongs to an"
-                " earlier version of the manifest"
-            )
-        floor = manifest.matching.threshold
-        if floor is not None and said.threshold < floor:
-            raise AgreementError(f"the manifest allows no threshold below {floor}")
-        return said
+        return require_covered(found, manifest, epochs)
 
     def _earlier(self, project: str, epoch: int) -> Path | None:
         """Where the upload of the latest earlier epoch is, whose row handles go on."""
         boxes = (self._outbox(project, number) for number in range(epoch - 1, -1, -1))
         return next((box.directory for box in boxes if box.receipt is not None), None)
+
+    def _require_own_upload(self, said: ReleaseStatement) -> None:
+        """Raises AgreementError unless the release stands on what this agent sent last."""
+        receipt = self._outbox(said.project, said.epoch).receipt
+        if receipt is None or said.uploads[self._name] != receipt.header_fingerprint:
+            raise AgreementError(
+                "the release does not stand on the encodings that this agent sent last",
+                remedy="Nothing was approved; ask the steward for a run over the present ones",
+            )
 
     def _outbox(self, project: str, epoch: int) -> Outbox:
         return Outbox(self._directory(project) / f"epoch-{epoch}")

@@ -1,7 +1,6 @@
-"""What this partner's encodings must be like before any of them leaves: the hub will ask the same.
+"""What this partner's encodings must be like before any of them leaves: the hub asks the same.
 
-A curious hub could let a probe or a flood pass; an agent whose own staff, or whose intruder, wants to
-send one stops here first, with words that say what to do.
+It is said here first, with words that say what to do, before anything has been sent.
 """
 
 from __future__ import annotations

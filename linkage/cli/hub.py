@@ -18,6 +18,7 @@ from linkage.cli.common import (
     say_waiting,
     show,
 )
+from linkage.cli.confirming import add_confirming_commands
 from linkage.cli.following import add_following_commands, waiting_fields
 from linkage.cli.membership import add_membership_commands
 from linkage.cli.reviewing import add_review_commands
@@ -375,46 +376,7 @@ def links(
     show({"pairs": count, "file": str(out)}, as_json=as_json, text=f"wrote {count} pairs to {out}")
 
 
-@app.command()
-def release(
-    run: RunArgument,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            "--threshold",
-            min=0,
-            max=1,
-            help="Match probability to link from; default: the report's.",
-        ),
-    ] = None,
-    home: HomeOption = HOME,
-    patience: PatienceOption = PATIENCE,
-    as_json: JsonOption = False,
-) -> None:
-    """Propose a run's links for release; every partner then approves."""
-    from linkage.hub.steward import Steward
-
-    with connect(home, patience) as connection:
-        found = Steward(connection).release(run, threshold)
-        wire = vars(connection.wire)
-    result: dict[str, Any] = {
-        "release": found.release,
-        "threshold": found.threshold,
-        "continuity": None,
-        "wire": wire,
-    }
-    lines = [f"proposed release {found.release}: links from match probability {found.threshold:g}"]
-    if found.HasField("continuity"):
-        since = found.continuity
-        result["continuity"] = {
-            field.name: getattr(since, field.name) for field in since.DESCRIPTOR.fields
-        }
-        lines.append(
-            f"since release {since.former}: {since.kept} linkage ids go on, {since.started} are"
-            f" new, {since.merged} clusters merged, {since.split} split, {since.ended} ended"
-        )
-    lines.append("next: each partner runs: linkage agent approve")
-    show(result, as_json=as_json, text="\n".join(lines))
+add_confirming_commands(app, HOME)
 
 
 def _run_line(run: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ from linkage.release.assemble import Assembled, assemble
 from linkage.release.parcels import ParcelAddress, unpack
 from linkage.release.pseudonyms import ID_BYTES
 from linkage.rpc.channel import Connection
+from linkage.rpc.covering import require_approved, require_covered
 from linkage.rpc.member import trusted_party
 from linkage.rpc.party import Party
 from linkage.trust.headers import ParcelHeader, parse_header
@@ -91,10 +92,13 @@ class Assembler:
 
         Raises:
             NotReadyError: a partner's parcel is missing, or the release is not approved.
+            AgreementError: the manifest does not cover the release.
             TrustError: a key was never compared, or a signature or seal does not hold.
         """
         shown, manifest = self._agreed(project)
         found = self._release(project, release)
+        require_covered(found, manifest, {shown.epoch})
+        require_approved(found, shown, manifest, self._keyring, own=self._name)
         parcels = self._parcels(manifest, found)
         tables: dict[tuple[str, str], pa.Table] = {}
         for number, parcel in enumerate(parcels):

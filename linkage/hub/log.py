@@ -70,6 +70,7 @@ KINDS = {
     "pair.decided": "the steward decided about a pair",
     "decisions.read": "the steward listed decisions",
     "release.proposed": "the steward proposed a release; digest of its statement",
+    "release.confirmed": "a steward confirmed a release; digest of its statement",
     "release.approved": "a partner approved a release",
     "index_ids.fetched": "a partner fetched its index ids",
     "parcels.listed": "the assembler asked which parcels are there",

@@ -36,6 +36,7 @@ from linkage.hub.servicers import (
     SecretServicer,
     UploadServicer,
 )
+from linkage.hub.showing import Showing
 from linkage.hub.uploads import Uploads
 from linkage.hub.worker import Worker
 from linkage.rpc.interceptors import Guard
@@ -80,6 +81,7 @@ class HubServer:
         self._jobs = Jobs(home.jobs_url, worker)
         self._runs = runs = Runs(self._database, projects, results, self._jobs.start)
         releases = Releases(self._database, blobs, projects, runs, results)
+        showing = Showing(runs, releases)
         uploads = Uploads(self._database, blobs, home.path / "staging", projects, comparisons)
         self._keeper = Keeper(self._database, results, comparisons, uploads, worker, self._jobs)
 
@@ -91,7 +93,7 @@ class HubServer:
             exchange = Exchange(self._database, projects)
             add_SecretServiceServicer_to_server(SecretServicer(name, exchange), server)
             add_UploadServiceServicer_to_server(UploadServicer(name, uploads), server)
-            add_RunServiceServicer_to_server(RunServicer(name, runs), server)
+            add_RunServiceServicer_to_server(RunServicer(name, runs, showing), server)
             add_ReleaseServiceServicer_to_server(ReleaseServicer(name, releases), server)
             reviews = Reviews(self._database, projects, runs, results)
             add_ReviewServiceServicer_to_server(ReviewServicer(name, reviews), server)

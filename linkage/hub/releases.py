@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from linkage.agreement import Manifest
 from linkage.agreement.canonical import canonical, fingerprint
 from linkage.errors import (
     AgreementError,
@@ -29,13 +30,15 @@ from linkage.errors import (
     NotReadyError,
     StateError,
 )
+from linkage.hub.confirmations import confirm, confirmations_of, is_confirmed, require_confirmed
 from linkage.hub.log import record
 from linkage.hub.project import Project
 from linkage.hub.projects import Projects
 from linkage.hub.results import Results, blob_key
-from linkage.hub.runs import Runs, project_of, recommended_threshold
+from linkage.hub.runs import Runs, project_of, recommended_threshold, uploads_of
 from linkage.matching import Clusters, Source, pairs_to_compare, resolve
 from linkage.release.continuity import inherit
+from linkage.release.overlap import overlaps, require_enough, summary
 from linkage.release.pseudonyms import Ids, draw_ids
 from linkage.rpc.policy import Scope
 from linkage.rpc.scopes import nothing_there
@@ -54,6 +57,9 @@ class Release:
     """A release as the hub knows it."""
 
     row: Row
+    manifest: Manifest
+    confirmations: Sequence[Row]
+    confirmed: bool
     approvals: Sequence[Row]
     contributed: Sequence[str]
     approved: bool
@@ -86,7 +92,8 @@ class Releases:
 
         Raises:
             NotReadyError: the run has not succeeded.
-            AgreementError: the threshold is below the manifest's.
+            AgreementError: the threshold is below the manifest's, or two files have so few people
+                in common, or apart, that the manifest withholds it.
             TooLateError: another manifest is in force than the run was made under.
         """
         row = self._runs.succeeded(caller, run)
@@ -99,6 +106,8 @@ class Releases:
                 return _view(connection, known, project)
             self._projects.require_in_force(connection, project)
             project.require_active()
+            uploads = uploads_of(connection, row)
+            headers = {name: one["header_fingerprint"] for name, one in uploads.items()}
             former = self._former(connection, caller, project.name)
         report = self._results.report(run)
         chosen = recommended_threshold(report) if threshold is None else threshold
@@ -107,8 +116,13 @@ class Releases:
         floor = project.manifest.matching.threshold
         if floor is not None and chosen < floor:
             raise AgreementError(f"the manifest allows no threshold below {floor}")
-        release = secrets.token_hex(16)
-        continuity = self._draw(release, run, chosen, self._runs.sources(caller, run), former)
+        release, sources = secrets.token_hex(16), self._runs.sources(caller, run)
+        clusters = self._resolve(run, sources, chosen)
+        found = overlaps({source.partner: clusters.of[source.partner] for source in sources})
+        require_enough(found, project.manifest)
+        shown = summary(found, json.loads(report), project.manifest, chosen)
+        self._blobs.put(_summary_key(release), shown)
+        continuity = self._draw(release, sources, clusters, former)
         said = ReleaseStatement(
             release=release,
             project=project.name,
@@ -116,7 +130,9 @@ class Releases:
             fingerprint=project.fingerprint,
             epoch=project.epoch,
             threshold=chosen,
-            report=hashlib.sha256(report).hexdigest(),
+            report=fingerprint(report),
+            summary=fingerprint(shown),
+            uploads=headers,
         )
         with self._database.transaction() as connection:
             insert(
@@ -156,11 +172,32 @@ class Releases:
             rows = page(connection, tables.release, after=after, size=size, **about)
             return [_view(connection, row, self._of(connection, caller, row)) for row in rows]
 
+    def of_run(self, caller: PartyId, run: Row) -> Sequence[Release]:
+        """A run's releases, the oldest first."""
+        with self._database.transaction() as connection:
+            rows = find_all(connection, tables.release, order="created_at", run=run["id"])
+            return [_view(connection, row, self._of(connection, caller, row)) for row in rows]
+
+    def summary(self, release: Release) -> bytes:
+        """What partners may see of a release, JSON."""
+        return self._blobs.get(_summary_key(release.row["id"]))
+
+    def confirm(self, caller: PartyId, release: str, signature: bytes) -> Release:
+        """Record a steward's confirmation; see `confirmations.confirm`."""
+        with self._database.transaction() as connection:
+            found = self._require(connection, caller, release)
+            project = self._of(connection, caller, found.row)
+            self._projects.require_in_force(connection, project)
+            project.require_active()
+            confirm(connection, caller, found.manifest, found.row, signature)
+            return self._require(connection, caller, release)
+
     def approve(self, caller: PartyId, release: str, signature: bytes) -> Release:
         """Record a partner's approval; repeating it changes nothing.
 
         Raises:
             SignatureError: the signature does not hold.
+            NotReadyError: the manifest asks for two stewards, who have not confirmed it.
             NotAgreedError: the manifest has expired.
             TooLateError: another manifest is in force than the release was made under.
         """
@@ -170,6 +207,7 @@ class Releases:
             project.require_partner(caller)
             self._projects.require_in_force(connection, project)
             project.require_active()
+            require_confirmed(found.manifest, found.confirmations)
             verify(
                 self._projects.signing_key(connection, caller.name),
                 signature,
@@ -298,18 +336,19 @@ class Releases:
                 found = row["id"], made.manifest.partner_names
         return found
 
+    def _resolve(self, run: str, sources: Sequence[Source], threshold: float) -> Clusters:
+        pairs = [(one.partner, two.partner) for one, two in pairs_to_compare(sources)]
+        scored = {pair: self._results.scored(run, pair) for pair in pairs}
+        return resolve(sources, scored, threshold)
+
     def _draw(
         self,
         release: str,
-        run: str,
-        threshold: float,
         sources: Sequence[Source],
+        clusters: Clusters,
         former: tuple[str, Sequence[str]] | None,
     ) -> dict[str, Any]:
         """Draw every id of a release; returns what became of the former linkage ids."""
-        pairs = [(one.partner, two.partner) for one, two in pairs_to_compare(sources)]
-        scored = {pair: self._results.scored(run, pair) for pair in pairs}
-        clusters = resolve(sources, scored, threshold)
         linkage_ids, continuity = self._linkage_ids(release, former, sources, clusters)
         study_ids = draw_ids(clusters.count)
         for source in sources:
@@ -406,12 +445,20 @@ class Releases:
 def _view(connection: sa.Connection, row: Row, project: Project) -> Release:
     approvals = find_all(connection, tables.approval, order="partner", release=row["id"])
     parcels = find_all(connection, tables.upload, order="partner", kind="parcel", release=row["id"])
+    confirmations = confirmations_of(connection, row["id"])
     return Release(
         row,
+        project.manifest,
+        confirmations,
+        is_confirmed(project.manifest, confirmations),
         approvals,
         [p["partner"] for p in parcels if p["finished_at"] is not None],
         set(project.manifest.partner_names) <= {a["partner"] for a in approvals},
     )
+
+
+def _summary_key(release: str) -> str:
+    return f"releases/{release}/summary.json"
 
 
 def _batches(

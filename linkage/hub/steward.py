@@ -165,6 +165,15 @@ class Steward:
         )
         return answer.release
 
+    def find_release(self, release: str) -> release_pb2.Release:
+        request = release_pb2.GetReleaseRequest(release=release)
+        return self._connection.call(self._releases.GetRelease, request).release
+
+    def confirm(self, release: str, signature: bytes) -> release_pb2.Release:
+        """Hand over this steward's signed confirmation of a release."""
+        request = release_pb2.ConfirmReleaseRequest(release=release, signature=signature)
+        return self._connection.call(self._releases.ConfirmRelease, request).release
+
     def releases(self, project: str) -> list[release_pb2.Release]:
         request = release_pb2.ListReleasesRequest(project=project)
         return list(self._connection.call(self._releases.ListReleases, request).releases)

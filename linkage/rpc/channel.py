@@ -47,6 +47,7 @@ _RETRIED = (
             "CreateRelease",
             "GetRelease",
             "ListReleases",
+            "ConfirmRelease",
             "ApproveRelease",
             "ListParcels",
             "AcknowledgeStudyMap",

@@ -93,6 +93,7 @@ _SERVICES: dict[str, dict[str, Rule]] = {
         "CreateRelease": Rule(_STEWARD, Scope.RUN),
         "GetRelease": Rule(_MEMBERS, Scope.RELEASE),
         "ListReleases": Rule(_MEMBERS, Scope.REQUEST),
+        "ConfirmRelease": Rule(_STEWARD, Scope.RELEASE),
         "ApproveRelease": Rule(_PARTNER, Scope.RELEASE),
         "DownloadIndexIds": Rule(_PARTNER, Scope.RELEASE),
         "ListParcels": Rule(_ASSEMBLER, Scope.RELEASE),

@@ -70,6 +70,8 @@ class ReleaseStatement(Strict):
     Attributes:
         threshold: match probability from which links are released.
         report: SHA-256 of the quality report it was decided on.
+        summary: SHA-256 of what partners see of it.
+        uploads: SHA-256 of the signed header of each partner's encodings that the run stood on.
     """
 
     kind: Literal["release"] = "release"
@@ -80,6 +82,8 @@ class ReleaseStatement(Strict):
     epoch: Epoch
     threshold: Annotated[float, Field(ge=0.0, le=1.0)]
     report: Digest
+    summary: Digest
+    uploads: dict[Name, Digest]
 
     @property
     def canonical(self) -> bytes:
@@ -95,6 +99,11 @@ class ReleaseStatement(Strict):
         if found.canonical != data:
             raise InvalidRequestError("the release's statement is not canonical JSON")
         return found
+
+
+def confirmation_statement(release: bytes, steward: str) -> bytes:
+    """A steward's confirmation of a release, given by its own statement."""
+    return statement("confirmation", release=_digest(release), steward=steward)
 
 
 def _digest(data: bytes) -> str:

@@ -29,13 +29,46 @@ class _ReleaseStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReleaseS
     RELEASE_STATE_UNSPECIFIED: _ReleaseState.ValueType  # 0
     RELEASE_STATE_PROPOSED: _ReleaseState.ValueType  # 1
     RELEASE_STATE_APPROVED: _ReleaseState.ValueType  # 2
+    RELEASE_STATE_UNCONFIRMED: _ReleaseState.ValueType  # 3
+    """Waits for stewards to confirm it; no partner is asked yet."""
 
 class ReleaseState(_ReleaseState, metaclass=_ReleaseStateEnumTypeWrapper): ...
 
 RELEASE_STATE_UNSPECIFIED: ReleaseState.ValueType  # 0
 RELEASE_STATE_PROPOSED: ReleaseState.ValueType  # 1
 RELEASE_STATE_APPROVED: ReleaseState.ValueType  # 2
+RELEASE_STATE_UNCONFIRMED: ReleaseState.ValueType  # 3
+"""Waits for stewards to confirm it; no partner is asked yet."""
 Global___ReleaseState: _TypeAlias = ReleaseState  # noqa: Y015
+
+@_typing.final
+class Confirmation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEWARD_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    CONFIRMED_AT_FIELD_NUMBER: _builtins.int
+    steward: _builtins.str
+    signature: _builtins.bytes
+    """Ed25519 over the canonical statement {"kind":"confirmation","release","steward"}, under the key
+    that the manifest gives the steward; release is the SHA-256 of the release's statement.
+    """
+    @_builtins.property
+    def confirmed_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        steward: _builtins.str = ...,
+        signature: _builtins.bytes = ...,
+        confirmed_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confirmed_at", b"confirmed_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed_at", b"confirmed_at", "signature", b"signature", "steward", b"steward"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Confirmation: _TypeAlias = Confirmation  # noqa: Y015
 
 @_typing.final
 class Approval(_message.Message):
@@ -78,14 +111,15 @@ class Release(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     CONTRIBUTED_FIELD_NUMBER: _builtins.int
     CONTINUITY_FIELD_NUMBER: _builtins.int
+    CONFIRMATIONS_FIELD_NUMBER: _builtins.int
     release: _builtins.str
     project: _builtins.str
     run: _builtins.str
     threshold: _builtins.float
     state: Global___ReleaseState.ValueType
     statement: _builtins.bytes
-    """Canonical JSON that approvals sign: release, run, threshold, manifest fingerprint, digest of
-    the quality report.
+    """Canonical JSON that approvals sign: release, run, threshold, manifest fingerprint, digests of
+    the quality report, of its summary, and of the headers of the encodings it stands on.
     """
     @_builtins.property
     def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Approval]: ...
@@ -97,8 +131,10 @@ class Release(_message.Message):
 
     @_builtins.property
     def continuity(self) -> Global___Continuity:
-        """Absent in a project's first release."""
+        """Absent in a project's first release, and for a partner unless the manifest says otherwise."""
 
+    @_builtins.property
+    def confirmations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Confirmation]: ...
     def __init__(
         self,
         *,
@@ -112,10 +148,11 @@ class Release(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         contributed: _abc.Iterable[_builtins.str] | None = ...,
         continuity: Global___Continuity | None = ...,
+        confirmations: _abc.Iterable[Global___Confirmation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["continuity", b"continuity", "created_at", b"created_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "continuity", b"continuity", "contributed", b"contributed", "created_at", b"created_at", "project", b"project", "release", b"release", "run", b"run", "state", b"state", "statement", b"statement", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "confirmations", b"confirmations", "continuity", b"continuity", "contributed", b"contributed", "created_at", b"created_at", "project", b"project", "release", b"release", "run", b"run", "state", b"state", "statement", b"statement", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -296,6 +333,48 @@ class ListReleasesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListReleasesResponse: _TypeAlias = ListReleasesResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmReleaseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    release: _builtins.str
+    signature: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        release: _builtins.str = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["release", b"release", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmReleaseRequest: _TypeAlias = ConfirmReleaseRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmReleaseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def release(self) -> Global___Release: ...
+    def __init__(
+        self,
+        *,
+        release: Global___Release | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["release", b"release"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["release", b"release"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmReleaseResponse: _TypeAlias = ConfirmReleaseResponse  # noqa: Y015
 
 @_typing.final
 class ApproveReleaseRequest(_message.Message):

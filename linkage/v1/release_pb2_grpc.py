@@ -50,6 +50,11 @@ class ReleaseServiceStub:
                 request_serializer=linkage_dot_v1_dot_release__pb2.ListReleasesRequest.SerializeToString,
                 response_deserializer=linkage_dot_v1_dot_release__pb2.ListReleasesResponse.FromString,
                 _registered_method=True)
+        self.ConfirmRelease = channel.unary_unary(
+                '/linkage.v1.ReleaseService/ConfirmRelease',
+                request_serializer=linkage_dot_v1_dot_release__pb2.ConfirmReleaseRequest.SerializeToString,
+                response_deserializer=linkage_dot_v1_dot_release__pb2.ConfirmReleaseResponse.FromString,
+                _registered_method=True)
         self.ApproveRelease = channel.unary_unary(
                 '/linkage.v1.ReleaseService/ApproveRelease',
                 request_serializer=linkage_dot_v1_dot_release__pb2.ApproveReleaseRequest.SerializeToString,
@@ -101,6 +106,13 @@ class ReleaseServiceServicer:
 
     def ListReleases(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmRelease(self, request, context):
+        """Records a steward's signed confirmation, where the manifest asks for two; steward only.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -164,6 +176,11 @@ def add_ReleaseServiceServicer_to_server(servicer, server):
                     servicer.ListReleases,
                     request_deserializer=linkage_dot_v1_dot_release__pb2.ListReleasesRequest.FromString,
                     response_serializer=linkage_dot_v1_dot_release__pb2.ListReleasesResponse.SerializeToString,
+            ),
+            'ConfirmRelease': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmRelease,
+                    request_deserializer=linkage_dot_v1_dot_release__pb2.ConfirmReleaseRequest.FromString,
+                    response_serializer=linkage_dot_v1_dot_release__pb2.ConfirmReleaseResponse.SerializeToString,
             ),
             'ApproveRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.ApproveRelease,
@@ -278,6 +295,33 @@ class ReleaseService:
             '/linkage.v1.ReleaseService/ListReleases',
             linkage_dot_v1_dot_release__pb2.ListReleasesRequest.SerializeToString,
             linkage_dot_v1_dot_release__pb2.ListReleasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmRelease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/linkage.v1.ReleaseService/ConfirmRelease',
+            linkage_dot_v1_dot_release__pb2.ConfirmReleaseRequest.SerializeToString,
+            linkage_dot_v1_dot_release__pb2.ConfirmReleaseResponse.FromString,
             options,
             channel_credentials,
             insecure,

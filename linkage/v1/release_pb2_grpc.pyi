@@ -37,6 +37,8 @@ class ReleaseServiceStub:
     """Proposes to release a run's links at a threshold; steward only."""
     GetRelease: _grpc.UnaryUnaryMultiCallable[_release_pb2.GetReleaseRequest, _release_pb2.GetReleaseResponse]
     ListReleases: _grpc.UnaryUnaryMultiCallable[_release_pb2.ListReleasesRequest, _release_pb2.ListReleasesResponse]
+    ConfirmRelease: _grpc.UnaryUnaryMultiCallable[_release_pb2.ConfirmReleaseRequest, _release_pb2.ConfirmReleaseResponse]
+    """Records a steward's signed confirmation, where the manifest asks for two; steward only."""
     ApproveRelease: _grpc.UnaryUnaryMultiCallable[_release_pb2.ApproveReleaseRequest, _release_pb2.ApproveReleaseResponse]
     """Records an affected partner's signed approval."""
     DownloadIndexIds: _grpc.UnaryStreamMultiCallable[_release_pb2.DownloadIndexIdsRequest, _release_pb2.DownloadIndexIdsResponse]
@@ -59,6 +61,8 @@ class ReleaseServiceAsyncStub(ReleaseServiceStub):
     """Proposes to release a run's links at a threshold; steward only."""
     GetRelease: _aio.UnaryUnaryMultiCallable[_release_pb2.GetReleaseRequest, _release_pb2.GetReleaseResponse]  # type: ignore[assignment]
     ListReleases: _aio.UnaryUnaryMultiCallable[_release_pb2.ListReleasesRequest, _release_pb2.ListReleasesResponse]  # type: ignore[assignment]
+    ConfirmRelease: _aio.UnaryUnaryMultiCallable[_release_pb2.ConfirmReleaseRequest, _release_pb2.ConfirmReleaseResponse]  # type: ignore[assignment]
+    """Records a steward's signed confirmation, where the manifest asks for two; steward only."""
     ApproveRelease: _aio.UnaryUnaryMultiCallable[_release_pb2.ApproveReleaseRequest, _release_pb2.ApproveReleaseResponse]  # type: ignore[assignment]
     """Records an affected partner's signed approval."""
     DownloadIndexIds: _aio.UnaryStreamMultiCallable[_release_pb2.DownloadIndexIdsRequest, _release_pb2.DownloadIndexIdsResponse]  # type: ignore[assignment]
@@ -96,6 +100,14 @@ class ReleaseServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _release_pb2.ListReleasesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_release_pb2.ListReleasesResponse, _abc.Awaitable[_release_pb2.ListReleasesResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ConfirmRelease(
+        self,
+        request: _release_pb2.ConfirmReleaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_release_pb2.ConfirmReleaseResponse, _abc.Awaitable[_release_pb2.ConfirmReleaseResponse]]:
+        """Records a steward's signed confirmation, where the manifest asks for two; steward only."""
 
     @_abc_1.abstractmethod
     def ApproveRelease(

@@ -109,7 +109,7 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetQualityReport(self, request, context):
-        """The quality report: counts and estimates, no row handles.
+        """The quality report: counts and estimates, no row handles; what of it the caller may see.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,7 +41,7 @@ class RunServiceStub:
     """Sends the run whenever it changes, until it ends."""
     CancelRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.CancelRunRequest, _run_pb2.CancelRunResponse]
     GetQualityReport: _grpc.UnaryUnaryMultiCallable[_run_pb2.GetQualityReportRequest, _run_pb2.GetQualityReportResponse]
-    """The quality report: counts and estimates, no row handles."""
+    """The quality report: counts and estimates, no row handles; what of it the caller may see."""
     ListLinks: _grpc.UnaryStreamMultiCallable[_run_pb2.ListLinksRequest, _run_pb2.ListLinksResponse]
     """Scored pairs by row handle; steward only."""
 
@@ -58,7 +58,7 @@ class RunServiceAsyncStub(RunServiceStub):
     """Sends the run whenever it changes, until it ends."""
     CancelRun: _aio.UnaryUnaryMultiCallable[_run_pb2.CancelRunRequest, _run_pb2.CancelRunResponse]  # type: ignore[assignment]
     GetQualityReport: _aio.UnaryUnaryMultiCallable[_run_pb2.GetQualityReportRequest, _run_pb2.GetQualityReportResponse]  # type: ignore[assignment]
-    """The quality report: counts and estimates, no row handles."""
+    """The quality report: counts and estimates, no row handles; what of it the caller may see."""
     ListLinks: _aio.UnaryStreamMultiCallable[_run_pb2.ListLinksRequest, _run_pb2.ListLinksResponse]  # type: ignore[assignment]
     """Scored pairs by row handle; steward only."""
 
@@ -108,7 +108,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_pb2.GetQualityReportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.GetQualityReportResponse, _abc.Awaitable[_run_pb2.GetQualityReportResponse]]:
-        """The quality report: counts and estimates, no row handles."""
+        """The quality report: counts and estimates, no row handles; what of it the caller may see."""
 
     @_abc_1.abstractmethod
     def ListLinks(

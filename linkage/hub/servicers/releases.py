@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import grpc
 
+from linkage.agreement.safeguards import PartnerReport
 from linkage.hub.releases import Release, Releases
 from linkage.hub.servicers.common import (
     Callers,
@@ -15,6 +16,7 @@ from linkage.hub.servicers.common import (
     request_id_of,
     stamp,
 )
+from linkage.trust.identity import PartyId, Role
 from linkage.v1 import release_pb2 as release
 from linkage.v1.release_pb2_grpc import ReleaseServiceServicer
 
@@ -27,42 +29,51 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     def CreateRelease(
         self, request: release.CreateReleaseRequest, context: grpc.ServicerContext
     ) -> release.CreateReleaseResponse:
+        caller = self._caller(context)
         found = self._use.create(
-            self._caller(context),
+            caller,
             name_of(request.run),
             request.threshold if request.HasField("threshold") else None,
             request_id_of(request.request_id),
         )
-        return release.CreateReleaseResponse(release=_release(found))
+        return release.CreateReleaseResponse(release=_release(found, caller))
 
     def GetRelease(
         self, request: release.GetReleaseRequest, context: grpc.ServicerContext
     ) -> release.GetReleaseResponse:
-        found = self._use.get(self._caller(context), name_of(request.release))
-        return release.GetReleaseResponse(release=_release(found))
+        caller = self._caller(context)
+        found = self._use.get(caller, name_of(request.release))
+        return release.GetReleaseResponse(release=_release(found, caller))
 
     def ListReleases(
         self, request: release.ListReleasesRequest, context: grpc.ServicerContext
     ) -> release.ListReleasesResponse:
         size = page_size_of(request.page_size)
+        caller = self._caller(context)
         found = self._use.list(
-            self._caller(context),
+            caller,
             name_of(request.project),
             after=name_of(request.page_token),
             size=size,
         )
         return release.ListReleasesResponse(
-            releases=[_release(one) for one in found],
+            releases=[_release(one, caller) for one in found],
             next_page_token=found[-1].row["id"] if len(found) == size else "",
         )
+
+    def ConfirmRelease(
+        self, request: release.ConfirmReleaseRequest, context: grpc.ServicerContext
+    ) -> release.ConfirmReleaseResponse:
+        caller = self._caller(context)
+        found = self._use.confirm(caller, name_of(request.release), request.signature)
+        return release.ConfirmReleaseResponse(release=_release(found, caller))
 
     def ApproveRelease(
         self, request: release.ApproveReleaseRequest, context: grpc.ServicerContext
     ) -> release.ApproveReleaseResponse:
-        found = self._use.approve(
-            self._caller(context), name_of(request.release), request.signature
-        )
-        return release.ApproveReleaseResponse(release=_release(found))
+        caller = self._caller(context)
+        found = self._use.approve(caller, name_of(request.release), request.signature)
+        return release.ApproveReleaseResponse(release=_release(found, caller))
 
     def DownloadIndexIds(
         self, request: release.DownloadIndexIdsRequest, context: grpc.ServicerContext
@@ -112,14 +123,18 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
         return release.AcknowledgeStudyMapResponse()
 
 
-def _release(found: Release) -> release.Release:
-    row, continuity = found.row, json.loads(found.row["continuity"])
+def _release(found: Release, caller: PartyId) -> release.Release:
+    row = found.row
+    # How many clusters came, went and merged since the last release tells of single people.
+    whole = found.manifest.safeguards.partner_report is PartnerReport.FULL
+    hidden = caller.role is Role.PARTNER and not whole
+    continuity = {} if hidden else json.loads(row["continuity"])
     return release.Release(
         release=row["id"],
         project=row["project"],
         run=row["run"],
         threshold=row["threshold"],
-        state=release.RELEASE_STATE_APPROVED if found.approved else release.RELEASE_STATE_PROPOSED,
+        state=_state(found),
         statement=row["statement"],
         approvals=[
             release.Approval(
@@ -132,4 +147,18 @@ def _release(found: Release) -> release.Release:
         created_at=stamp(row["created_at"]),
         contributed=found.contributed,
         continuity=release.Continuity(**continuity) if continuity else None,
+        confirmations=[
+            release.Confirmation(
+                steward=c["steward"],
+                signature=c["signature"],
+                confirmed_at=stamp(c["confirmed_at"]),
+            )
+            for c in found.confirmations
+        ],
     )
+
+
+def _state(found: Release) -> release.ReleaseState.ValueType:
+    if found.approved:
+        return release.RELEASE_STATE_APPROVED
+    return release.RELEASE_STATE_PROPOSED if found.confirmed else release.RELEASE_STATE_UNCONFIRMED

@@ -15,6 +15,7 @@ from linkage.hub.servicers.common import (
     request_id_of,
     stamp,
 )
+from linkage.hub.showing import Showing
 from linkage.store.sql import Row
 from linkage.v1 import run_pb2 as run
 from linkage.v1.run_pb2_grpc import RunServiceServicer
@@ -30,9 +31,10 @@ _RUN_STATES = {
 
 
 class RunServicer(Callers, RunServiceServicer):
-    def __init__(self, hub: str, use_cases: Runs) -> None:
+    def __init__(self, hub: str, use_cases: Runs, showing: Showing) -> None:
         super().__init__(hub)
         self._use = use_cases
+        self._showing = showing
 
     def CreateRun(
         self, request: run.CreateRunRequest, context: grpc.ServicerContext
@@ -82,8 +84,10 @@ class RunServicer(Callers, RunServiceServicer):
     def GetQualityReport(
         self, request: run.GetQualityReportRequest, context: grpc.ServicerContext
     ) -> run.GetQualityReportResponse:
-        report = self._use.report(self._caller(context), name_of(request.run))
-        return run.GetQualityReportResponse(report=report)
+        shown = self._showing.report(
+            self._caller(context), name_of(request.run), name_of(request.release)
+        )
+        return run.GetQualityReportResponse(report=shown.report, summary=shown.summary)
 
     def ListLinks(
         self, request: run.ListLinksRequest, context: grpc.ServicerContext

@@ -34,6 +34,8 @@ MOST_MIB = 64.0
 """How much an attack may let the hub grow; most take none, the largest message is 4 MiB."""
 LOG_SECONDS = 10.0
 OF_THE_LOG = {"log_entry", "log_node", "log_size", "log_head"}
+# What a refused attempt has used up of the day's budgets stays used up.
+USED_UP = {"spending"}
 """Tables that a refusal is meant to change."""
 
 
@@ -154,7 +156,7 @@ def state_of(hub: Hub) -> dict[str, str]:
     database = hub.database()
     with database.transaction() as connection:
         for table in tables.metadata.sorted_tables:
-            if table.name not in {*OF_THE_LOG, tables.certificate.name}:
+            if table.name not in {*OF_THE_LOG, *USED_UP, tables.certificate.name}:
                 rows = sorted(repr(tuple(row)) for row in connection.execute(table.select()))
                 found[table.name] = hashlib.sha256("\n".join(rows).encode()).hexdigest()
     database.close()

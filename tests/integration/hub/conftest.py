@@ -371,7 +371,7 @@ def active(proposed: Manifest, members: dict[str, Member]) -> Manifest:
 
 def write_people(path: Path, *, seed: int, rows: int = 120) -> Path:
     """Most people of every such file are the same; some are its own."""
-    common, own = random.Random(1), random.Random(seed)
+    common, own = random.Random(1), random.Random(1000 + seed)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["given_name", "surname", "dob", "sex"])

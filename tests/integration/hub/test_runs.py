@@ -82,7 +82,7 @@ def test_another_secret_stops_the_run(steward, members, tmp_path) -> None:
     share_all(members, manifest)
     key = (manifest.project, manifest.fingerprint, 0)
     members["health"].keyring.save_secret(*key, new_secret(), replace=True)
-    for seed, name in enumerate(manifest.partner_names):
+    for seed, name in enumerate(manifest.partner_names, 10):
         file = write_people(tmp_path / f"{name}.csv", seed=seed, rows=30)
         members[name].agent().submit(members[name].connection, manifest.project, file)
     with pytest.raises(KeyCheckMismatchError, match="sheriff / health") as caught:

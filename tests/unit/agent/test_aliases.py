@@ -268,9 +268,9 @@ def test_an_alias_table_too_large_for_memory_is_refused(
 
 def test_aliases_count_towards_the_most_rows(make_manifest: MakeManifest, tmp_path: Path) -> None:
     people = write(tmp_path / "jail.csv", *PEOPLE)
-    examined(make_manifest(SETTINGS, strata=STRATA, max_rows=7), people)
+    examined(make_manifest(SETTINGS, strata=STRATA, min_rows=1, max_rows=7), people)
     with pytest.raises(SourceError, match="more rows than the manifest's 6"):
-        examined(make_manifest(SETTINGS, strata=STRATA, max_rows=6), people)
+        examined(make_manifest(SETTINGS, strata=STRATA, min_rows=1, max_rows=6), people)
 
 
 def test_a_group_of_which_a_record_is_left_out(manifest: Manifest, tmp_path: Path) -> None:

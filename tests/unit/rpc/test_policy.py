@@ -57,6 +57,7 @@ EXPECTED = {
     "/linkage.v1.ReleaseService/CreateRelease": "...x.",
     "/linkage.v1.ReleaseService/GetRelease": "xxxx.",
     "/linkage.v1.ReleaseService/ListReleases": "xxxx.",
+    "/linkage.v1.ReleaseService/ConfirmRelease": "...x.",
     "/linkage.v1.ReleaseService/ApproveRelease": "x....",
     "/linkage.v1.ReleaseService/DownloadIndexIds": "x....",
     "/linkage.v1.ReleaseService/ListParcels": ".x...",
