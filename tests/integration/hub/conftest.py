@@ -132,7 +132,8 @@ class Hub:
         if authority is None and noted:
             with self.database().transaction() as connection:
                 row = find(connection, tables.party, name=party.name)
-                note_certificate(connection, party.name, leaf, row["generation"] if row else 1)
+                generation = (row["generation"] if row else 0) or 1
+                note_certificate(connection, party.name, leaf, generation)
         return ClientIdentity(
             self.address,
             self.home.authority.certificate_pem,
