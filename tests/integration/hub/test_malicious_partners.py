@@ -20,7 +20,14 @@ from linkage.v1.release_pb2_grpc import ReleaseServiceStub
 from linkage.v1.run_pb2_grpc import RunServiceStub
 
 from .answering import agreed, matrix_of
-from .conftest import make_manifest, raw, small_matrix, wait_for_end, write_people
+from .conftest import (
+    make_manifest,
+    raw,
+    share_all,
+    small_matrix,
+    wait_for_end,
+    write_people,
+)
 from .test_runs import _approve
 
 SAFE = {"min_change": 10, "min_overlap": 10, "min_apart": 10}
@@ -28,6 +35,15 @@ SAFE = {"min_change": 10, "min_overlap": 10, "min_apart": 10}
 
 def project(steward, members, **settings: Any):
     return agreed(steward, members, make_manifest(**settings))
+
+
+def by_agents(steward, members, manifest):
+    """An active project whose agents hold the secret."""
+    steward.propose(manifest)
+    for name in manifest.partner_names:
+        members[name].agent().sign(members[name].connection, manifest)
+    share_all(members, manifest)
+    return manifest
 
 
 def flooded(matrix: EncodingMatrix, rows: int) -> EncodingMatrix:
@@ -73,9 +89,8 @@ def test_a_flood_is_refused_and_changes_nothing(steward, members) -> None:
 
 
 def test_an_agent_refuses_a_probe_before_anything_is_sent(steward, members, tmp_path) -> None:
-    manifest = project(steward, members, min_rows=31)
+    manifest = by_agents(steward, members, make_manifest(min_rows=31))
     sheriff = members["sheriff"]
-    sheriff.agent().sign(sheriff.connection, manifest)
     file = write_people(tmp_path / "sheriff.csv", seed=1, rows=30)
     before = sheriff.connection.wire.sent
     with pytest.raises(AgreementError, match="fewer than 31 people") as caught:
@@ -169,12 +184,10 @@ def test_an_agent_does_not_approve_what_the_hub_should_have_withheld(
     hub, steward, members, tmp_path: Path
 ) -> None:
     """The hub was broken into: it proposes a release with hardly anybody in common."""
-    lenient = make_manifest(safeguards={**SAFE, "min_overlap": 0})
-    strict = make_manifest(project=lenient.project, safeguards={**SAFE, "min_overlap": 30})
-    manifest = agreed(steward, members, strict)
+    strict = make_manifest(safeguards={**SAFE, "min_overlap": 30})
+    manifest = by_agents(steward, members, strict)
     for seed, name in enumerate(manifest.partner_names):
         member = members[name]
-        member.agent().sign(member.connection, manifest)
         file = write_people(tmp_path / f"{name}.csv", seed=seed)
         member.agent().submit(member.connection, manifest.project, file)
     run = wait_for_end(steward, steward.start_run(manifest.project).run).run

@@ -21,7 +21,7 @@ from linkage.trust.statements import confirmation_statement
 from linkage.v1 import release_pb2
 from linkage.v1.release_pb2_grpc import ReleaseServiceStub
 
-from .conftest import make_manifest, wait_for_end, write_people
+from .conftest import make_manifest, share_all, wait_for_end, write_people
 
 STEWARDS = ("steward", "second")
 
@@ -63,6 +63,7 @@ def matched(steward, members, stewards, tmp_path_factory):
     steward.propose(manifest)
     for name in manifest.partner_names:
         members[name].agent().sign(members[name].connection, manifest)
+    share_all(members, manifest)
     place, files = tmp_path_factory.mktemp("files"), {}
     for seed, name in enumerate(manifest.partner_names):
         files[name] = write_people(place / f"{name}.csv", seed=seed)
