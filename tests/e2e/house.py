@@ -46,6 +46,9 @@ def manifest_of(project: str, **settings: Any) -> dict[str, Any]:
         ],
         "scheme": {"name": "saul-v1", "bits": 1024},
         "matching": {"pair_keyed": False},
+        # Small files, which are mostly of the same people.
+        "min_rows": 1,
+        "safeguards": {"min_change": 1, "min_overlap": 1, "min_apart": 0},
     }
     return document | settings
 

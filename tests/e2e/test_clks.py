@@ -48,7 +48,8 @@ def document(project: str) -> dict[str, Any]:
     found["fields"] = [{"name": name, "type": kind} for name, kind in kinds.items()]
     found["match_keys"][0]["fields"] = list(kinds)
     found["scheme"]["features"] = FEATURES
-    return found
+    found["governance"] = dict.fromkeys(("legal", "ethical", "good_idea", "decision"), "Yes")
+    return found | {"min_rows": 1, "safeguards": {"min_overlap": 1, "min_apart": 0}}
 
 
 @pytest.fixture(scope="module")
