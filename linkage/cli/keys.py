@@ -73,7 +73,8 @@ def show_keys(
     lines = [f"{what}:", "", described(digest), ""]
     if with_qr:
         lines += [qr(digest)]
-    lines += [f"{len(vault.names)} secret files, {'locked' if vault.locked else 'not locked'}"]
+    lines += [f"secret files ({'locked' if vault.locked else 'not locked'}):"]
+    lines += [f"  {name}" for name in vault.names]
     lines += [f"trusts {name}: {grouped(other)}" for name, other in sorted(trusted.items())]
     for one in refused:
         why = "vouched for by those trusted" if one["vouched"] else "nothing vouched for them"

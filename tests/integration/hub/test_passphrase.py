@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from linkage.trust.vault import MAGIC
+from tests.e2e.memory import found_in_memory
 
 PASSPHRASE = "correct horse battery staple"
 LINKAGE = [sys.executable, "-m", "linkage"]
@@ -97,6 +98,30 @@ def test_serving_needs_the_passphrase(tmp_path: Path, given: bool) -> None:
         assert ready.exists() is given
         if not given:
             assert process.wait(10) == 5
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_serving_hub_has_no_copy_of_its_passphrase(tmp_path: Path) -> None:
+    """Read from a file, stretched, wiped; that the search finds things is shown by the path."""
+    home, ready, file = str(tmp_path / "hub"), tmp_path / "ready", tmp_path / "passphrase"
+    file.touch(mode=0o600)
+    marker = b"7hQz-marker-passphrase-Kp2vX9wLmN4"
+    file.write_bytes(marker + b"\n")
+    assert _run(*INIT, "--passphrase", f"file:{file}", "--home", home)["code"] == 0
+    process = subprocess.Popen(
+        [*LINKAGE, "hub", "serve", "--home", home, "--ready", str(ready)],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        give_up = time.monotonic() + 60
+        while process.poll() is None and not ready.exists() and time.monotonic() < give_up:
+            time.sleep(0.05)
+        assert ready.exists()
+        found, _ = found_in_memory(process.pid, [(1, marker), (2, str(file).encode())])
+        assert found == {2}
     finally:
         process.kill()
         process.wait()
