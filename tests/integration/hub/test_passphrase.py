@@ -104,7 +104,7 @@ def test_serving_needs_the_passphrase(tmp_path: Path, given: bool) -> None:
 
 
 def test_a_serving_hub_has_no_copy_of_its_passphrase(tmp_path: Path) -> None:
-    """Read from a file, stretched, wiped; that the search finds things is shown by the path."""
+    """Read from a file, stretched, wiped. That the search finds things, the home's path shows."""
     home, ready, file = str(tmp_path / "hub"), tmp_path / "ready", tmp_path / "passphrase"
     file.touch(mode=0o600)
     marker = b"7hQz-marker-passphrase-Kp2vX9wLmN4"
@@ -120,7 +120,7 @@ def test_a_serving_hub_has_no_copy_of_its_passphrase(tmp_path: Path) -> None:
         while process.poll() is None and not ready.exists() and time.monotonic() < give_up:
             time.sleep(0.05)
         assert ready.exists()
-        found, _ = found_in_memory(process.pid, [(1, marker), (2, str(file).encode())])
+        found, _ = found_in_memory(process.pid, [(1, marker), (2, home.encode())])
         assert found == {2}
     finally:
         process.kill()
