@@ -39,7 +39,12 @@ from linkage.errors import (
 )
 from linkage.release.overlap import require_enough_said
 from linkage.rpc.channel import Connection
-from linkage.rpc.covering import require_approved, require_covered, require_shown
+from linkage.rpc.covering import (
+    require_approved,
+    require_covered,
+    require_shown,
+    require_signed,
+)
 from linkage.rpc.party import Party
 from linkage.trust.headers import EncodingsHeader, ParcelHeader, expiry, new_nonce
 from linkage.trust.keyring import Keyring, key_check
@@ -362,6 +367,7 @@ class Agent:
         from linkage.encoding.pairwise import PairwiseEncoder
 
         manifest, shown = self._agreed(connection, project)
+        require_signed(shown, manifest, self.keyring, own=self._name)
         sent = self._outbox(project, shown.epoch)
         terms = answer.Terms.of(manifest, shown.epoch, self._name, sent)
         rounds = files.private_directory(self._directory(project) / f"rounds-{shown.epoch}")
@@ -409,7 +415,8 @@ class Agent:
             NotReadyError: no release is proposed.
             AgreementError: the release is not what this partner agreed to.
         """
-        manifest, _ = self._agreed(connection, project)
+        manifest, shown = self._agreed(connection, project)
+        require_signed(shown, manifest, self.keyring, own=self._name)
         stub = ReleaseServiceStub(connection.channel)
         found = self._find_release(connection, project, release, approved=False)
         said = self._covered(found, manifest)
@@ -454,6 +461,7 @@ class Agent:
         from linkage.agent.source import SourceFile
 
         manifest, shown = self._agreed(connection, project)
+        require_signed(shown, manifest, self.keyring, own=self._name)
         found = self._find_release(connection, project, release, approved=True)
         said = self._covered(found, manifest)
         require_approved(found, shown, manifest, self.keyring, own=self._name)

@@ -101,7 +101,7 @@ class StewardKey(Strict):
 
     Attributes:
         name: as enrolled at the hub.
-        key: its Ed25519 public key, 64 hex digits.
+        key: its Ed25519 public key, 64 hex digits, as `linkage hub steward-key` prints it.
     """
 
     name: Name

@@ -301,7 +301,8 @@ class Releases:
         Raises:
             InvalidRequestError: the number of rows is not the map's.
         """
-        found = self._approved(caller, release)
+        # Also after the manifest has expired: what is to be deleted is deleted.
+        found = self._approved(caller, release, expired=True)
         self._project(caller, found).require_assembler(caller)
         keys = [
             f"releases/{release}/study/{partner}.npz" for partner in self._partners(caller, found)
@@ -422,8 +423,10 @@ class Releases:
             raise NotFoundError("the release's run is gone")
         return project_of(self._projects, connection, caller, run)
 
-    def _approved(self, caller: PartyId, release: str) -> Release:
+    def _approved(self, caller: PartyId, release: str, *, expired: bool = False) -> Release:
         found = self.get(caller, release)
+        if not expired:
+            self._project(caller, found).require_active()
         if not found.approved:
             raise NotReadyError(
                 "the release is not approved by every partner yet",

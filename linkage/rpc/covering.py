@@ -10,11 +10,15 @@ from collections.abc import Collection
 
 from linkage.agreement import Manifest
 from linkage.agreement.canonical import fingerprint
-from linkage.errors import AgreementError, NotReadyError
+from linkage.errors import AgreementError, NotAgreedError, NotReadyError
 from linkage.rpc.member import trusted_party
 from linkage.trust.keyring import Keyring
 from linkage.trust.signing import verify
-from linkage.trust.statements import ReleaseStatement, confirmation_statement
+from linkage.trust.statements import (
+    ReleaseStatement,
+    confirmation_statement,
+    manifest_statement,
+)
 from linkage.v1 import project_pb2, release_pb2
 
 STEWARDS = 2
@@ -78,6 +82,28 @@ def require_confirmed(found: release_pb2.Release, manifest: Manifest) -> None:
         )
 
 
+def require_signed(
+    shown: project_pb2.Project, manifest: Manifest, keyring: Keyring, *, own: str
+) -> None:
+    """Every partner's signature on the manifest, under the key that was compared.
+
+    Raises:
+        NotAgreedError: a partner has not signed.
+        SignatureError, UntrustedKeyError: a signature is not its partner's.
+    """
+    signatures = {one.partner: one.signature for one in shown.signatures}
+    for name in manifest.partner_names:
+        if name not in signatures:
+            raise NotAgreedError(f"the manifest is not signed by {name}")
+        verify(
+            _key(shown, keyring, name, own),
+            signatures[name],
+            manifest_statement(manifest.project, manifest.fingerprint, name),
+            what="the manifest",
+            by=name,
+        )
+
+
 def require_approved(
     found: release_pb2.Release,
     shown: project_pb2.Project,
@@ -103,12 +129,14 @@ def require_approved(
             remedy="Each of them must run: linkage agent approve",
         )
     for name in manifest.partner_names:
-        key = (
-            keyring.signing_public
-            if name == own
-            else trusted_party(keyring, shown, name).signing_key
-        )
+        key = _key(shown, keyring, name, own)
         verify(key, approvals[name], found.statement, what="the release", by=name)
+
+
+def _key(shown: project_pb2.Project, keyring: Keyring, name: str, own: str) -> bytes:
+    if name == own:
+        return keyring.signing_public
+    return trusted_party(keyring, shown, name).signing_key
 
 
 def require_shown(said: ReleaseStatement, report: bytes, summary: bytes) -> None:
