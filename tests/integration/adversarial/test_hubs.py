@@ -25,8 +25,9 @@ from linkage.errors import (
     UntrustedKeyError,
 )
 from linkage.hub.steward import Steward
+from linkage.rpc.party import Party
 from linkage.store import tables
-from linkage.store.sql import find, insert, update
+from linkage.store.sql import find, find_all, insert, update
 from linkage.trust.keyring import Keyring
 from tests.integration.hub.answering import keyed_manifest, wait_until_waiting
 from tests.integration.hub.conftest import Hub, Member, make_manifest, share_all, write_people
@@ -69,8 +70,16 @@ def test_a_partners_public_keys_are_swapped(
     file = write_people(tmp_path / "sheriff.csv", seed=1)
     for change in (keys, *({name: key} for name, key in keys.items())):
         differ = pytest.raises(UntrustedKeyError, match="differ from those you trusted")
-        with _changed(hub, tables.party, {"name": "health"}, **change), attack.unmoved(), differ:
-            sheriff.agent().submit(sheriff.connection, manifest.project, file)
+        with (
+            _changed(hub, tables.party, {"name": "health"}, **change),
+            attack.unmoved(),
+            differ,
+            Party.load(sheriff.home).connect(patience=10) as connection,
+        ):
+            sheriff.agent().submit(connection, manifest.project, file)
+    with hub.database().transaction() as connection:
+        told = find_all(connection, tables.log_entry, kind="key.refused", party="partner/sheriff")
+    assert len(told) == 3, "the agent keeps and reports what it was shown"
 
 
 def test_a_manifest_is_altered_by_one_byte_at_the_hub(
