@@ -22,6 +22,8 @@ MAX_MESSAGE_BYTES = 4 << 20
 # Every open stream holds a thread; one party may hold `calls.MAX_CALLS_PER_PARTY`.
 WORKERS = 128
 MAX_CALLS = 256
+# Of all parties together, most of them about to be refused: who floods must not keep others out.
+MAX_WAITING = 2048
 HEALTH_SECONDS = 2.0
 log = structlog.get_logger()
 
@@ -74,7 +76,7 @@ class Server:
             ThreadPoolExecutor(WORKERS, thread_name_prefix="rpc"),
             interceptors=list(interceptors),
             options=_OPTIONS,
-            maximum_concurrent_rpcs=MAX_CALLS,
+            maximum_concurrent_rpcs=MAX_WAITING,
         )
         self._health = health.HealthServicer(
             experimental_non_blocking=True,
