@@ -239,6 +239,8 @@ _STATEMENT = ReleaseStatement(
     epoch=0,
     threshold=0.9,
     report="cd" * 32,
+    summary="ef" * 32,
+    uploads={"health": "3" * 64, "sheriff": "4" * 64},
 ).canonical
 
 
