@@ -8,6 +8,8 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+SHORTEST = 5
+
 
 def shapes(planted: bytes) -> set[bytes]:
     """The planted bytes as they are, in other case, reversed, hex, base64, UTF-16.
@@ -26,7 +28,8 @@ def shapes(planted: bytes) -> set[bytes]:
             found |= {inner, inner.replace(b"+", b"-").replace(b"/", b"_")}
         if text.isascii():
             found |= {text.decode().encode("utf-16-le"), text.decode().encode("utf-16-be")}
-    return found
+    # What is shorter stands in a few million random bytes by chance.
+    return {shape for shape in found if len(shape) >= SHORTEST}
 
 
 def contents(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
