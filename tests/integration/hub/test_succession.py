@@ -297,7 +297,10 @@ def test_a_release_of_an_old_version_takes_nothing_new(steward, members, third) 
     run = wait_for_end(steward, steward.start_run(third.project).run).run
     release = steward.release(run, 0.9)
     sheriff = members["sheriff"]
-    sheriff.agent().approve(sheriff.connection, third.project)
+    approval = release_pb2.ApproveReleaseRequest(
+        release=release.release, signature=sheriff.signature(release.statement)
+    )
+    sheriff.connection.call(sheriff.stub(ReleaseServiceStub).ApproveRelease, approval)
     new = next_version(third, purpose="Another")
     steward.propose(new)
     sign_all(members, new)
