@@ -46,7 +46,9 @@ from linkage.rpc.covering import (
     require_signed,
 )
 from linkage.rpc.party import Party
+from linkage.rpc.witness import Witness
 from linkage.trust.headers import EncodingsHeader, ParcelHeader, expiry, new_nonce
+from linkage.trust.identity import Role
 from linkage.trust.keyring import Keyring, key_check
 from linkage.trust.signing import sign
 from linkage.trust.statements import ReleaseStatement, manifest_statement
@@ -146,7 +148,17 @@ class Agent:
         )
         self._agreements(manifest.project).keep(manifest)
         stub = ProjectServiceStub(connection.channel)
-        shown = connection.call(stub.SignManifest, request).project
+        answer = connection.call(stub.SignManifest, request)
+        self._witness.require_receipt(
+            connection,
+            answer.log,
+            "manifest.signed",
+            name=f"manifest-{manifest.fingerprint}",
+            project=manifest.project,
+            party=f"{Role.PARTNER}/{name}",
+            subject=manifest.fingerprint,
+        )
+        shown = answer.project
         here = shown if shown.fingerprint == manifest.fingerprint else shown.proposal
         Exchange(connection, self.keyring, manifest, shown, name, epoch=here.epoch).commit()
         return shown
@@ -399,7 +411,7 @@ class Agent:
                     progress=self._progress,
                 )
             for one in lists:
-                this.send(connection, one, self.keyring.signing_key, self._progress)
+                this.send(connection, one, self.keyring.signing_key, self._progress, self._witness)
                 done.append(answer.Answered(run, one.other, len(one), False))
         return done
 
@@ -433,7 +445,19 @@ class Agent:
         request = release_pb2.ApproveReleaseRequest(
             release=found.release, signature=sign(self.keyring.signing_key, found.statement)
         )
-        return connection.call(stub.ApproveRelease, request).release
+        answer = connection.call(stub.ApproveRelease, request)
+        self._witness.require_receipt(
+            connection,
+            answer.log,
+            "release.approved",
+            name=f"release-{found.release}",
+            project=project,
+            party=f"{Role.PARTNER}/{self._name}",
+            subject=found.release,
+            statement=fingerprint(found.statement),
+            signature=fingerprint(request.signature),
+        )
+        return answer.release
 
     def contribute(
         self,
@@ -514,6 +538,10 @@ class Agent:
             NotFoundError: it signed none.
         """
         return self._agreements(project).signed
+
+    @property
+    def _witness(self) -> Witness:
+        return Witness(self.home)
 
     @property
     def _name(self) -> str:
@@ -644,6 +672,7 @@ class Agent:
             connection,
             self.keyring.signing_key,
             lambda sent, size: self._progress(step, sent, size),
+            self._witness,
         )
 
     def _find_release(

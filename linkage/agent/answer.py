@@ -35,6 +35,7 @@ from linkage.answers import REQUEST_BYTES, Requests, answer_bytes, verify_quota
 from linkage.encoding.pairwise import PairwiseEncoder
 from linkage.errors import AgreementError, DigestMismatchError, LimitError, NotReadyError
 from linkage.rpc.channel import Connection
+from linkage.rpc.witness import Witness
 from linkage.trust.headers import AnswersHeader, EncodingsHeader, expiry, new_nonce
 from linkage.v1 import comparison_pb2 as pb
 from linkage.v1.comparison_pb2_grpc import ComparisonServiceStub
@@ -240,13 +241,22 @@ class Round:
             progress("answer", seen, self._terms.rows)
 
     def send(
-        self, connection: Connection, one: _List, key: Ed25519PrivateKey, progress: Progress
+        self,
+        connection: Connection,
+        one: _List,
+        key: Ed25519PrivateKey,
+        progress: Progress,
+        witness: Witness,
     ) -> None:
         """Send one list's answers, and delete here what the hub has then."""
         outbox = one.outbox
         if not (outbox.made_from == {"requests": one.digest} and outbox.live):
             one.announce()
-        outbox.send(connection, key, lambda sent, size: progress(f"to {one.other}", sent, size))
+
+        def told(sent: int, size: int) -> None:
+            progress(f"to {one.other}", sent, size)
+
+        outbox.send(connection, key, told, witness)
         for path in (outbox.payload, outbox.directory / "requests"):
             path.unlink(missing_ok=True)
 

@@ -21,10 +21,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from linkage import files
 from linkage.agent.upload import send
-from linkage.agreement.canonical import canonical
+from linkage.agreement.canonical import canonical, fingerprint
 from linkage.errors import InvalidRequestError
 from linkage.rpc.channel import Connection
+from linkage.rpc.witness import Witness
 from linkage.trust.headers import EncodingsHeader, Header, parse_header
+from linkage.trust.identity import Role
 from linkage.trust.signing import sign
 from linkage.v1 import upload_pb2
 
@@ -96,11 +98,28 @@ class Outbox:
         connection: Connection,
         key: Ed25519PrivateKey,
         progress: Callable[[int, int], None],
+        witness: Witness,
     ) -> upload_pb2.Receipt:
-        """Send what is here, from wherever the hub stands, and keep the receipt."""
-        header = (self.directory / "header.json").read_bytes()
+        """Send what is here, from wherever the hub stands, and keep the receipt.
+
+        Raises:
+            LogInconsistentError: the receipt does not prove that the upload is in the hub's log.
+        """
+        raw = (self.directory / "header.json").read_bytes()
+        header = parse_header(raw)
         receipt = send(
-            connection, self.payload, header=header, signature=sign(key, header), progress=progress
+            connection, self.payload, header=raw, signature=sign(key, raw), progress=progress
+        )
+        witness.require_receipt(
+            connection,
+            receipt.log,
+            "upload.finished",
+            name=f"upload-{receipt.upload}",
+            project=header.project,
+            party=f"{Role.PARTNER}/{header.partner}",
+            subject=receipt.upload,
+            header=fingerprint(raw),
+            digest=header.digest,
         )
         files.write_atomic(self.directory / "receipt.bin", receipt.SerializeToString())
         return receipt

@@ -21,10 +21,10 @@ from linkage.cli.common import (
     PatienceOption,
     WaitOption,
     assignments,
+    connect_member,
     default_home,
     errors,
     patiently,
-    say_waiting,
     show,
 )
 from linkage.cli.describing import (
@@ -101,12 +101,6 @@ ReleaseOption = Annotated[
 ]
 
 
-def _connect(home: Path, patience: float) -> Any:
-    from linkage.rpc.party import Party
-
-    return Party.load(home).connect(patience=patience, waiting=say_waiting)
-
-
 @app.command()
 def sign(
     manifest: FileArgument,
@@ -142,7 +136,7 @@ def sign(
         errors.print("\n".join(["what changes:", *change_lines(changes), ""]), markup=False)
     if not yes:
         _ask(agreed)
-    with _connect(home, patience) as connection:
+    with connect_member(home, patience) as connection:
         project = agent.sign(connection, agreed, despite_unanswered=despite_unanswered)
         here = project if project.fingerprint == agreed.fingerprint else project.proposal
         signed = [s.partner for s in here.signatures]
@@ -344,7 +338,7 @@ def submit(
 
     if replace and update:
         raise InputError("--replace sends a round anew, --update begins the next: take one")
-    with _connect(home, patience) as connection, Bar() as bar:
+    with connect_member(home, patience) as connection, Bar() as bar:
         agent = Agent(home, progress=bar, threads=threads)
         done = patiently(
             lambda: agent.submit(
@@ -391,7 +385,7 @@ def status(
     """Show what each of this agency's projects waits for."""
     from linkage.agent.agent import Agent
 
-    with _connect(home, patience) as connection:
+    with connect_member(home, patience) as connection:
         projects = Agent(home).status(connection)
     lines = []
     for p in projects:
@@ -449,7 +443,7 @@ def approve(
     """
     from linkage.agent.agent import Agent
 
-    with _connect(home, patience) as connection:
+    with connect_member(home, patience) as connection:
         agent = Agent(home)
         found = patiently(lambda: agent.approve(connection, project, release), wait)
         result = {
@@ -486,7 +480,7 @@ def contribute(
     from linkage.agent.agent import Agent
 
     files = assignments(content or [], "--content")
-    with _connect(home, patience) as connection, Bar() as bar:
+    with connect_member(home, patience) as connection, Bar() as bar:
         agent = Agent(home, progress=bar)
         done = patiently(lambda: agent.contribute(connection, project, file, files, release), wait)
         receipt = done.receipt

@@ -16,9 +16,9 @@ from linkage.cli.common import (
     JsonOption,
     PatienceOption,
     WaitOption,
+    connect_member,
     default_home,
     patiently,
-    say_waiting,
     show,
 )
 from linkage.errors import LinkageError, NotReadyError
@@ -71,9 +71,8 @@ def answer(
     for the round to open; `linkage agent serve` does so for good.
     """
     from linkage.agent.agent import Agent
-    from linkage.rpc.party import Party
 
-    with Party.load(home).connect(patience=patience, waiting=say_waiting) as connection, Bar() as b:
+    with connect_member(home, patience) as connection, Bar() as b:
         agent = Agent(home, progress=b, threads=threads)
 
         def once() -> list[Answered]:
@@ -108,20 +107,20 @@ def serve(
     """Answer the comparison rounds of a project as they open, until stopped.
 
     Does this partner's part in making the project secret too, at the start and in every new epoch.
-    Looks at the hub every minute, and keeps the certificate renewed on the way. What goes wrong is
+    Looks at the hub every minute, keeps the certificate renewed on the way, and sees each time that
+    the hub's log goes on from what this and the other parties saw of it. What goes wrong is
     logged once and tried again: JSON lines on standard error, LINKAGE_LOG=info to see every
     answer. Stop it with SIGTERM or Ctrl-C at any time; the next start goes on from the last
     checkpoint. deploy/systemd has a unit.
     """
     from linkage.agent.agent import Agent
-    from linkage.rpc.party import Party
 
     signal.signal(signal.SIGTERM, _end)
     log.info("agent serving", project=project, every=every)
     last = ""
     while True:
         try:
-            with Party.load(home).connect(patience=every) as connection:
+            with connect_member(home, every) as connection:
                 agent = Agent(home, threads=threads)
                 agent.share(connection, project)
                 for one in agent.answer(connection, project, file, aliases=aliases):

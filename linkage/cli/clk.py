@@ -14,9 +14,9 @@ from linkage.cli.common import (
     JsonOption,
     PatienceOption,
     WaitOption,
+    connect_member,
     default_home,
     patiently,
-    say_waiting,
     say_warnings,
     show,
 )
@@ -100,7 +100,7 @@ def export_clks(
             remedy="Give --project, or --manifest with --partner and --clk-secret-file",
         )
     if manifest is None:
-        with _connect(home, patience) as connection:
+        with connect_member(home, patience) as connection:
             agreed, name, secret = Agent(home).clk_secret(connection, project or "")
     elif partner is None or clk_secret_file is None:
         raise InputError("--manifest needs --partner and --clk-secret-file")
@@ -155,7 +155,7 @@ def submit_clks(
     """
     from linkage.agent.agent import Agent
 
-    with _connect(home, patience) as connection, Bar() as bar:
+    with connect_member(home, patience) as connection, Bar() as bar:
         agent = Agent(home, progress=bar)
         given: Format | None = None if form is None else form.value
         done = patiently(
@@ -201,17 +201,11 @@ def clk_secret(
     from linkage.agent.agent import Agent
 
     _require_new(out, overwrite)
-    with _connect(home, patience) as connection:
+    with connect_member(home, patience) as connection:
         agreed, _, secret = patiently(lambda: Agent(home).clk_secret(connection, project), wait)
     say_warnings(agreed)
     write_atomic(out, secret)
     show({"file": str(out)}, as_json=as_json, text=f"wrote {out}; keep it as secret as your keys")
-
-
-def _connect(home: Path, patience: float) -> Any:
-    from linkage.rpc.party import Party
-
-    return Party.load(home).connect(patience=patience, waiting=say_waiting)
 
 
 def _require_new(out: Path, overwrite: bool) -> None:

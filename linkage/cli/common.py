@@ -226,5 +226,15 @@ def say_unanswered(manifest: Manifest) -> None:
         errors.print(escape(" ".join(manifest.unanswered)))
 
 
+def connect_member(home: Path, patience: float) -> Any:
+    """An open connection of a partner or recipient; see `linkage.rpc.member.connect_member`."""
+    from linkage.rpc.member import connect_member
+
+    def warn(text: str) -> None:
+        errors.print(f"[yellow]warning[/] {escape(text)}")
+
+    return connect_member(home, patience=patience, waiting=say_waiting, warn=warn)
+
+
 def say_waiting(seconds: float) -> None:
     errors.print(f"the hub cannot be reached; trying again in {seconds:.1f} s", style="yellow")

@@ -13,9 +13,9 @@ from linkage.cli.common import (
     JsonOption,
     PatienceOption,
     WaitOption,
+    connect_member,
     default_home,
     patiently,
-    say_waiting,
     show,
 )
 from linkage.cli.members import add_member_commands
@@ -55,10 +55,9 @@ def assemble(
 ) -> None:
     """Open the partners' parcels and join them under study ids into an extract."""
     from linkage.evaluator.assembler import Assembler
-    from linkage.rpc.party import Party
 
     with (
-        Party.load(home).connect(patience=patience, waiting=say_waiting) as connection,
+        connect_member(home, patience) as connection,
         Bar() as bar,
     ):
         assembler = Assembler(home, connection, progress=bar)

@@ -2,6 +2,7 @@
 
 hub.json         name, address, hosts, database and blob locations
 authority.pem    the authority's certificate; authority.key its key, for this machine only
+log.vkey         the transparency log's public key; log.key its private one
 lock.json        how authority.key is locked by a passphrase, unless the steward chose not to
 hub.db, jobs.db  SQLite, unless the settings name another database
 blobs/ staging/  finished uploads and results; uploads under way
@@ -19,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError
 
 from linkage import __version__
@@ -29,8 +31,10 @@ from linkage.files import PRIVATE, private_directory, write_atomic
 from linkage.hub.keys import Enrolment, begin_generation, register_or_same
 from linkage.hub.log import record
 from linkage.rpc.party import Party, tls_key
+from linkage.rpc.witness import LOG_KEY
 from linkage.store.blobs import Blobs
 from linkage.store.sql import Database
+from linkage.trust.checkpoint import LogKey, log_name
 from linkage.trust.identity import (
     Authority,
     PartyId,
@@ -99,6 +103,16 @@ class HubHome:
         certificate = (self.path / "authority.pem").read_bytes()
         return load_authority(certificate, self.vault.read("authority.key"))
 
+    @cached_property
+    def log_key(self) -> LogKey:
+        """The key that signs the log's checkpoints; unlocks the home."""
+        return LogKey.load(log_name(self.settings.name), self.vault.read("log.key"))
+
+    @property
+    def log_line(self) -> str:
+        """The log's public key, as parties pin it."""
+        return (self.path / LOG_KEY).read_text()
+
     @property
     def jobs_url(self) -> str:
         url = os.environ.get("LINKAGE_JOBS_URL") or self.settings.jobs
@@ -124,6 +138,7 @@ class HubHome:
             role=Role.STEWARD,
             address=self.settings.address,
             authority=self.authority.certificate_pem,
+            log=self.log_line,
             chain=chain,
         )
 
@@ -132,6 +147,7 @@ class HubHome:
         return Enrolment(
             self.settings.name,
             self.authority,
+            self.log_line,
             database,
             invitation_lifetime=timedelta(days=self.settings.invitation_days),
             certificate_lifetime=timedelta(days=self.settings.certificate_days),
@@ -186,6 +202,9 @@ def initialise(
     authority = make_authority(name)
     made.vault.write("authority.key", authority.key_pem)
     write_atomic(path / "authority.pem", authority.certificate_pem)
+    log_key = LogKey(log_name(name), Ed25519PrivateKey.generate())
+    made.vault.write("log.key", log_key.private)
+    write_atomic(path / LOG_KEY, log_key.verifier.line.encode())
     database = made.database()
     database.migrate()
     with database.transaction() as connection:

@@ -54,12 +54,17 @@ class Certified:
 
 
 class Enrolment:
-    """Turns invitations into certified parties."""
+    """Turns invitations into certified parties.
+
+    Args:
+        log: the transparency log's public key, which invitations carry.
+    """
 
     def __init__(
         self,
         hub: str,
         authority: Authority,
+        log: str,
         database: Database,
         *,
         invitation_lifetime: timedelta = INVITATION_LIFETIME,
@@ -67,6 +72,7 @@ class Enrolment:
     ) -> None:
         self._hub = hub
         self._authority = authority
+        self._log = log
         self._database = database
         self._invitation_lifetime = invitation_lifetime
         self._certificate_lifetime = certificate_lifetime
@@ -122,6 +128,7 @@ class Enrolment:
             name=name,
             role=role.value,
             authority=self._authority.certificate_pem.decode(),
+            log=self._log,
             key=private_key_pem(key).decode(),
             certificate=certificate_chain(leaf).decode(),
             token=token.hex(),

@@ -19,6 +19,7 @@ from linkage.hub.home import HubHome
 from linkage.hub.jobs import Jobs
 from linkage.hub.keeper import Keeper
 from linkage.hub.log import record
+from linkage.hub.logview import LogView
 from linkage.hub.membership import Membership
 from linkage.hub.projects import Projects
 from linkage.hub.releases import Releases
@@ -29,6 +30,7 @@ from linkage.hub.runs import Runs
 from linkage.hub.servicers import (
     ComparisonServicer,
     EnrolmentServicer,
+    LogServicer,
     ProjectServicer,
     ReleaseServicer,
     ReviewServicer,
@@ -44,6 +46,7 @@ from linkage.rpc.server import Server
 from linkage.trust.identity import issue_server
 from linkage.v1.comparison_pb2_grpc import add_ComparisonServiceServicer_to_server
 from linkage.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
+from linkage.v1.log_pb2_grpc import add_LogServiceServicer_to_server
 from linkage.v1.project_pb2_grpc import add_ProjectServiceServicer_to_server
 from linkage.v1.release_pb2_grpc import add_ReleaseServiceServicer_to_server
 from linkage.v1.review_pb2_grpc import add_ReviewServiceServicer_to_server
@@ -85,18 +88,21 @@ class HubServer:
         uploads = Uploads(self._database, blobs, home.path / "staging", projects, comparisons)
         self._keeper = Keeper(self._database, results, comparisons, uploads, worker, self._jobs)
 
+        log_view = LogView(self._database, home.log_key)
+
         def register(server: grpc.Server) -> None:
             add_EnrolmentServiceServicer_to_server(
                 EnrolmentServicer(name, enrolment, rotations), server
             )
-            add_ProjectServiceServicer_to_server(ProjectServicer(name, projects), server)
+            add_ProjectServiceServicer_to_server(ProjectServicer(name, projects, log_view), server)
             exchange = Exchange(self._database, projects)
             add_SecretServiceServicer_to_server(SecretServicer(name, exchange), server)
-            add_UploadServiceServicer_to_server(UploadServicer(name, uploads), server)
+            add_UploadServiceServicer_to_server(UploadServicer(name, uploads, log_view), server)
             add_RunServiceServicer_to_server(RunServicer(name, runs, showing), server)
-            add_ReleaseServiceServicer_to_server(ReleaseServicer(name, releases), server)
+            add_ReleaseServiceServicer_to_server(ReleaseServicer(name, releases, log_view), server)
             reviews = Reviews(self._database, projects, runs, results)
             add_ReviewServiceServicer_to_server(ReviewServicer(name, reviews), server)
+            add_LogServiceServicer_to_server(LogServicer(name, log_view), server)
             add_ComparisonServiceServicer_to_server(ComparisonServicer(name, comparisons), server)
 
         self._audit = Audit(self._database)

@@ -142,7 +142,7 @@ class Projects:
                     "manifest.signed",
                     project=name,
                     party=caller,
-                    fingerprint=fingerprint,
+                    subject=fingerprint,
                 )
             self._put_in_force(connection, name, project.manifest)
             return self._account(connection, name, caller)

@@ -42,6 +42,17 @@ _RETRIED = (
     ("linkage.v1.RunService", ("CreateRun", "GetRun", "ListRuns", "CancelRun", "GetQualityReport")),
     ("linkage.v1.ComparisonService", ("ListComparisons",)),
     (
+        "linkage.v1.LogService",
+        (
+            "GetCheckpoint",
+            "GetConsistencyProof",
+            "GetInclusionProof",
+            "ListEntries",
+            "PutHead",
+            "ListHeads",
+        ),
+    ),
+    (
         "linkage.v1.ReleaseService",
         (
             "CreateRelease",

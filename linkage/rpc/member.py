@@ -5,12 +5,16 @@ The hub does not import this module: it leads to the keyring.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from linkage.errors import NotReadyError
 from linkage.files import write_atomic
+from linkage.rpc.channel import Connection
+from linkage.rpc.gossip import CONSISTENT, NOT_COMPARED, exchange_heads
 from linkage.rpc.party import PATIENCE, Party, enrol, read_invitation
+from linkage.rpc.witness import Witness
 from linkage.trust.identity import (
     load_private_key,
     make_request,
@@ -89,6 +93,34 @@ def rotate_keys(home: Path, *, patience: float = PATIENCE) -> Rotated:
     write_atomic(home / "tls.pem", pending.read_bytes())
     keyring.rotate()
     return Rotated(former, new)
+
+
+def connect_member(
+    home: Path,
+    *,
+    patience: float = PATIENCE,
+    waiting: Callable[[float], None] = lambda seconds: None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Connection:
+    """Open a connection, see that the log goes on, and compare it with what others were shown.
+
+    Args:
+        warn: told of heads that could not be believed, but are no proof of a second log.
+
+    Raises:
+        LogInconsistentError: the hub's log is not the one seen before, or not the one of others.
+    """
+    party = Party.load(home)
+    connection = party.connect(patience=patience, waiting=waiting)
+    try:
+        seen = exchange_heads(connection, Witness(home), Keyring(home / "keys"), party.name)
+    except BaseException:
+        connection.__exit__()
+        raise
+    for one in seen:
+        if one.state not in {CONSISTENT, NOT_COMPARED}:
+            warn(f"the hub shows a head of {one.party!r} that is {one.state}")
+    return connection
 
 
 def trusted_party(keyring: Keyring, project: project_pb2.Project, name: str) -> enrolment_pb2.Party:

@@ -1,7 +1,7 @@
 """A party's home directory as far as talking to the hub needs it: invitation, identity, renewal.
 
-Holds `party.json`, `authority.pem`, `tls.key` and `tls.pem`. Signing and sealing keys are the
-keyring's affair and are never read here.
+Holds `party.json`, `authority.pem`, `log.vkey`, `tls.key` and `tls.pem`. Signing and sealing keys
+are the keyring's affair and are never read here.
 
 - The TLS key is on disk before the hub hears of it, so that a crash in between can be resumed
   with the same invitation.
@@ -34,6 +34,8 @@ from linkage.errors import (
 )
 from linkage.files import private_directory, write_atomic
 from linkage.rpc.channel import ClientIdentity, Connection, connect
+from linkage.rpc.witness import LOG_KEY, Witness
+from linkage.trust.checkpoint import LogVerifier
 from linkage.trust.identity import Role, expires, make_request, new_private_key, private_key_pem
 from linkage.trust.statements import enrolment_statement
 from linkage.trust.vault import Vault
@@ -55,6 +57,7 @@ class Invitation(Strict):
 
     Attributes:
         token: 32 bytes as hex; works once.
+        log: the public key of the hub's transparency log.
         key, certificate: PEM of a short-lived identity that admits to enrolment only.
     """
 
@@ -63,6 +66,7 @@ class Invitation(Strict):
     name: Name
     role: str
     authority: str
+    log: str
     key: str
     certificate: str
     token: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -134,6 +138,7 @@ class Party:
         role: Role,
         address: str,
         authority: bytes,
+        log: str,
         chain: bytes,
         invitation: str = "",
     ) -> Party:
@@ -143,6 +148,7 @@ class Party:
             invitation: hash of the one that was used, so that another is known to be another.
         """
         write_atomic(home / "authority.pem", authority)
+        write_atomic(home / LOG_KEY, LogVerifier.parse(log).line.encode())
         write_atomic(home / "tls.pem", chain)
         fields = {"address": address, "invitation": invitation, "name": name, "role": role.value}
         write_atomic(home / "party.json", canonical(fields))
@@ -167,16 +173,24 @@ class Party:
         patience: float = PATIENCE,
         waiting: Callable[[float], None] = lambda seconds: None,
     ) -> Connection:
-        """Open a connection, renewing the certificate first when half of its life is over.
+        """Open a connection, and see that the hub's log goes on from what was seen of it before.
+
+        The certificate is renewed first when half of its life is over.
 
         Raises:
+            LogInconsistentError: the log forked, shrank, or is not signed.
             UnauthenticatedError: the certificate has expired, or is refused.
             HubUnavailableError: the hub does not answer within `patience`.
         """
         _require_valid(self._chain)
         connection = connect(self.identity, patience=patience, waiting=waiting)
-        if self.needs_renewal:
-            self._renew(connection)
+        try:
+            if self.needs_renewal:
+                self._renew(connection)
+            Witness(self.home).check(connection)
+        except BaseException:
+            connection.__exit__()
+            raise
         return connection
 
     @property
@@ -270,6 +284,7 @@ def enrol(
         role=next(role for role, number in ROLES.items() if number == answer.party.role),
         address=invitation.address,
         authority=invitation.authority.encode(),
+        log=invitation.log,
         chain=answer.certificate_chain,
         invitation=used,
     )

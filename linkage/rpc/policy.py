@@ -39,6 +39,7 @@ class Rule:
 
 
 _MEMBERS = frozenset({Role.PARTNER, Role.ASSEMBLER, Role.EVALUATOR, Role.STEWARD})
+_PARTIES = _MEMBERS - {Role.STEWARD}
 _STEWARD = frozenset({Role.STEWARD})
 _PARTNER = frozenset({Role.PARTNER})
 _ASSEMBLER = frozenset({Role.ASSEMBLER})
@@ -100,6 +101,14 @@ _SERVICES: dict[str, dict[str, Rule]] = {
         "DownloadParcel": Rule(_ASSEMBLER, Scope.UPLOAD),
         "DownloadStudyMap": Rule(_ASSEMBLER, Scope.RELEASE),
         "AcknowledgeStudyMap": Rule(_ASSEMBLER, Scope.RELEASE),
+    },
+    "linkage.v1.LogService": {
+        "GetCheckpoint": Rule(_MEMBERS, Scope.NONE),
+        "GetConsistencyProof": Rule(_MEMBERS, Scope.NONE),
+        "GetInclusionProof": Rule(_MEMBERS, Scope.NONE),
+        "ListEntries": Rule(_MEMBERS, Scope.NONE),
+        "PutHead": Rule(_PARTIES, Scope.NONE),
+        "ListHeads": Rule(_MEMBERS, Scope.NONE),
     },
     "grpc.health.v1.Health": {
         "Check": Rule(frozenset(Role), Scope.NONE),

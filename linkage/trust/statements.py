@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from linkage.agreement.canonical import canonical
 from linkage.agreement.fields import Name, Strict
 from linkage.errors import InvalidRequestError
+from linkage.trust.checkpoint import MAX_NOTE_BYTES
 from linkage.trust.headers import Digest, Identifier
 from linkage.trust.signing import statement
 
@@ -104,6 +105,35 @@ class ReleaseStatement(Strict):
 def confirmation_statement(release: bytes, steward: str) -> bytes:
     """A steward's confirmation of a release, given by its own statement."""
     return statement("confirmation", release=_digest(release), steward=steward)
+
+
+class HeadStatement(Strict):
+    """The newest checkpoint of the hub's log that a party has verified.
+
+    Attributes:
+        time: when, seconds since the epoch.
+        checkpoint: the signed note.
+    """
+
+    kind: Literal["log-head"] = "log-head"
+    party: Name
+    time: Annotated[int, Field(ge=0, le=1 << 52)]
+    checkpoint: Annotated[str, Field(max_length=MAX_NOTE_BYTES)]
+
+    @property
+    def canonical(self) -> bytes:
+        return canonical(self.model_dump())
+
+    @classmethod
+    def parse(cls, data: bytes) -> HeadStatement:
+        """Raises InvalidRequestError unless `data` is a canonical statement."""
+        try:
+            found = cls.model_validate_json(data)
+        except ValidationError:
+            raise InvalidRequestError("the head's statement is malformed") from None
+        if found.canonical != data:
+            raise InvalidRequestError("the head's statement is not canonical JSON")
+        return found
 
 
 def _digest(data: bytes) -> str:

@@ -23,67 +23,68 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from linkage.v1 import log_pb2 as linkage_dot_v1_dot_log__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18linkage/v1/release.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"d\n\x0c\x43onfirmation\x12\x0f\n\x07steward\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x30\n\x0c\x63onfirmed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x08\x41pproval\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12/\n\x0b\x61pproved_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd2\x02\n\x07Release\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x18.linkage.v1.ReleaseState\x12\x11\n\tstatement\x18\x06 \x01(\x0c\x12\'\n\tapprovals\x18\x07 \x03(\x0b\x32\x14.linkage.v1.Approval\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63ontributed\x18\t \x03(\t\x12*\n\ncontinuity\x18\n \x01(\x0b\x32\x16.linkage.v1.Continuity\x12/\n\rconfirmations\x18\x0b \x03(\x0b\x32\x18.linkage.v1.Confirmation\"i\n\nContinuity\x12\x0e\n\x06\x66ormer\x18\x01 \x01(\t\x12\x0c\n\x04kept\x18\x02 \x01(\x04\x12\x0f\n\x07started\x18\x03 \x01(\x04\x12\x0e\n\x06merged\x18\x04 \x01(\x04\x12\r\n\x05split\x18\x05 \x01(\x04\x12\r\n\x05\x65nded\x18\x06 \x01(\x04\"]\n\x14\x43reateReleaseRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x16\n\tthreshold\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x03 \x01(\tB\x0c\n\n_threshold\"=\n\x15\x43reateReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\"$\n\x11GetReleaseRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\":\n\x12GetReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\"M\n\x13ListReleasesRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"V\n\x14ListReleasesResponse\x12%\n\x08releases\x18\x01 \x03(\x0b\x32\x13.linkage.v1.Release\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x15\x43onfirmReleaseRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\">\n\x16\x43onfirmReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\";\n\x15\x41pproveReleaseRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\">\n\x16\x41pproveReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\"*\n\x17\x44ownloadIndexIdsRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\">\n\x18\x44ownloadIndexIdsResponse\x12\x0f\n\x07handles\x18\x01 \x01(\x0c\x12\x11\n\tindex_ids\x18\x02 \x01(\x0c\"Z\n\x06Parcel\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x0f\n\x07partner\x18\x02 \x01(\t\x12\x0e\n\x06header\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x0c\n\x04size\x18\x05 \x01(\x04\"%\n\x12ListParcelsRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\":\n\x13ListParcelsResponse\x12#\n\x07parcels\x18\x01 \x03(\x0b\x32\x12.linkage.v1.Parcel\"<\n\x15\x44ownloadParcelRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x13\n\x0bread_offset\x18\x02 \x01(\x04\"&\n\x16\x44ownloadParcelResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"*\n\x17\x44ownloadStudyMapRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\"Q\n\x18\x44ownloadStudyMapResponse\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x11\n\tindex_ids\x18\x02 \x01(\x0c\x12\x11\n\tstudy_ids\x18\x03 \x01(\x0c\";\n\x1a\x41\x63knowledgeStudyMapRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x04\"\x1d\n\x1b\x41\x63knowledgeStudyMapResponse*\x84\x01\n\x0cReleaseState\x12\x1d\n\x19RELEASE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RELEASE_STATE_PROPOSED\x10\x01\x12\x1a\n\x16RELEASE_STATE_APPROVED\x10\x02\x12\x1d\n\x19RELEASE_STATE_UNCONFIRMED\x10\x03\x32\x8d\x07\n\x0eReleaseService\x12T\n\rCreateRelease\x12 .linkage.v1.CreateReleaseRequest\x1a!.linkage.v1.CreateReleaseResponse\x12K\n\nGetRelease\x12\x1d.linkage.v1.GetReleaseRequest\x1a\x1e.linkage.v1.GetReleaseResponse\x12Q\n\x0cListReleases\x12\x1f.linkage.v1.ListReleasesRequest\x1a .linkage.v1.ListReleasesResponse\x12W\n\x0e\x43onfirmRelease\x12!.linkage.v1.ConfirmReleaseRequest\x1a\".linkage.v1.ConfirmReleaseResponse\x12W\n\x0e\x41pproveRelease\x12!.linkage.v1.ApproveReleaseRequest\x1a\".linkage.v1.ApproveReleaseResponse\x12_\n\x10\x44ownloadIndexIds\x12#.linkage.v1.DownloadIndexIdsRequest\x1a$.linkage.v1.DownloadIndexIdsResponse0\x01\x12N\n\x0bListParcels\x12\x1e.linkage.v1.ListParcelsRequest\x1a\x1f.linkage.v1.ListParcelsResponse\x12Y\n\x0e\x44ownloadParcel\x12!.linkage.v1.DownloadParcelRequest\x1a\".linkage.v1.DownloadParcelResponse0\x01\x12_\n\x10\x44ownloadStudyMap\x12#.linkage.v1.DownloadStudyMapRequest\x1a$.linkage.v1.DownloadStudyMapResponse0\x01\x12\x66\n\x13\x41\x63knowledgeStudyMap\x12&.linkage.v1.AcknowledgeStudyMapRequest\x1a\'.linkage.v1.AcknowledgeStudyMapResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18linkage/v1/release.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14linkage/v1/log.proto\"d\n\x0c\x43onfirmation\x12\x0f\n\x07steward\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x30\n\x0c\x63onfirmed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x08\x41pproval\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12/\n\x0b\x61pproved_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd2\x02\n\x07Release\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x18.linkage.v1.ReleaseState\x12\x11\n\tstatement\x18\x06 \x01(\x0c\x12\'\n\tapprovals\x18\x07 \x03(\x0b\x32\x14.linkage.v1.Approval\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63ontributed\x18\t \x03(\t\x12*\n\ncontinuity\x18\n \x01(\x0b\x32\x16.linkage.v1.Continuity\x12/\n\rconfirmations\x18\x0b \x03(\x0b\x32\x18.linkage.v1.Confirmation\"i\n\nContinuity\x12\x0e\n\x06\x66ormer\x18\x01 \x01(\t\x12\x0c\n\x04kept\x18\x02 \x01(\x04\x12\x0f\n\x07started\x18\x03 \x01(\x04\x12\x0e\n\x06merged\x18\x04 \x01(\x04\x12\r\n\x05split\x18\x05 \x01(\x04\x12\r\n\x05\x65nded\x18\x06 \x01(\x04\"]\n\x14\x43reateReleaseRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x16\n\tthreshold\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x03 \x01(\tB\x0c\n\n_threshold\"=\n\x15\x43reateReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\"$\n\x11GetReleaseRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\":\n\x12GetReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\"M\n\x13ListReleasesRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"V\n\x14ListReleasesResponse\x12%\n\x08releases\x18\x01 \x03(\x0b\x32\x13.linkage.v1.Release\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x15\x43onfirmReleaseRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\">\n\x16\x43onfirmReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\";\n\x15\x41pproveReleaseRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"c\n\x16\x41pproveReleaseResponse\x12$\n\x07release\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Release\x12#\n\x03log\x18\x02 \x01(\x0b\x32\x16.linkage.v1.LogReceipt\"*\n\x17\x44ownloadIndexIdsRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\">\n\x18\x44ownloadIndexIdsResponse\x12\x0f\n\x07handles\x18\x01 \x01(\x0c\x12\x11\n\tindex_ids\x18\x02 \x01(\x0c\"Z\n\x06Parcel\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x0f\n\x07partner\x18\x02 \x01(\t\x12\x0e\n\x06header\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x0c\n\x04size\x18\x05 \x01(\x04\"%\n\x12ListParcelsRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\":\n\x13ListParcelsResponse\x12#\n\x07parcels\x18\x01 \x03(\x0b\x32\x12.linkage.v1.Parcel\"<\n\x15\x44ownloadParcelRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x13\n\x0bread_offset\x18\x02 \x01(\x04\"&\n\x16\x44ownloadParcelResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"*\n\x17\x44ownloadStudyMapRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\"Q\n\x18\x44ownloadStudyMapResponse\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x11\n\tindex_ids\x18\x02 \x01(\x0c\x12\x11\n\tstudy_ids\x18\x03 \x01(\x0c\";\n\x1a\x41\x63knowledgeStudyMapRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x04\"\x1d\n\x1b\x41\x63knowledgeStudyMapResponse*\x84\x01\n\x0cReleaseState\x12\x1d\n\x19RELEASE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RELEASE_STATE_PROPOSED\x10\x01\x12\x1a\n\x16RELEASE_STATE_APPROVED\x10\x02\x12\x1d\n\x19RELEASE_STATE_UNCONFIRMED\x10\x03\x32\x8d\x07\n\x0eReleaseService\x12T\n\rCreateRelease\x12 .linkage.v1.CreateReleaseRequest\x1a!.linkage.v1.CreateReleaseResponse\x12K\n\nGetRelease\x12\x1d.linkage.v1.GetReleaseRequest\x1a\x1e.linkage.v1.GetReleaseResponse\x12Q\n\x0cListReleases\x12\x1f.linkage.v1.ListReleasesRequest\x1a .linkage.v1.ListReleasesResponse\x12W\n\x0e\x43onfirmRelease\x12!.linkage.v1.ConfirmReleaseRequest\x1a\".linkage.v1.ConfirmReleaseResponse\x12W\n\x0e\x41pproveRelease\x12!.linkage.v1.ApproveReleaseRequest\x1a\".linkage.v1.ApproveReleaseResponse\x12_\n\x10\x44ownloadIndexIds\x12#.linkage.v1.DownloadIndexIdsRequest\x1a$.linkage.v1.DownloadIndexIdsResponse0\x01\x12N\n\x0bListParcels\x12\x1e.linkage.v1.ListParcelsRequest\x1a\x1f.linkage.v1.ListParcelsResponse\x12Y\n\x0e\x44ownloadParcel\x12!.linkage.v1.DownloadParcelRequest\x1a\".linkage.v1.DownloadParcelResponse0\x01\x12_\n\x10\x44ownloadStudyMap\x12#.linkage.v1.DownloadStudyMapRequest\x1a$.linkage.v1.DownloadStudyMapResponse0\x01\x12\x66\n\x13\x41\x63knowledgeStudyMap\x12&.linkage.v1.AcknowledgeStudyMapRequest\x1a\'.linkage.v1.AcknowledgeStudyMapResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'linkage.v1.release_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RELEASESTATE']._serialized_start=2014
-  _globals['_RELEASESTATE']._serialized_end=2146
-  _globals['_CONFIRMATION']._serialized_start=73
-  _globals['_CONFIRMATION']._serialized_end=173
-  _globals['_APPROVAL']._serialized_start=175
-  _globals['_APPROVAL']._serialized_end=270
-  _globals['_RELEASE']._serialized_start=273
-  _globals['_RELEASE']._serialized_end=611
-  _globals['_CONTINUITY']._serialized_start=613
-  _globals['_CONTINUITY']._serialized_end=718
-  _globals['_CREATERELEASEREQUEST']._serialized_start=720
-  _globals['_CREATERELEASEREQUEST']._serialized_end=813
-  _globals['_CREATERELEASERESPONSE']._serialized_start=815
-  _globals['_CREATERELEASERESPONSE']._serialized_end=876
-  _globals['_GETRELEASEREQUEST']._serialized_start=878
-  _globals['_GETRELEASEREQUEST']._serialized_end=914
-  _globals['_GETRELEASERESPONSE']._serialized_start=916
-  _globals['_GETRELEASERESPONSE']._serialized_end=974
-  _globals['_LISTRELEASESREQUEST']._serialized_start=976
-  _globals['_LISTRELEASESREQUEST']._serialized_end=1053
-  _globals['_LISTRELEASESRESPONSE']._serialized_start=1055
-  _globals['_LISTRELEASESRESPONSE']._serialized_end=1141
-  _globals['_CONFIRMRELEASEREQUEST']._serialized_start=1143
-  _globals['_CONFIRMRELEASEREQUEST']._serialized_end=1202
-  _globals['_CONFIRMRELEASERESPONSE']._serialized_start=1204
-  _globals['_CONFIRMRELEASERESPONSE']._serialized_end=1266
-  _globals['_APPROVERELEASEREQUEST']._serialized_start=1268
-  _globals['_APPROVERELEASEREQUEST']._serialized_end=1327
-  _globals['_APPROVERELEASERESPONSE']._serialized_start=1329
-  _globals['_APPROVERELEASERESPONSE']._serialized_end=1391
-  _globals['_DOWNLOADINDEXIDSREQUEST']._serialized_start=1393
-  _globals['_DOWNLOADINDEXIDSREQUEST']._serialized_end=1435
-  _globals['_DOWNLOADINDEXIDSRESPONSE']._serialized_start=1437
-  _globals['_DOWNLOADINDEXIDSRESPONSE']._serialized_end=1499
-  _globals['_PARCEL']._serialized_start=1501
-  _globals['_PARCEL']._serialized_end=1591
-  _globals['_LISTPARCELSREQUEST']._serialized_start=1593
-  _globals['_LISTPARCELSREQUEST']._serialized_end=1630
-  _globals['_LISTPARCELSRESPONSE']._serialized_start=1632
-  _globals['_LISTPARCELSRESPONSE']._serialized_end=1690
-  _globals['_DOWNLOADPARCELREQUEST']._serialized_start=1692
-  _globals['_DOWNLOADPARCELREQUEST']._serialized_end=1752
-  _globals['_DOWNLOADPARCELRESPONSE']._serialized_start=1754
-  _globals['_DOWNLOADPARCELRESPONSE']._serialized_end=1792
-  _globals['_DOWNLOADSTUDYMAPREQUEST']._serialized_start=1794
-  _globals['_DOWNLOADSTUDYMAPREQUEST']._serialized_end=1836
-  _globals['_DOWNLOADSTUDYMAPRESPONSE']._serialized_start=1838
-  _globals['_DOWNLOADSTUDYMAPRESPONSE']._serialized_end=1919
-  _globals['_ACKNOWLEDGESTUDYMAPREQUEST']._serialized_start=1921
-  _globals['_ACKNOWLEDGESTUDYMAPREQUEST']._serialized_end=1980
-  _globals['_ACKNOWLEDGESTUDYMAPRESPONSE']._serialized_start=1982
-  _globals['_ACKNOWLEDGESTUDYMAPRESPONSE']._serialized_end=2011
-  _globals['_RELEASESERVICE']._serialized_start=2149
-  _globals['_RELEASESERVICE']._serialized_end=3058
+  _globals['_RELEASESTATE']._serialized_start=2073
+  _globals['_RELEASESTATE']._serialized_end=2205
+  _globals['_CONFIRMATION']._serialized_start=95
+  _globals['_CONFIRMATION']._serialized_end=195
+  _globals['_APPROVAL']._serialized_start=197
+  _globals['_APPROVAL']._serialized_end=292
+  _globals['_RELEASE']._serialized_start=295
+  _globals['_RELEASE']._serialized_end=633
+  _globals['_CONTINUITY']._serialized_start=635
+  _globals['_CONTINUITY']._serialized_end=740
+  _globals['_CREATERELEASEREQUEST']._serialized_start=742
+  _globals['_CREATERELEASEREQUEST']._serialized_end=835
+  _globals['_CREATERELEASERESPONSE']._serialized_start=837
+  _globals['_CREATERELEASERESPONSE']._serialized_end=898
+  _globals['_GETRELEASEREQUEST']._serialized_start=900
+  _globals['_GETRELEASEREQUEST']._serialized_end=936
+  _globals['_GETRELEASERESPONSE']._serialized_start=938
+  _globals['_GETRELEASERESPONSE']._serialized_end=996
+  _globals['_LISTRELEASESREQUEST']._serialized_start=998
+  _globals['_LISTRELEASESREQUEST']._serialized_end=1075
+  _globals['_LISTRELEASESRESPONSE']._serialized_start=1077
+  _globals['_LISTRELEASESRESPONSE']._serialized_end=1163
+  _globals['_CONFIRMRELEASEREQUEST']._serialized_start=1165
+  _globals['_CONFIRMRELEASEREQUEST']._serialized_end=1224
+  _globals['_CONFIRMRELEASERESPONSE']._serialized_start=1226
+  _globals['_CONFIRMRELEASERESPONSE']._serialized_end=1288
+  _globals['_APPROVERELEASEREQUEST']._serialized_start=1290
+  _globals['_APPROVERELEASEREQUEST']._serialized_end=1349
+  _globals['_APPROVERELEASERESPONSE']._serialized_start=1351
+  _globals['_APPROVERELEASERESPONSE']._serialized_end=1450
+  _globals['_DOWNLOADINDEXIDSREQUEST']._serialized_start=1452
+  _globals['_DOWNLOADINDEXIDSREQUEST']._serialized_end=1494
+  _globals['_DOWNLOADINDEXIDSRESPONSE']._serialized_start=1496
+  _globals['_DOWNLOADINDEXIDSRESPONSE']._serialized_end=1558
+  _globals['_PARCEL']._serialized_start=1560
+  _globals['_PARCEL']._serialized_end=1650
+  _globals['_LISTPARCELSREQUEST']._serialized_start=1652
+  _globals['_LISTPARCELSREQUEST']._serialized_end=1689
+  _globals['_LISTPARCELSRESPONSE']._serialized_start=1691
+  _globals['_LISTPARCELSRESPONSE']._serialized_end=1749
+  _globals['_DOWNLOADPARCELREQUEST']._serialized_start=1751
+  _globals['_DOWNLOADPARCELREQUEST']._serialized_end=1811
+  _globals['_DOWNLOADPARCELRESPONSE']._serialized_start=1813
+  _globals['_DOWNLOADPARCELRESPONSE']._serialized_end=1851
+  _globals['_DOWNLOADSTUDYMAPREQUEST']._serialized_start=1853
+  _globals['_DOWNLOADSTUDYMAPREQUEST']._serialized_end=1895
+  _globals['_DOWNLOADSTUDYMAPRESPONSE']._serialized_start=1897
+  _globals['_DOWNLOADSTUDYMAPRESPONSE']._serialized_end=1978
+  _globals['_ACKNOWLEDGESTUDYMAPREQUEST']._serialized_start=1980
+  _globals['_ACKNOWLEDGESTUDYMAPREQUEST']._serialized_end=2039
+  _globals['_ACKNOWLEDGESTUDYMAPRESPONSE']._serialized_start=2041
+  _globals['_ACKNOWLEDGESTUDYMAPRESPONSE']._serialized_end=2070
+  _globals['_RELEASESERVICE']._serialized_start=2208
+  _globals['_RELEASESERVICE']._serialized_end=3117
 # @@protoc_insertion_point(module_scope)

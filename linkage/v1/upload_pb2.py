@@ -23,37 +23,38 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from linkage.v1 import log_pb2 as linkage_dot_v1_dot_log__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17linkage/v1/upload.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"f\n\x06Upload\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.linkage.v1.UploadState\x12\x16\n\x0e\x63ommitted_size\x18\x03 \x01(\x04\x12\x0c\n\x04size\x18\x04 \x01(\x04\"\x84\x01\n\x07Receipt\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x1a\n\x12header_fingerprint\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\x12/\n\x0breceived_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"8\n\x13\x43reateUploadRequest\x12\x0e\n\x06header\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\":\n\x14\x43reateUploadResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.linkage.v1.Upload\"H\n\x12WriteUploadRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x14\n\x0cwrite_offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"-\n\x13WriteUploadResponse\x12\x16\n\x0e\x63ommitted_size\x18\x01 \x01(\x04\"\"\n\x10GetUploadRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\"7\n\x11GetUploadResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.linkage.v1.Upload\"%\n\x13\x46inishUploadRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\"<\n\x14\x46inishUploadResponse\x12$\n\x07receipt\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Receipt*]\n\x0bUploadState\x12\x1c\n\x18UPLOAD_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11UPLOAD_STATE_OPEN\x10\x01\x12\x19\n\x15UPLOAD_STATE_FINISHED\x10\x02\x32\xd1\x02\n\rUploadService\x12Q\n\x0c\x43reateUpload\x12\x1f.linkage.v1.CreateUploadRequest\x1a .linkage.v1.CreateUploadResponse\x12P\n\x0bWriteUpload\x12\x1e.linkage.v1.WriteUploadRequest\x1a\x1f.linkage.v1.WriteUploadResponse(\x01\x12H\n\tGetUpload\x12\x1c.linkage.v1.GetUploadRequest\x1a\x1d.linkage.v1.GetUploadResponse\x12Q\n\x0c\x46inishUpload\x12\x1f.linkage.v1.FinishUploadRequest\x1a .linkage.v1.FinishUploadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17linkage/v1/upload.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14linkage/v1/log.proto\"f\n\x06Upload\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.linkage.v1.UploadState\x12\x16\n\x0e\x63ommitted_size\x18\x03 \x01(\x04\x12\x0c\n\x04size\x18\x04 \x01(\x04\"\xa9\x01\n\x07Receipt\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x1a\n\x12header_fingerprint\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\x12/\n\x0breceived_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x03log\x18\x06 \x01(\x0b\x32\x16.linkage.v1.LogReceipt\"8\n\x13\x43reateUploadRequest\x12\x0e\n\x06header\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\":\n\x14\x43reateUploadResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.linkage.v1.Upload\"H\n\x12WriteUploadRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x14\n\x0cwrite_offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"-\n\x13WriteUploadResponse\x12\x16\n\x0e\x63ommitted_size\x18\x01 \x01(\x04\"\"\n\x10GetUploadRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\"7\n\x11GetUploadResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.linkage.v1.Upload\"%\n\x13\x46inishUploadRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\"<\n\x14\x46inishUploadResponse\x12$\n\x07receipt\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Receipt*]\n\x0bUploadState\x12\x1c\n\x18UPLOAD_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11UPLOAD_STATE_OPEN\x10\x01\x12\x19\n\x15UPLOAD_STATE_FINISHED\x10\x02\x32\xd1\x02\n\rUploadService\x12Q\n\x0c\x43reateUpload\x12\x1f.linkage.v1.CreateUploadRequest\x1a .linkage.v1.CreateUploadResponse\x12P\n\x0bWriteUpload\x12\x1e.linkage.v1.WriteUploadRequest\x1a\x1f.linkage.v1.WriteUploadResponse(\x01\x12H\n\tGetUpload\x12\x1c.linkage.v1.GetUploadRequest\x1a\x1d.linkage.v1.GetUploadResponse\x12Q\n\x0c\x46inishUpload\x12\x1f.linkage.v1.FinishUploadRequest\x1a .linkage.v1.FinishUploadResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'linkage.v1.upload_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_UPLOADSTATE']._serialized_start=744
-  _globals['_UPLOADSTATE']._serialized_end=837
-  _globals['_UPLOAD']._serialized_start=72
-  _globals['_UPLOAD']._serialized_end=174
-  _globals['_RECEIPT']._serialized_start=177
-  _globals['_RECEIPT']._serialized_end=309
-  _globals['_CREATEUPLOADREQUEST']._serialized_start=311
-  _globals['_CREATEUPLOADREQUEST']._serialized_end=367
-  _globals['_CREATEUPLOADRESPONSE']._serialized_start=369
-  _globals['_CREATEUPLOADRESPONSE']._serialized_end=427
-  _globals['_WRITEUPLOADREQUEST']._serialized_start=429
-  _globals['_WRITEUPLOADREQUEST']._serialized_end=501
-  _globals['_WRITEUPLOADRESPONSE']._serialized_start=503
-  _globals['_WRITEUPLOADRESPONSE']._serialized_end=548
-  _globals['_GETUPLOADREQUEST']._serialized_start=550
-  _globals['_GETUPLOADREQUEST']._serialized_end=584
-  _globals['_GETUPLOADRESPONSE']._serialized_start=586
-  _globals['_GETUPLOADRESPONSE']._serialized_end=641
-  _globals['_FINISHUPLOADREQUEST']._serialized_start=643
-  _globals['_FINISHUPLOADREQUEST']._serialized_end=680
-  _globals['_FINISHUPLOADRESPONSE']._serialized_start=682
-  _globals['_FINISHUPLOADRESPONSE']._serialized_end=742
-  _globals['_UPLOADSERVICE']._serialized_start=840
-  _globals['_UPLOADSERVICE']._serialized_end=1177
+  _globals['_UPLOADSTATE']._serialized_start=803
+  _globals['_UPLOADSTATE']._serialized_end=896
+  _globals['_UPLOAD']._serialized_start=94
+  _globals['_UPLOAD']._serialized_end=196
+  _globals['_RECEIPT']._serialized_start=199
+  _globals['_RECEIPT']._serialized_end=368
+  _globals['_CREATEUPLOADREQUEST']._serialized_start=370
+  _globals['_CREATEUPLOADREQUEST']._serialized_end=426
+  _globals['_CREATEUPLOADRESPONSE']._serialized_start=428
+  _globals['_CREATEUPLOADRESPONSE']._serialized_end=486
+  _globals['_WRITEUPLOADREQUEST']._serialized_start=488
+  _globals['_WRITEUPLOADREQUEST']._serialized_end=560
+  _globals['_WRITEUPLOADRESPONSE']._serialized_start=562
+  _globals['_WRITEUPLOADRESPONSE']._serialized_end=607
+  _globals['_GETUPLOADREQUEST']._serialized_start=609
+  _globals['_GETUPLOADREQUEST']._serialized_end=643
+  _globals['_GETUPLOADRESPONSE']._serialized_start=645
+  _globals['_GETUPLOADRESPONSE']._serialized_end=700
+  _globals['_FINISHUPLOADREQUEST']._serialized_start=702
+  _globals['_FINISHUPLOADREQUEST']._serialized_end=739
+  _globals['_FINISHUPLOADRESPONSE']._serialized_start=741
+  _globals['_FINISHUPLOADRESPONSE']._serialized_end=801
+  _globals['_UPLOADSERVICE']._serialized_start=899
+  _globals['_UPLOADSERVICE']._serialized_end=1236
 # @@protoc_insertion_point(module_scope)

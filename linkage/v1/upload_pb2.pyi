@@ -7,6 +7,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from linkage.v1 import log_pb2 as _log_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -74,6 +75,7 @@ class Receipt(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     upload: _builtins.str
     header_fingerprint: _builtins.str
     """SHA-256 of the signed header, 64 hex digits."""
@@ -82,6 +84,10 @@ class Receipt(_message.Message):
     size: _builtins.int
     @_builtins.property
     def received_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def log(self) -> _log_pb2.LogReceipt:
+        """That the upload is in the transparency log."""
+
     def __init__(
         self,
         *,
@@ -90,10 +96,11 @@ class Receipt(_message.Message):
         digest: _builtins.str = ...,
         size: _builtins.int = ...,
         received_at: _timestamp_pb2.Timestamp | None = ...,
+        log: _log_pb2.LogReceipt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["received_at", b"received_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["log", b"log", "received_at", b"received_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "header_fingerprint", b"header_fingerprint", "received_at", b"received_at", "size", b"size", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "header_fingerprint", b"header_fingerprint", "log", b"log", "received_at", b"received_at", "size", b"size", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

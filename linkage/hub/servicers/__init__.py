@@ -4,6 +4,7 @@ Who calls is read from the verified certificate; what a message body says about 
 """
 
 from linkage.hub.servicers.comparisons import ComparisonServicer
+from linkage.hub.servicers.log import LogServicer
 from linkage.hub.servicers.parties import EnrolmentServicer
 from linkage.hub.servicers.projects import ProjectServicer
 from linkage.hub.servicers.releases import ReleaseServicer
@@ -15,6 +16,7 @@ from linkage.hub.servicers.uploads import UploadServicer
 __all__ = [
     "ComparisonServicer",
     "EnrolmentServicer",
+    "LogServicer",
     "ProjectServicer",
     "ReleaseServicer",
     "ReviewServicer",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import grpc
 
+from linkage.hub.logview import LogView
 from linkage.hub.project import Account
 from linkage.hub.projects import Projects
 from linkage.hub.servicers.common import (
@@ -16,15 +17,17 @@ from linkage.hub.servicers.common import (
     request_id_of,
     stamp,
 )
+from linkage.hub.servicers.log import receipt_message
 from linkage.store.sql import Row
 from linkage.v1 import project_pb2 as project
 from linkage.v1.project_pb2_grpc import ProjectServiceServicer
 
 
 class ProjectServicer(Callers, ProjectServiceServicer):
-    def __init__(self, hub: str, use_cases: Projects) -> None:
+    def __init__(self, hub: str, use_cases: Projects, log: LogView) -> None:
         super().__init__(hub)
         self._use = use_cases
+        self._log = log
 
     def CreateProject(
         self, request: project.CreateProjectRequest, context: grpc.ServicerContext
@@ -50,10 +53,12 @@ class ProjectServicer(Callers, ProjectServiceServicer):
     def SignManifest(
         self, request: project.SignManifestRequest, context: grpc.ServicerContext
     ) -> project.SignManifestResponse:
+        caller = self._caller(context)
         found = self._use.sign(
-            self._caller(context), name_of(request.project), request.fingerprint, request.signature
+            caller, name_of(request.project), request.fingerprint, request.signature
         )
-        return project.SignManifestResponse(project=_project(found))
+        proof = self._log.receipt("manifest.signed", request.fingerprint, caller)
+        return project.SignManifestResponse(project=_project(found), log=receipt_message(proof))
 
     def WithdrawProposal(
         self, request: project.WithdrawProposalRequest, context: grpc.ServicerContext

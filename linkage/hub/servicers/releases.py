@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import grpc
 
 from linkage.agreement.safeguards import PartnerReport
+from linkage.hub.logview import LogView
 from linkage.hub.releases import Release, Releases
 from linkage.hub.servicers.common import (
     Callers,
@@ -16,15 +17,17 @@ from linkage.hub.servicers.common import (
     request_id_of,
     stamp,
 )
+from linkage.hub.servicers.log import receipt_message
 from linkage.trust.identity import PartyId, Role
 from linkage.v1 import release_pb2 as release
 from linkage.v1.release_pb2_grpc import ReleaseServiceServicer
 
 
 class ReleaseServicer(Callers, ReleaseServiceServicer):
-    def __init__(self, hub: str, use_cases: Releases) -> None:
+    def __init__(self, hub: str, use_cases: Releases, log: LogView) -> None:
         super().__init__(hub)
         self._use = use_cases
+        self._log = log
 
     def CreateRelease(
         self, request: release.CreateReleaseRequest, context: grpc.ServicerContext
@@ -73,7 +76,8 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     ) -> release.ApproveReleaseResponse:
         caller = self._caller(context)
         found = self._use.approve(caller, name_of(request.release), request.signature)
-        return release.ApproveReleaseResponse(release=_release(found, caller))
+        proof = self._log.receipt("release.approved", found.row["id"], caller)
+        return release.ApproveReleaseResponse(release=_release(found, caller), log=receipt_message(proof))
 
     def DownloadIndexIds(
         self, request: release.DownloadIndexIdsRequest, context: grpc.ServicerContext

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import grpc
 
 from linkage.errors import InvalidRequestError
+from linkage.hub.logview import LogView
 from linkage.hub.servicers.common import (
     Callers,
     name_of,
     stamp,
 )
+from linkage.hub.servicers.log import receipt_message
 from linkage.hub.uploads import Uploads, UploadStatus
 from linkage.v1 import upload_pb2 as upload
 from linkage.v1.upload_pb2_grpc import UploadServiceServicer
@@ -21,9 +23,10 @@ MAX_EMPTY = 100
 
 
 class UploadServicer(Callers, UploadServiceServicer):
-    def __init__(self, hub: str, use_cases: Uploads) -> None:
+    def __init__(self, hub: str, use_cases: Uploads, log: LogView) -> None:
         super().__init__(hub)
         self._use = use_cases
+        self._log = log
 
     def CreateUpload(
         self, request: upload.CreateUploadRequest, context: grpc.ServicerContext
@@ -61,7 +64,8 @@ class UploadServicer(Callers, UploadServiceServicer):
     def FinishUpload(
         self, request: upload.FinishUploadRequest, context: grpc.ServicerContext
     ) -> upload.FinishUploadResponse:
-        receipt = self._use.finish(self._caller(context), name_of(request.upload))
+        caller = self._caller(context)
+        receipt = self._use.finish(caller, name_of(request.upload))
         return upload.FinishUploadResponse(
             receipt=upload.Receipt(
                 upload=receipt.id,
@@ -69,6 +73,7 @@ class UploadServicer(Callers, UploadServiceServicer):
                 digest=receipt.digest,
                 size=receipt.size,
                 received_at=stamp(receipt.received_at),
+                log=receipt_message(self._log.receipt("upload.finished", receipt.id, caller)),
             )
         )
 

@@ -59,7 +59,7 @@ from linkage.v1.upload_pb2_grpc import UploadServiceStub
 
 NUMBERS = itertools.count()
 HOUR = timedelta(hours=1)
-START_SECONDS = 60
+START_SECONDS = 240
 
 
 @dataclass
@@ -103,7 +103,8 @@ class Hub:
         return self.home.database()
 
     def enrolment(self) -> Enrolment:
-        return Enrolment(self.home.settings.name, self.home.authority, self.database())
+        home = self.home
+        return Enrolment(home.settings.name, home.authority, home.log_line, self.database())
 
     def invite(self, name: str, role: Role = Role.PARTNER) -> bytes:
         invitation = self.enrolment().invite(name, role, self.address)
