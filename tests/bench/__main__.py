@@ -1,9 +1,9 @@
 """Run every benchmark and write its figures: python -m tests.bench --out build/bench.json
 
 The result is one flat JSON object. A name ends in what it counts: `_rps` records a second on one
-core, `_pps` pairs a second on one core, `_mbps` megabytes a second, `_gib` memory, `_minutes` time,
-`_ratio` ours over the peer's or the limit's in the same run. Figures against a peer need its
-environment (`make peers`).
+core, `_pps` pairs a second on one core, `_mbps` megabytes a second, `_gib` memory, `_minutes` and
+`_ms` time, `_ratio` ours over the peer's or the limit's in the same run. Figures against a peer
+need its environment (`make peers`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tests.bench import (
     bench_clk,
     bench_encode_file,
     bench_encoding,
+    bench_log,
     bench_matching,
     bench_model,
     bench_pairwise,
@@ -38,6 +39,7 @@ def main() -> None:
         bench_candidates,
         bench_model,
         bench_pairwise,
+        bench_log,
         bench_wire,
     ):
         for name, value in part.measure().items():
