@@ -52,7 +52,7 @@ from linkage.trust.identity import Role
 from linkage.trust.keyring import Keyring, key_check
 from linkage.trust.signing import sign
 from linkage.trust.statements import ReleaseStatement, manifest_statement
-from linkage.v1 import project_pb2, release_pb2, run_pb2, upload_pb2
+from linkage.v1 import comparison_pb2, project_pb2, release_pb2, run_pb2, upload_pb2
 from linkage.v1.project_pb2_grpc import ProjectServiceStub
 from linkage.v1.release_pb2_grpc import ReleaseServiceStub
 from linkage.v1.run_pb2_grpc import RunServiceStub
@@ -393,6 +393,8 @@ class Agent:
             if len(repeated) == len(asked):
                 continue
             this = answer.Round(rounds / f"round-{run}", terms, asked)
+            for comparison in asked:
+                self._require_logged(connection, comparison)
             lists = this.fetch(connection)
             ledger.enter(run, {one.other: one.digest for one in lists}, most_runs=terms.most_runs)
             secret = self._exchange(connection, manifest, shown).secret()
@@ -538,6 +540,21 @@ class Agent:
             NotFoundError: it signed none.
         """
         return self._agreements(project).signed
+
+    def _require_logged(self, connection: Connection, asked: comparison_pb2.Comparison) -> None:
+        """See that what the hub asks is in its log, so that it asked nobody in secret."""
+        self._witness.require_receipt(
+            connection,
+            asked.log,
+            "list.issued",
+            name=f"list-{asked.run}-{asked.other}",
+            project=asked.project,
+            party="hub",
+            subject=asked.run,
+            partner=self._name,
+            other=asked.other,
+            digest=asked.digest,
+        )
 
     @property
     def _witness(self) -> Witness:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from linkage.errors import InternalError, InvalidRequestError, LogInconsistentError
+from linkage.hub.log import HUB
 from linkage.hub.logtree import LogTree
 from linkage.store import tables
 from linkage.store.sql import Database, Row, find, find_all, insert, update
@@ -69,17 +70,20 @@ class LogView:
 
     def receipt(self, kind: str, subject: str, party: PartyId) -> LogProof:
         """Proof that an act is in the log, for who did it."""
+        return self._receipt(kind=kind, subject=subject, party=_name(party))
+
+    def receipt_of_list(self, run: str, digest: str) -> LogProof:
+        """Proof that the hub's asking is in the log, for whom it asks."""
+        said = f'"digest":"{digest}"'.encode()
+        return self._receipt(said, kind="list.issued", subject=run, party=HUB)
+
+    def _receipt(self, saying: bytes = b"", **where: str) -> LogProof:
+        """Of the newest entry of that kind."""
         found = self.tree.checkpoint()
         with self._database.transaction() as connection:
-            rows = find_all(
-                connection,
-                tables.log_entry,
-                order="id",
-                subject=subject,
-                kind=kind,
-                party=_name(party),
-            )
-        if not rows or rows[-1]["sequence"] is None:
+            rows = find_all(connection, tables.log_entry, order="id", **where)
+        rows = [row for row in rows if saying in row["entry"] and row["sequence"] is not None]
+        if not rows:
             raise InternalError("an act is not in the hub's log", remedy="Tell its steward")
         entry = _shown(rows[-1], opened=True)
         return LogProof(entry, self.tree.inclusion(entry.index, found.size), found)

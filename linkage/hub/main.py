@@ -103,7 +103,9 @@ class HubServer:
             reviews = Reviews(self._database, projects, runs, results)
             add_ReviewServiceServicer_to_server(ReviewServicer(name, reviews), server)
             add_LogServiceServicer_to_server(LogServicer(name, log_view), server)
-            add_ComparisonServiceServicer_to_server(ComparisonServicer(name, comparisons), server)
+            add_ComparisonServiceServicer_to_server(
+                ComparisonServicer(name, comparisons, log_view), server
+            )
 
         self._audit = Audit(self._database)
         calls = home.settings.calls_per_minute

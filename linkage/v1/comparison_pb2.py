@@ -23,25 +23,26 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from linkage.v1 import log_pb2 as linkage_dot_v1_dot_log__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blinkage/v1/comparison.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x01\n\nComparison\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\r\n\x05other\x18\x03 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x0e\n\x06upload\x18\x06 \x01(\t\x12\r\n\x05\x65poch\x18\x07 \x01(\r\x12\x13\n\x0b\x66ingerprint\x18\x08 \x01(\t\x12\x10\n\x08\x61nswered\x18\t \x01(\x08\x12,\n\x08\x64\x65\x61\x64line\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x16ListComparisonsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\"F\n\x17ListComparisonsResponse\x12+\n\x0b\x63omparisons\x18\x01 \x03(\x0b\x32\x16.linkage.v1.Comparison\"E\n\x17\x44ownloadRequestsRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\r\n\x05other\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"(\n\x18\x44ownloadRequestsResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xd0\x01\n\x11\x43omparisonService\x12Z\n\x0fListComparisons\x12\".linkage.v1.ListComparisonsRequest\x1a#.linkage.v1.ListComparisonsResponse\x12_\n\x10\x44ownloadRequests\x12#.linkage.v1.DownloadRequestsRequest\x1a$.linkage.v1.DownloadRequestsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blinkage/v1/comparison.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14linkage/v1/log.proto\"\xf3\x01\n\nComparison\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\r\n\x05other\x18\x03 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x0e\n\x06upload\x18\x06 \x01(\t\x12\r\n\x05\x65poch\x18\x07 \x01(\r\x12\x13\n\x0b\x66ingerprint\x18\x08 \x01(\t\x12\x10\n\x08\x61nswered\x18\t \x01(\x08\x12,\n\x08\x64\x65\x61\x64line\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x03log\x18\x0b \x01(\x0b\x32\x16.linkage.v1.LogReceipt\")\n\x16ListComparisonsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\"F\n\x17ListComparisonsResponse\x12+\n\x0b\x63omparisons\x18\x01 \x03(\x0b\x32\x16.linkage.v1.Comparison\"E\n\x17\x44ownloadRequestsRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\r\n\x05other\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"(\n\x18\x44ownloadRequestsResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xd0\x01\n\x11\x43omparisonService\x12Z\n\x0fListComparisons\x12\".linkage.v1.ListComparisonsRequest\x1a#.linkage.v1.ListComparisonsResponse\x12_\n\x10\x44ownloadRequests\x12#.linkage.v1.DownloadRequestsRequest\x1a$.linkage.v1.DownloadRequestsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'linkage.v1.comparison_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMPARISON']._serialized_start=77
-  _globals['_COMPARISON']._serialized_end=283
-  _globals['_LISTCOMPARISONSREQUEST']._serialized_start=285
-  _globals['_LISTCOMPARISONSREQUEST']._serialized_end=326
-  _globals['_LISTCOMPARISONSRESPONSE']._serialized_start=328
-  _globals['_LISTCOMPARISONSRESPONSE']._serialized_end=398
-  _globals['_DOWNLOADREQUESTSREQUEST']._serialized_start=400
-  _globals['_DOWNLOADREQUESTSREQUEST']._serialized_end=469
-  _globals['_DOWNLOADREQUESTSRESPONSE']._serialized_start=471
-  _globals['_DOWNLOADREQUESTSRESPONSE']._serialized_end=511
-  _globals['_COMPARISONSERVICE']._serialized_start=514
-  _globals['_COMPARISONSERVICE']._serialized_end=722
+  _globals['_COMPARISON']._serialized_start=99
+  _globals['_COMPARISON']._serialized_end=342
+  _globals['_LISTCOMPARISONSREQUEST']._serialized_start=344
+  _globals['_LISTCOMPARISONSREQUEST']._serialized_end=385
+  _globals['_LISTCOMPARISONSRESPONSE']._serialized_start=387
+  _globals['_LISTCOMPARISONSRESPONSE']._serialized_end=457
+  _globals['_DOWNLOADREQUESTSREQUEST']._serialized_start=459
+  _globals['_DOWNLOADREQUESTSREQUEST']._serialized_end=528
+  _globals['_DOWNLOADREQUESTSRESPONSE']._serialized_start=530
+  _globals['_DOWNLOADREQUESTSRESPONSE']._serialized_end=570
+  _globals['_COMPARISONSERVICE']._serialized_start=573
+  _globals['_COMPARISONSERVICE']._serialized_end=781
 # @@protoc_insertion_point(module_scope)

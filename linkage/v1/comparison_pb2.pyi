@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from linkage.v1 import log_pb2 as _log_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -35,6 +36,7 @@ class Comparison(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     ANSWERED_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     project: _builtins.str
     other: _builtins.str
@@ -51,6 +53,10 @@ class Comparison(_message.Message):
     def deadline(self) -> _timestamp_pb2.Timestamp:
         """After this the run goes on without what has not been answered."""
 
+    @_builtins.property
+    def log(self) -> _log_pb2.LogReceipt:
+        """That the hub's asking is in the transparency log."""
+
     def __init__(
         self,
         *,
@@ -64,10 +70,11 @@ class Comparison(_message.Message):
         fingerprint: _builtins.str = ...,
         answered: _builtins.bool = ...,
         deadline: _timestamp_pb2.Timestamp | None = ...,
+        log: _log_pb2.LogReceipt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "log", b"log"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "deadline", b"deadline", "digest", b"digest", "entries", b"entries", "epoch", b"epoch", "fingerprint", b"fingerprint", "other", b"other", "project", b"project", "run", b"run", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "deadline", b"deadline", "digest", b"digest", "entries", b"entries", "epoch", b"epoch", "fingerprint", b"fingerprint", "log", b"log", "other", b"other", "project", b"project", "run", b"run", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

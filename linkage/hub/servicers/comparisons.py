@@ -7,15 +7,18 @@ from collections.abc import Iterator
 import grpc
 
 from linkage.hub.comparisons import Comparisons
+from linkage.hub.logview import LogView
 from linkage.hub.servicers.common import Callers, name_of, stamp
+from linkage.hub.servicers.log import receipt_message
 from linkage.v1 import comparison_pb2 as comparison
 from linkage.v1.comparison_pb2_grpc import ComparisonServiceServicer
 
 
 class ComparisonServicer(Callers, ComparisonServiceServicer):
-    def __init__(self, hub: str, use_cases: Comparisons) -> None:
+    def __init__(self, hub: str, use_cases: Comparisons, log: LogView) -> None:
         super().__init__(hub)
         self._use = use_cases
+        self._log = log
 
     def ListComparisons(
         self, request: comparison.ListComparisonsRequest, context: grpc.ServicerContext
@@ -34,6 +37,7 @@ class ComparisonServicer(Callers, ComparisonServiceServicer):
                     fingerprint=row["fingerprint"],
                     answered=row["answered_at"] is not None,
                     deadline=stamp(row["deadline"]),
+                    log=receipt_message(self._log.receipt_of_list(row["run"], row["digest"])),
                 )
                 for row in rows
             ]
