@@ -11,9 +11,9 @@ from linkage.cli.common import (
     JsonOption,
     PatienceOption,
     WaitOption,
+    connect_member,
     default_home,
     patiently,
-    say_waiting,
     show,
 )
 
@@ -51,9 +51,8 @@ def share(
     Partners who compare the digest it prints know that the hub showed them the same commitments.
     """
     from linkage.agent.agent import Agent
-    from linkage.rpc.party import Party
 
-    with Party.load(home).connect(patience=patience, waiting=say_waiting) as connection:
+    with connect_member(home, patience) as connection:
         agent = Agent(home)
 
         def once() -> Standing:

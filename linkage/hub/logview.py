@@ -13,7 +13,12 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from linkage.errors import InternalError, InvalidRequestError, LogInconsistentError
+from linkage.errors import (
+    InternalError,
+    InvalidRequestError,
+    LogInconsistentError,
+    SignatureError,
+)
 from linkage.hub.log import HUB
 from linkage.hub.logtree import LogTree
 from linkage.store import tables
@@ -140,7 +145,20 @@ class LogView:
                 known = _companions(connection, caller.name)
                 rows = [row for row in rows if row["party"] in known]
             parties = {row["name"]: row for row in find_all(connection, tables.party)}
-        return [Head(parties[row["party"]], row["head"], row["signature"]) for row in rows]
+        heads = [Head(parties[row["party"]], row["head"], row["signature"]) for row in rows]
+        return [head for head in heads if _holds(head)]
+
+
+def _holds(head: Head) -> bool:
+    """Whether it is signed by the keys that the party has now, and not by those it had."""
+    party = head.party
+    try:
+        verify(
+            party["signing_key"], head.signature, head.statement, what="the head", by=party["name"]
+        )
+    except SignatureError:
+        return False
+    return True
 
 
 def _companions(connection: sa.Connection, name: str) -> set[str]:

@@ -35,7 +35,7 @@ MAGIC = b"linkage-backup/1\n"
 FRAME_BYTES = 1 << 20
 MAX_SEAL_BYTES = 8192
 _BULKY = {"payload"}
-_HUB = ("hub.json", "authority.pem", "*.key", "steward/*")
+_HUB = ("hub.json", "authority.pem", "log.vkey", "*.key", "steward/*")
 
 
 class _Key(Strict):

@@ -33,6 +33,7 @@ from linkage.rpc.witness import Witness
 from linkage.trust.checkpoint import LogKey
 from linkage.trust.identity import Role
 from linkage.trust.keyring import Keyring
+from linkage.trust.signing import sign
 from linkage.trust.statements import HeadStatement
 from linkage.v1 import log_pb2, project_pb2
 from linkage.v1.log_pb2_grpc import LogServiceStub
@@ -525,8 +526,13 @@ def test_a_head_of_the_past_is_called_so(quiet: House) -> None:
 
 def test_a_head_under_other_keys_is_called_so(house: House) -> None:
     house.connect("health").__exit__()
+    _, head, _ = head_of(house.hub, "health")
+    key = Ed25519PrivateKey.generate()
     with sqlite3.connect(house.hub.home.path / "hub.db") as database:
-        database.execute("UPDATE party SET signing_key = zeroblob(32) WHERE name = 'health'")
+        public = key.public_key().public_bytes_raw()
+        database.execute("UPDATE party SET signing_key = ? WHERE name = 'health'", (public,))
+        forged = (sign(key, head),)
+        database.execute("UPDATE log_head SET signature = ? WHERE party = 'health'", forged)
     database.close()
     warnings: list[str] = []
     connect_member(house.homes["sheriff"], patience=10, warn=warnings.append).__exit__()
