@@ -79,7 +79,7 @@ class House:
         hub = Hub(home, place / "hub.log")
         hub.start()
         for name in names:
-            enrol_member(place / name, hub.invite(name, Role.PARTNER), patience=10)
+            enrol_member(place / name, hub.invite(name, Role.PARTNER), patience=60)
         hub.kill()
         made = House(place)
         with made.steward() as connection:
@@ -91,12 +91,12 @@ class House:
 
     def steward(self, hub: Hub | None = None) -> Connection:
         party = Party.load((hub or self.hub).home.path / "steward")
-        return at(party, hub or self.hub).connect(patience=10)
+        return at(party, hub or self.hub).connect(patience=60)
 
     def connect(self, name: str, hub: Hub | None = None) -> Connection:
         """As every command does."""
         point(self.homes[name], hub or self.hub)
-        return connect_member(self.homes[name], patience=10)
+        return connect_member(self.homes[name], patience=60)
 
     def act(self, count: int = 5) -> None:
         """Something for the log."""
@@ -341,7 +341,9 @@ def test_any_partys_home_verifies_shows_and_exports(quiet: House) -> None:
         assert found["size"] >= found["opened"] > 0
         assert command("verify", "--quick", "--home", str(home))["size"] >= found["size"]
         shown = command("show", "--kind", "manifest.*", "--limit", "5", "--home", str(home))
-        assert {one["kind"] for one in shown["entries"]} == {"manifest.signed"}
+        kinds = {one["kind"] for one in shown["entries"]}
+        assert "manifest.signed" in kinds
+        assert all(kind.startswith("manifest.") for kind in kinds)
         assert shown["root"]
         out = quiet.place / f"{home.name}.jsonl"
         written = command("export", str(out), "--home", str(home))
@@ -517,7 +519,7 @@ def test_a_head_of_the_past_is_called_so(quiet: House) -> None:
     quiet.connect("sheriff").__exit__()
     put_head(quiet.hub, "health", old)
     warnings: list[str] = []
-    connect_member(quiet.homes["sheriff"], patience=10, warn=warnings.append).__exit__()
+    connect_member(quiet.homes["sheriff"], patience=60, warn=warnings.append).__exit__()
     time_before = json.loads(old[1])["time"]
     seen = heads_seen(Witness(quiet.homes["sheriff"]))["health"]
     if seen.time != time_before:
@@ -535,7 +537,7 @@ def test_a_head_under_other_keys_is_called_so(house: House) -> None:
         database.execute("UPDATE log_head SET signature = ? WHERE party = 'health'", forged)
     database.close()
     warnings: list[str] = []
-    connect_member(house.homes["sheriff"], patience=10, warn=warnings.append).__exit__()
+    connect_member(house.homes["sheriff"], patience=60, warn=warnings.append).__exit__()
     assert any(OTHER_KEYS in text for text in warnings)
 
 

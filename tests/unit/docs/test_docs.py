@@ -18,6 +18,7 @@ import typer
 from linkage.agreement import parse_manifest
 from linkage.cli.main import app
 from linkage.hub.home import Settings
+from linkage.hub.log import KINDS
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted(
@@ -168,6 +169,12 @@ def test_every_direct_dependency_has_its_line() -> None:
         for head, lines in declared.items()
     }
     assert sections == expected
+
+
+def test_every_kind_of_entry_of_the_log_is_explained() -> None:
+    page = (ROOT / "docs" / "reference" / "log.md").read_text("utf-8")
+    found = dict(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| (.*) \|$", page, flags=re.MULTILINE))
+    assert found == KINDS
 
 
 def test_files_that_the_threat_model_names_exist() -> None:
