@@ -77,7 +77,9 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
         caller = self._caller(context)
         found = self._use.approve(caller, name_of(request.release), request.signature)
         proof = self._log.receipt("release.approved", found.row["id"], caller)
-        return release.ApproveReleaseResponse(release=_release(found, caller), log=receipt_message(proof))
+        return release.ApproveReleaseResponse(
+            release=_release(found, caller), log=receipt_message(proof)
+        )
 
     def DownloadIndexIds(
         self, request: release.DownloadIndexIdsRequest, context: grpc.ServicerContext
