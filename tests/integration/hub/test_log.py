@@ -537,6 +537,7 @@ def test_a_head_under_other_keys_is_called_so(house: House) -> None:
         database.execute("UPDATE log_head SET signature = ? WHERE party = 'health'", forged)
     database.close()
     warnings: list[str] = []
+    point(house.homes["sheriff"], house.hub)
     connect_member(house.homes["sheriff"], patience=60, warn=warnings.append).__exit__()
     assert any(OTHER_KEYS in text for text in warnings)
 
