@@ -191,3 +191,36 @@ def test_sample_configuration_is_valid() -> None:
     settings = Settings.model_validate_json((samples / "hub.json").read_bytes())
     assert set(json.loads((samples / "hub.json").read_bytes())) == set(Settings.model_fields)
     assert settings.hosts
+
+
+def _shown_by() -> list[tuple[str, str]]:
+    """Of every line about what holds: the attack, and what is said to show it."""
+    text = (ROOT / "docs/threat-model.md").read_text("utf-8")
+    holds = text[text.index("## Attack by attack") : text.index("## What does not hold")]
+    rows = [
+        re.split(r"(?<!\\)\|", line.strip().strip("|"))
+        for line in holds.splitlines()
+        if "|" in line
+    ]
+    return [
+        (row[0].strip(), row[-1].strip())
+        for row in rows
+        if row[0].strip() != "attack" and not set(row[0]) <= set("- ")
+    ]
+
+
+@pytest.mark.parametrize(("attack", "shown"), _shown_by(), ids=[a for a, _ in _shown_by()])
+def test_the_threat_model_names_tests_that_exist(attack: str, shown: str) -> None:
+    """A path, or a function of the path before; or a command of the Makefile."""
+    named = re.findall(r"`([^`]+)`", shown)
+    assert named, "no test is named"
+    text = ""
+    for one in named:
+        if one.startswith("make "):
+            assert f"\n{one.removeprefix('make ')}:" in (ROOT / "Makefile").read_text("utf-8")
+            continue
+        path, _, function = one.partition("::")
+        if path:
+            text = (ROOT / path).read_text("utf-8") if (ROOT / path).is_file() else ""
+            assert (ROOT / path).exists(), one
+        assert not function or f"\ndef {function}(" in text, one
