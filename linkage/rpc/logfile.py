@@ -112,7 +112,7 @@ def read_export(path: Path) -> tuple[LogVerifier, Checkpoint, Iterator[Leaf]]:
             raise InputError(f"{path.name} is not an export of a log")
         verifier = LogVerifier.parse(head["log"])
         note = head["checkpoint"].encode()
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{path.name} is not an export of a log") from None
 
     def leaves() -> Iterator[Leaf]:
@@ -143,7 +143,7 @@ def read_receipt(path: Path) -> tuple[LogVerifier, int, bytes, Entry]:
             inclusion=[_bytes(one) for one in fields["inclusion"]],
             checkpoint=fields["checkpoint"].encode(),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{path.name} is not a receipt") from None
     entry = open_receipt(verifier, receipt)
     return verifier, receipt.entry.index, receipt.entry.leaf, entry
@@ -156,7 +156,7 @@ def _leaf(path: Path, index: int, line: bytes) -> Leaf:
         if "salt" in fields:
             opening = Opening(_bytes(fields["salt"]), _bytes(fields["entry"]))
         return Leaf(index, _bytes(fields["leaf"]), opening)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{path.name}: line {index + 2} is not a leaf") from None
 
 

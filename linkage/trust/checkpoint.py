@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ class LogVerifier:
         tag, _, encoded = rest.partition("+")
         try:
             raw = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+        except ValueError:
             raw = b""
         found = cls(name, raw[1:])
         if len(raw) != 33 or raw[:1] != _ED25519 or not _NAME.fullmatch(name):

@@ -39,9 +39,11 @@ from linkage.encodings import EncodingLayout, EncodingMatrix
 from linkage.evaluator.extract import verify_extract
 from linkage.hub.home import HubHome, Settings
 from linkage.release.parcels import ParcelAddress, check_sealed, pack, unpack
+from linkage.rpc.logfile import Leaf, read_export, verified, write_export
 from linkage.rpc.party import Invitation, Party, read_invitation
 from linkage.trust import fingerprints
 from linkage.trust.backup import back_up, make_recovery_key, read_public, restore
+from linkage.trust.checkpoint import LogKey, LogVerifier
 from linkage.trust.headers import AnswersHeader, EncodingsHeader, ParcelHeader, parse_header
 from linkage.trust.identity import (
     PartyId,
@@ -60,7 +62,7 @@ from linkage.trust.rotation import RotationStatement
 from linkage.trust.sealing import check_public_key, seal
 from linkage.trust.signing import verify
 from linkage.trust.statements import ReleaseStatement
-from linkage.trust.transparency import Opening
+from linkage.trust.transparency import Entry, Opening, leaf_hash, subtrees_of, tree_root
 from linkage.trust.vault import Vault
 from tests.clk_projects import SCHEMA, manifest_of
 
@@ -379,6 +381,13 @@ def _read_signature(data: bytes) -> None:
     verify(data[:32], data[32:], b"{}", what="it", by="sheriff")
 
 
+_LOG = LogKey.load("prairie/log", bytes(range(32)))
+
+
+def _read_log_key(data: bytes) -> None:
+    LogVerifier.parse(data.decode("utf-8", errors="replace"))
+
+
 def _invitation() -> bytes:
     return (
         Invitation(
@@ -389,6 +398,7 @@ def _invitation() -> bytes:
             authority="-",
             key="-",
             certificate="-",
+            log=_LOG.verifier.line,
             token="0" * 64,
         )
         .model_dump_json()
@@ -460,6 +470,22 @@ def _read_ledger(data: bytes) -> None:
     Ledger(_file(data, "agreed.json")).enter("1" * 32, {"health": _DIGEST}, most_runs=100)
 
 
+def _export() -> bytes:
+    """A log of three leaves, one of them open."""
+    entry = Entry(kind="k", time=1, party="hub", project="", subject="", details={})
+    opening = Opening(bytes(32), entry.canonical)
+    leaves = [Leaf(0, opening.leaf, opening), Leaf(1, bytes(32), None), Leaf(2, bytes(32), None)]
+    path = _place() / "export"
+    root = tree_root(3, subtrees_of([leaf_hash(leaf.leaf) for leaf in leaves]))
+    write_export(path, _LOG.verifier, _LOG.sign(3, root), iter(leaves))
+    return path.read_bytes()
+
+
+def _read_export(data: bytes) -> None:
+    _, checkpoint, leaves = read_export(_file(data, "export"))
+    list(verified(leaves, checkpoint))
+
+
 PARSERS: dict[str, Parser] = {
     "manifest": Parser(_whole_manifest, [_json(_document()), CLK.canonical], json_mutated, 1),
     "linkage-schema": Parser(parse_linkage_schema, [_json(SCHEMA)], json_mutated, 1),
@@ -515,6 +541,9 @@ PARSERS: dict[str, Parser] = {
         json_mutated,
         3,
     ),
+    "checkpoint": Parser(_LOG.verifier.open, [_LOG.sign(9, bytes(32)).note], flipped, 4),
+    "log-key": Parser(_read_log_key, [_LOG.verifier.line.encode()], flipped, 3),
+    "log-export": Parser(_read_export, [_export()], flipped, 1),
     "agreed-lists": Parser(_read_ledger, [_json({"1" * 32: {"health": _DIGEST}})], json_mutated, 2),
     "requests": Parser(_read_requests, [_requests()], _in_place, 15),
     "answers": Parser(lambda data: Answers.from_bytes(data, fields=3), [_answers()], _in_place, 15),

@@ -24,6 +24,7 @@ FOUND = [
     ("trusted-keys", b"\xff"),
     ("parcel", b'{"linkage":"parcel/1","parts":[{"size":8,"table":"people"}]}\nPAR1PAR1'),
     ("extract", b"\xff\xfe"),
+    ("log-key", "prairie/log+00000000+ä".encode()),
     ("authority", b""),
     ("authority", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
 ]
