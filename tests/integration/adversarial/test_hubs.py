@@ -24,6 +24,7 @@ from linkage.errors import (
     QuotaError,
     UntrustedKeyError,
 )
+from linkage.hub.log import record
 from linkage.hub.steward import Steward
 from linkage.rpc.party import Party
 from linkage.store import tables
@@ -159,6 +160,10 @@ def test_pairs_beyond_the_quota(
         path.write_bytes(forged.tobytes())
         digest = hashlib.sha256(forged.tobytes()).hexdigest()
         change = {"digest": digest, "entries": len(forged)}
+        # And in its log as well: otherwise the agent would look no further.
+        to = {"partner": "sheriff", "other": "health", "digest": digest, "entries": len(forged)}
+        with hub.database().transaction() as connection:
+            record(connection, "list.issued", project=manifest.project, subject=run, **to)
         broken = pytest.raises((QuotaError, AgreementError), match=r"breaks the quota|the hub asks")
         with _changed(hub, tables.comparison, key, **change), attack.unmoved(), broken:
             sheriff.agent().answer(sheriff.connection, manifest.project, files["sheriff"])
