@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 
-.PHONY: help demo test lint format proto bench fuzz audit peers example-febrl4 lock clean
+.PHONY: help demo test lint format proto bench risk fuzz audit peers example-febrl4 lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -43,6 +43,9 @@ proto: $(VENV)/.made ## Regenerate linkage/v1 from protos
 
 bench: $(VENV)/.made $(PEERS)/.made ## Measure; figures in build/bench.json
 	@$(BIN)/python -m tests.bench --out build/bench.json
+
+risk: $(VENV)/.made ## Attack our own encodings; figures in build/risk.json
+	@$(BIN)/python -m tests.bench.risk --out build/risk.json
 
 # Needs the advisory service of PyPI; --strict: what could not be looked up fails, too.
 audit: $(VENV)/.made ## Look for known weaknesses in our code and in every locked dependency

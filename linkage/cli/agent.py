@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from linkage.cli.answering import add_answer_commands
+from linkage.cli.auditing import add_audit_command
 from linkage.cli.clk import add_clk_commands
 from linkage.cli.common import (
     Bar,
@@ -68,6 +69,7 @@ add_clk_commands(app)
 add_answer_commands(app)
 add_dedupe_command(app)
 add_share_command(app)
+add_audit_command(app)
 
 ProjectOption = Annotated[
     str, typer.Option("--project", help="The project's name, as in its manifest.")

@@ -1,0 +1,150 @@
+"""The attacks on small made-up files: what must fall falls, what is random does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from linkage.risk import (
+    NOBODY,
+    Outcome,
+    Policy,
+    Register,
+    Trial,
+    View,
+    attack,
+    control_trial,
+    judge,
+    leakage,
+    pooled,
+    signature,
+    unseeded,
+    upper_bound,
+)
+from linkage.risk.graph import neighbours, percolate
+from linkage.risk.known import by_likeness, by_tokens
+
+
+def _people(count: int, rng: np.random.Generator) -> sp.csr_matrix:
+    """Tokens of people who share names and dates as people do: three of a skewed list each."""
+    words = [rng.choice(400, 7, replace=False) for _ in range(300)]
+    skew = 1 / np.arange(1, 301)
+    tokens = sp.lil_matrix((count, 400), dtype=np.float32)
+    for person in range(count):
+        for word in rng.choice(300, 3, replace=False, p=skew / skew.sum()):
+            tokens[person, words[word]] = 1
+    found = tokens.toarray()
+    return sp.csr_matrix(np.unique(found, axis=0)[rng.permutation(len(np.unique(found, axis=0)))])
+
+
+def _random_words(rows: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, 1 << 64, (rows, 16), dtype=np.uint64)
+
+
+@pytest.fixture(scope="module")
+def control() -> Trial:
+    rng = np.random.default_rng(7)
+    tokens = _people(1000, rng)[:800]
+    order = rng.permutation(800)
+    return control_trial(tokens[order], tokens, order.astype(np.int64), rng)
+
+
+@pytest.fixture(scope="module")
+def random() -> Trial:
+    rng = np.random.default_rng(8)
+    view, register, again = (_random_words(600, rng) for _ in range(3))
+    tokens = sp.csr_matrix(np.eye(600, dtype=np.float32))
+    return Trial(View(view), Register(register, again, tokens), rng.permutation(600))
+
+
+def test_plain_bloom_filters_fall_without_known_pairs(control: Trial) -> None:
+    found = unseeded(control, np.random.default_rng(1))
+    assert found.rate > 0.95
+    assert found.lift > 700
+
+
+def test_random_encodings_withstand_every_attack(random: Trial) -> None:
+    found = attack("random", random, np.random.default_rng(2))
+    for outcome in (*found.unknown, *found.known):
+        assert outcome.right <= 8, outcome
+    assert not found.above(Policy(unknown=0.03, known=0.03))
+
+
+def test_known_pairs_break_plain_bloom_filters(control: Trial) -> None:
+    told = control.known(0.2, np.random.default_rng(3))
+    for guess in (by_tokens(control, told), by_likeness(control, told)):
+        assert judge("known", control, guess, told).rate > 0.9
+
+
+def test_neighbours_vouch_for_neighbours(control: Trial) -> None:
+    told = control.known(0.1, np.random.default_rng(4))
+    seeds = np.full(len(control.view), NOBODY)
+    seeds[told] = control.truth[told]
+    found = percolate(
+        neighbours(control.view.words), neighbours(control.register.words), seeds, told=told
+    )
+    assert judge("neighbours", control, found, told).rate > 0.3
+    assert (found[told] == control.truth[told]).all()
+    named = found[found >= 0]
+    assert len(np.unique(named)) == len(named)
+
+
+def test_nearest_neighbours_are_the_nearest() -> None:
+    words = _random_words(60, np.random.default_rng(5))
+    graph = neighbours(words, 59).toarray()
+    distance = np.bitwise_count(words[:, None] ^ words[None]).sum(axis=2)
+    np.fill_diagonal(distance, 10_000)
+    for row in np.flatnonzero(graph.any(axis=1)):
+        assert graph[row].argmax() == distance[row].argmin()
+    assert not graph.diagonal().any()
+
+
+def test_who_was_told_does_not_count() -> None:
+    words = _random_words(4, np.random.default_rng(6))
+    trial = Trial(
+        View(words),
+        Register(words, words, sp.csr_matrix(np.eye(4, dtype=np.float32))),
+        np.array([0, 1, NOBODY, 3]),
+    )
+    found = judge("x", trial, np.array([0, 2, 2, NOBODY]), told=np.array([0]))
+    assert (found.right, found.overlap, found.named) == (0, 2, 2)
+
+
+def test_bound_is_clopper_and_pearsons() -> None:
+    assert upper_bound(0, 600) == pytest.approx(1 - 0.05 ** (1 / 600))
+    assert upper_bound(5, 5) == 1.0
+    assert upper_bound(0, 0) == 1.0
+    assert upper_bound(10, 100) == pytest.approx(0.1637, abs=1e-3)
+
+
+def test_seeds_are_pooled() -> None:
+    found = pooled([Outcome("x", 1, 9, 10, 100), Outcome("x", 3, 9, 10, 300)])
+    assert (found.right, found.overlap, found.register, found.rate) == (4, 20, 200, 0.2)
+
+
+def test_static_leakage_tells_filters_from_coins(control: Trial, random: Trial) -> None:
+    rng = np.random.default_rng(9)
+    coins, filters = leakage(random.view.words, rng), leakage(control.view.words, rng)
+    assert coins.distinct == 1.0
+    assert 0.8 < coins.fill_deviation < 1.2
+    assert 0.8 < coins.bit_skew < 1.2
+    assert 0.8 < coins.co_occurrence < 1.2
+    assert filters.bit_skew > 5
+    assert filters.co_occurrence > 1.5
+
+
+def test_a_repeated_encoding_is_found() -> None:
+    words = _random_words(10, np.random.default_rng(10))
+    words[:4] = words[0]
+    found = leakage(words, np.random.default_rng(0))
+    assert (found.distinct, found.commonest, found.frequency_bound) == (0.7, 0.4, 0.4)
+
+
+def test_rows_join_into_signatures() -> None:
+    rng = np.random.default_rng(11)
+    words = np.stack([_random_words(4, rng), _random_words(4, rng)])
+    words[0, 1] = words[0, 0]
+    presence = np.array([[True, True, True, False], [True, True, True, True]])
+    found = signature(presence, words)
+    assert found == {"presence": 0.25, "shared": 0.5, "alone": 0.5}
