@@ -35,8 +35,12 @@ def audit(
     ],
     partner: Annotated[str, typer.Option("--partner", help="Which partner of it you are.")],
     quick: Annotated[
-        bool, typer.Option("--quick", help="Attack a sample of 2,000 records, not 50,000.")
+        bool, typer.Option("--quick", help="Attack a sample of 2,000 records.")
     ] = False,
+    rows: Annotated[
+        int,
+        typer.Option("--rows", min=500, max=50_000, help="Attack at most so many records."),
+    ] = 10_000,
     limit: Annotated[
         float,
         typer.Option(
@@ -78,7 +82,7 @@ def audit(
             agreed,
             agreed.partner(partner),
             SourceFile(file),
-            rows=auditing.QUICK_ROWS if quick else auditing.FULL_ROWS,
+            rows=auditing.QUICK_ROWS if quick else rows,
             policy=Policy(unknown=limit, known=known_limit),
             seed=seed,
             progress=bar,
