@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+# Tests run in so many processes, a file in one piece.
+JOBS ?= 2
 
 .PHONY: help demo test lint format proto bench risk fuzz audit peers example-febrl4 lock clean
 
@@ -23,7 +25,7 @@ demo: $(VENV)/.made ## Link a made-up county end to end; results in build/demo
 	@$(BIN)/linkage demo --out build/demo
 
 test: $(VENV)/.made ## Run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/.made ## Check style, types, import rules, weak spots, protos and generated code
 	@$(BIN)/ruff check .
