@@ -91,7 +91,7 @@ def score_pairs(
     not_candidates = ~_stand_among(candidates.decoys, pairs)
 
     weights = Weights.textbook(
-        _as_seen(dimensions, decoy_vectors, max(rows_left, rows_right)), vectors.groups
+        _as_seen(dimensions, decoy_vectors, max(rows_left, rows_right, 1)), vectors.groups
     )
     prior = max(min(rows_left, rows_right) / 2, 0.5) / max(rows_left * rows_right, 1)
     textbook = (weights(patterns.levels) + float(np.log2(prior)))[patterns.of]

@@ -29,7 +29,9 @@ def test_half_of_febrl_4() -> None:
     ],
 )
 def test_made_up_files(name: str, sizes: dict[str, int], least: float) -> None:
-    assert linked(made(name, seed=77, **sizes)).at["f1"] >= least
+    """On average over four counties: with 150 matches one draw moves F1 by two points."""
+    reached = [linked(made(name, seed=seed, **sizes), seed=seed).at["f1"] for seed in range(77, 81)]
+    assert sum(reached) / len(reached) >= least
 
 
 def test_nobody_in_common() -> None:

@@ -25,6 +25,8 @@ RELEASE = {
     "epoch": 0,
     "threshold": 0.75,
     "report": "b" * 64,
+    "summary": "c" * 64,
+    "uploads": {"health": "d" * 64, "sheriff": "e" * 64},
 }
 ADDRESS = {
     "project": "prairie",
@@ -52,6 +54,8 @@ def test_a_release_survives_the_wire(threshold: float) -> None:
         {"release": "1" * 31},
         {"run": "G" * 32},
         {"report": "b"},
+        {"summary": "c"},
+        {"uploads": {"sheriff": "e"}},
         {"epoch": True},
     ],
     ids=str,
