@@ -197,10 +197,11 @@ def test_a_signature_has_a_receipt_that_others_can_verify(quiet: House) -> None:
     assert entry["subject"] == quiet.manifest.fingerprint
     fields = json.loads(path.read_bytes())
     for name in ("leaf", "salt", "entry"):
+        forged = quiet.place / f"forged-{name}.json"
         changed = {**fields, name: base64.b64encode(b"\x00" * 32).decode()}
-        path.write_text(json.dumps(changed))
+        forged.write_text(json.dumps(changed))
         with pytest.raises(AssertionError):
-            independent().check(witness.verifier.line, path)
+            independent().check(witness.verifier.line, forged)
 
 
 def test_receipts_of_uploads_approvals_and_answers_are_kept(

@@ -157,8 +157,8 @@ def test_agents_go_on_with_a_new_secret_and_the_same_linkage_ids(
     since = second.continuity
     assert since.former == first.release
     assert since.kept > 0.95 * (since.kept + since.started)
-    # Under a new secret a few pairs near the threshold fall on its other side.
-    assert since.merged + since.split <= 0.05 * since.kept
+    # Under a new secret, and by match keys alone, pairs near the threshold change sides.
+    assert since.merged + since.split <= 0.1 * since.kept
     # A release of the old epoch goes on: the agreement is the same.
     listed = [one.release for one in steward.releases(manifest.project)]
     assert set(listed) == {first.release, second.release}
