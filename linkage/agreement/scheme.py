@@ -41,7 +41,7 @@ class Matching(Strict):
             learn more about every row, run by run.
         look_loss: largest chance that the search of large files, which takes a first look at
             part of two encodings, drops a pair just within its cut, per match key; 0 compares
-            all of every pair, which takes three to six times as long.
+            all of every pair, which takes several times as long.
         dependent: groups of fields that depend on each other, such as city and postcode; a
             group counts as one piece of evidence.
         swaps: two name fields that may stand in each other's place.
