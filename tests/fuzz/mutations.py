@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -123,7 +124,7 @@ def _alter(root: list[Any], random: Random) -> None:
     if step <= 2:
         at[key] = _near(at[key], random)
     elif step == 3:
-        at[key] = random.choice(VALUES)
+        at[key] = deepcopy(random.choice(VALUES))
     elif step == 4 and at is not root:
         del at[key]
     elif step == 5:
@@ -159,7 +160,7 @@ def _near(value: Any, random: Random) -> Any:
                 random.choice(TEXTS),
             )
         )
-    return random.choice(VALUES)
+    return deepcopy(random.choice(VALUES))
 
 
 def table_mutated(data: bytes, random: Random) -> bytes:
