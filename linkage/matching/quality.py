@@ -53,6 +53,8 @@ HARDLY_ANY_OVERLAP = 0.99
 _SURE = 0.9
 _NORMAL_95 = 1.96
 _CLEAR_SHARE, _AMPLE_SHARE = 0.005, 0.02
+# Fathers and sons of one name, and twins, pass for so many sure matches of files of 800 rows.
+_CLEAR_LINKS = 10.0
 
 Floats = npt.NDArray[np.float64]
 
@@ -174,7 +176,7 @@ def _summary(links: Floats, total: _Total, people: int, aim: _Aim) -> dict[str, 
 def _overlap(links: Floats, people: int) -> str:
     """Whether the most certain links add up to more than chance would give."""
     sure = float(links[links >= _SURE].sum())
-    if sure >= max(5.0, _CLEAR_SHARE * people):
+    if sure >= max(_CLEAR_LINKS, _CLEAR_SHARE * people):
         return "clear"
     return "weak" if sure > 0 else "none"
 

@@ -2,7 +2,8 @@
 
 Everything is the real thing but the wire: profiles, drafted manifest, normalising, hardened
 encodings, candidate search, slots, pair-keyed answers under fresh random pair ids, model, quality
-report, clusters at the recommended threshold. Truth is used for the score alone.
+report, clusters at the recommended threshold. Truth is used for the score alone. The same seed
+gives the same figures: secret and pair ids are drawn from it, too, as they never are elsewhere.
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ def round_of(
     rng: np.random.Generator,
 ) -> tuple[Candidates, ScoredPairs]:
     """A comparison round: the candidates that found room, and their scores."""
-    plan = plan_requests(left, right, found, random=rng)
+    plan = plan_requests(left, right, found, random=rng, draw_ids=rng.bytes)
     told = [
         answered(encoders[side.partner], requests)
         for side, requests in zip((left, right), plan.lists, strict=False)

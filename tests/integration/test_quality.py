@@ -35,6 +35,10 @@ def test_made_up_files(name: str, sizes: dict[str, int], least: float) -> None:
 
 
 def test_nobody_in_common() -> None:
-    outcome = linked(made("nobody", seed=78, both=0, left=800, right=800))
-    assert outcome.report["overall"]["overlap"] != "clear"
-    assert outcome.at["links"] <= 1
+    """The steward is told so. On average: in one county of four, relatives pass for two matches."""
+    found = [
+        linked(made("nobody", seed=seed, both=0, left=800, right=800), seed=seed)
+        for seed in range(77, 81)
+    ]
+    assert all(one.report["overall"]["overlap"] != "clear" for one in found)
+    assert sum(one.at["links"] for one in found) / len(found) <= 1
