@@ -3,7 +3,8 @@
 - Rows are appended to the spill file of the range of places they belong to (a bucket); when all
   are there, one bucket after the other is sorted in memory and written to its place.
 - After every `CHECKPOINT_ROWS` rows, and after every bucket, what has been done is written down.
-  A killed process goes on from there: spill files are cut back to the lengths noted.
+  A killed process goes on from there: spill files are cut back to the lengths noted. A note that
+  is damaged is none.
 - Bulk data go through plain writes: dirty pages of a memory map would count as memory.
 - Peak space is the matrix and one bucket more, as a bucket is deleted when it is in place.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,8 +22,10 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import NonNegativeInt, ValidationError
 
 from linkage.agreement.canonical import canonical
+from linkage.agreement.fields import Strict
 from linkage.encoding import Encoded
 from linkage.encodings import ALIGNMENT, EncodingLayout
 from linkage.errors import LimitError
@@ -35,6 +37,17 @@ SPARE_BYTES = 64 << 20
 
 Bytes = npt.NDArray[np.uint8]
 Told = Callable[[int], None]
+
+
+class _Noted(Strict):
+    """How far a matrix is, and which one it is."""
+
+    header: str
+    record: int
+    bucket: int
+    rows: NonNegativeInt
+    placed: NonNegativeInt
+    lengths: list[NonNegativeInt]
 
 
 class MatrixFile:
@@ -89,15 +102,17 @@ class MatrixFile:
     def resume(self) -> bool:
         """Go on from the last checkpoint of the same matrix, if there is one."""
         try:
-            found: dict[str, Any] = json.loads(self._state.read_bytes())
-        except (FileNotFoundError, ValueError):
+            noted = _Noted.model_validate_json(self._state.read_bytes())
+        except (FileNotFoundError, ValidationError):
             return False
         known = (self.layout.header.decode(), self._record.itemsize, self._size)
-        if (found["header"], found["record"], found["bucket"]) != known:
+        if (noted.header, noted.record, noted.bucket) != known:
+            return False
+        if len(noted.lengths) != self._buckets or noted.placed > self._buckets:
             return False
         if not self.path.exists() or self.path.stat().st_size != self.layout.size:
             return False
-        self.rows, self._placed, self._lengths = found["rows"], found["placed"], found["lengths"]
+        self.rows, self._placed, self._lengths = noted.rows, noted.placed, noted.lengths
         for bucket, length in enumerate(self._lengths):
             spill = self._spill(bucket)
             if bucket < self._placed:
@@ -212,15 +227,15 @@ class MatrixFile:
 
     def _note(self) -> None:
         self._since = 0
-        state = {
-            "header": self.layout.header.decode(),
-            "record": self._record.itemsize,
-            "bucket": self._size,
-            "rows": self.rows,
-            "placed": self._placed,
-            "lengths": self._lengths,
-        }
-        write_atomic(self._state, canonical(state))
+        noted = _Noted(
+            header=self.layout.header.decode(),
+            record=self._record.itemsize,
+            bucket=self._size,
+            rows=self.rows,
+            placed=self._placed,
+            lengths=self._lengths,
+        )
+        write_atomic(self._state, canonical(noted.model_dump()))
 
 
 @contextmanager

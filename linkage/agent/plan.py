@@ -3,12 +3,11 @@
 - Rows of the upload stand in the order of their random handles, which says nothing of the file's
   order.
 - A killed process finds its plan again, and with it what the check of the file found: neither has
-  to be made anew.
+  to be made anew. A plan that is damaged is none.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,14 +16,33 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import NonNegativeInt, ValidationError
 
 from linkage.agent.checking import Checked
 from linkage.agent.findings import Reason
 from linkage.agreement.canonical import canonical
+from linkage.agreement.fields import Strict
 from linkage.files import PRIVATE, write_atomic
 from linkage.release.pseudonyms import draw_ids
 
 Handles = npt.NDArray[np.uint8]
+_Counts = dict[str, NonNegativeInt]
+
+
+class _Found(Strict):
+    """What the check found, as `Checked` has it."""
+
+    missing: _Counts
+    covered: _Counts
+    sentinels: _Counts
+    grouped: NonNegativeInt
+    unlisted: _Counts
+    reasons: list[Reason]
+
+
+class _Saved(Strict):
+    made_from: dict[str, Any]
+    checked: _Found
 
 
 @dataclass(frozen=True)
@@ -50,12 +68,10 @@ class Plan:
 
     def save(self, directory: Path, made_from: Mapping[str, Any]) -> None:
         """Keep it beside what it was made from."""
-        _write_array(directory / "places.npy", self.places)
-        _write_array(directory / "variants.npy", self.checked.variants)
+        _write_array(directory / "places", self.places)
+        _write_array(directory / "variants", self.checked.variants)
         said = {
-            name: value
-            for name, value in vars(self.checked).items()
-            if name in ("missing", "covered", "sentinels", "grouped", "unlisted")
+            name: value for name, value in vars(self.checked).items() if name in _Found.model_fields
         }
         said["reasons"] = [asdict(reason) for reason in self.checked.reasons]
         document = {"made_from": dict(made_from), "checked": said}
@@ -65,15 +81,27 @@ class Plan:
     def load(cls, directory: Path, made_from: Mapping[str, Any]) -> Plan | None:
         """The plan that was kept in a directory, if it was made from the same."""
         try:
-            document = json.loads((directory / "plan.json").read_bytes())
-        except (FileNotFoundError, ValueError):
+            saved = _Saved.model_validate_json((directory / "plan.json").read_bytes())
+            variants = np.fromfile(directory / "variants", np.uint8)
+            places = np.fromfile(directory / "places", np.uint32)
+        except (FileNotFoundError, ValidationError):
             return None
-        if any(document["made_from"].get(name) != value for name, value in made_from.items()):
+        if any(saved.made_from.get(name) != value for name, value in made_from.items()):
             return None
-        said = document["checked"]
-        said["reasons"] = tuple(Reason(**reason) for reason in said["reasons"])
-        checked = Checked(**said, variants=np.load(directory / "variants.npy"), groups=None)
-        return cls(checked, np.load(directory / "places.npy"))
+        said = {name: getattr(saved.checked, name) for name in _Found.model_fields}
+        said["reasons"] = tuple(said["reasons"])
+        plan = cls(Checked(**said, variants=variants, groups=None), places)
+        return plan if plan.whole else None
+
+    @property
+    def whole(self) -> bool:
+        """Whether every record sent has a place of its own."""
+        counts = self.checked.variants[self.checked.variants > 0].astype(np.int64)
+        if len(counts) != len(self.places):
+            return False
+        order = np.argsort(self.places, kind="stable")
+        ends = np.cumsum(counts[order])
+        return bool((self.places[order] == ends - counts[order]).all())
 
 
 def draw(
@@ -116,6 +144,6 @@ def sorted_order(ids: Handles) -> npt.NDArray[np.intp]:
 
 def _write_array(path: Path, array: npt.NDArray[Any]) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "wb") as file:
-        np.save(file, array)
+        array.tofile(file)
         file.flush()
         os.fsync(file.fileno())

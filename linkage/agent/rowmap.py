@@ -3,7 +3,7 @@
 One line per row of the upload, in the file's order, aliases after their record: `row` of the file
 from 0, `variant` of the record (0 is the record itself), `handle`, `record_id`, and `place`, the
 row of the upload. The table's metadata says by digest which files it is about. Records that were
-left out stand in `skipped.parquet`.
+left out stand in `skipped.parquet`. Whoever reads a file that is damaged is told so (StateError).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from linkage.encodings import HANDLE_BYTES
-from linkage.errors import InputError
+from linkage.errors import InputError, StateError
 from linkage.files import PRIVATE, sync_directory
 
 Rows = npt.NDArray[np.int64]
@@ -66,8 +67,8 @@ def read_row_map(directory: Path) -> RowMap:
     Raises:
         InputError: nothing was.
     """
-    table = pq.read_table(_there(directory), filters=[("variant", "=", 0)])
-    skipped = pq.read_table(directory / SKIPPED)
+    table = _read(_there(directory), _SENT, filters=[("variant", "=", 0)])
+    skipped = _read(directory / SKIPPED, _LEFT_OUT)
     return RowMap(
         table["row"].to_numpy(),
         _handles(table["handle"]),
@@ -95,9 +96,10 @@ class SentRows:
 
     def __init__(self, directory: Path) -> None:
         self._path = _there(directory)
-        self._batches = pq.ParquetFile(self._path).iter_batches(
-            READ_ROWS, columns=["row", "variant", "place"]
-        )
+        with _damage_told(self._path):
+            file = pq.ParquetFile(self._path)
+            _require_schema(file.schema_arrow, _SENT)
+            self._batches = file.iter_batches(READ_ROWS, columns=list(_READ))
         self._rest = Sent(*(np.empty(0, np.int64) for _ in range(3)))
 
     def made_from(self) -> dict[str, str]:
@@ -108,7 +110,8 @@ class SentRows:
         """What was not read yet of the rows before `row`."""
         parts = [self._rest]
         while not len(parts[-1].rows) or parts[-1].rows[-1] < row:
-            batch = next(self._batches, None)
+            with _damage_told(self._path):
+                batch = next(self._batches, None)
             if batch is None:
                 break
             parts.append(Sent(*(batch[n].to_numpy().astype(np.int64) for n in _READ)))
@@ -130,7 +133,7 @@ def places_by_row(directory: Path) -> tuple[Rows, Rows]:
     Raises:
         InputError: nothing was encoded into the directory.
     """
-    table = pq.read_table(_there(directory), columns=["row", "place"])
+    table = _read(_there(directory), _SENT, columns=["row", "place"])
     return table["row"].to_numpy(), table["place"].to_numpy()
 
 
@@ -151,8 +154,8 @@ def former_handles(
     Raises:
         InputError: nothing was encoded into the directory.
     """
-    table = pq.read_table(
-        _there(directory), columns=["record_id", "handle"], filters=[("variant", "=", 0)]
+    table = _read(
+        _there(directory), _SENT, columns=["record_id", "handle"], filters=[("variant", "=", 0)]
     )
     known = table["record_id"].combine_chunks()
     handles = np.concatenate([_handles(table["handle"]), np.zeros((1, HANDLE_BYTES), np.uint8)])
@@ -175,8 +178,8 @@ def handles_by_row(directory: Path, rows: int) -> tuple[Handles, npt.NDArray[np.
     Returns:
         (rows, 16) handles, and (rows,) whether a record had one.
     """
-    table = pq.read_table(
-        _there(directory), columns=["row", "handle"], filters=[("variant", "=", 0)]
+    table = _read(
+        _there(directory), _SENT, columns=["row", "handle"], filters=[("variant", "=", 0)]
     )
     handles, known = np.zeros((rows, HANDLE_BYTES), np.uint8), np.zeros(rows, np.bool_)
     place = table["row"].to_numpy()
@@ -246,14 +249,38 @@ def _new_table(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     sync_directory(path.parent)
 
 
+def _read(path: Path, schema: pa.Schema, **what: Any) -> pa.Table:
+    with _damage_told(path):
+        _require_schema(pq.read_schema(path), schema)
+        return pq.read_table(path, **what)
+
+
+def _require_schema(found: pa.Schema, schema: pa.Schema) -> None:
+    if not found.equals(schema, check_metadata=False):
+        raise ValueError("another table")
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise StateError(
+            f"{path.name} is damaged: which rows were sent is not known",
+            remedy="Put the home back from a backup, or submit the file again",
+        ) from None
+
+
 def _made_from(path: Path) -> dict[str, str]:
-    found = pq.read_schema(path).metadata or {}
     prefix = b"linkage."
-    return {
-        name.removeprefix(prefix).decode(): text.decode()
-        for name, text in found.items()
-        if name.startswith(prefix)
-    }
+    with _damage_told(path):
+        return {
+            name.removeprefix(prefix).decode(): text.decode()
+            for name, text in (pq.read_schema(path).metadata or {}).items()
+            if name.startswith(prefix)
+        }
 
 
 def _there(directory: Path) -> Path:

@@ -27,8 +27,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from linkage.agent.answer import Ledger
+from linkage.agent.checking import Checked
 from linkage.agent.clks import ClkFile
+from linkage.agent.findings import Reason
+from linkage.agent.matrixfile import MatrixFile
+from linkage.agent.plan import Plan, draw
 from linkage.agent.records import Records
+from linkage.agent.rowmap import ROWS, SentRows, read_row_map, write_row_map
 from linkage.agent.source import SourceFile
 from linkage.agreement import Manifest, parse_manifest
 from linkage.agreement.linkage_schema import parse_linkage_schema
@@ -470,6 +475,66 @@ def _read_ledger(data: bytes) -> None:
     Ledger(_file(data, "agreed.json")).enter("1" * 32, {"health": _DIGEST}, most_runs=100)
 
 
+@cache
+def _work() -> Path:
+    """What a killed process leaves: its plan, and how far its matrix is."""
+    work = _place() / "work"
+    work.mkdir()
+    counts: dict[str, Any] = {"missing": {"dob": 1}, "covered": {"all": 3}, "sentinels": {}}
+    checked = Checked(
+        **counts,
+        reasons=(Reason("dob", "not a date", 1),),
+        variants=np.array([1, 0, 2, 1], np.uint8),
+        groups=None,
+        grouped=0,
+        unlisted={},
+    )
+    plan, handles, groups = draw(checked)
+    plan.save(work, {"source": _DIGEST})
+    MatrixFile(work / "matrix", work, _WORK_LAYOUT).begin(handles, groups)
+    return work
+
+
+_WORK_LAYOUT = EncodingLayout("saul-v1", 256, ("all",), 4, FINGERPRINT, ())
+
+
+def _read_work(name: str) -> Callable[[bytes], object]:
+    def read(data: bytes) -> None:
+        work = _work()
+        whole = (work / name).read_bytes()
+        try:
+            (work / name).write_bytes(data)
+            Plan.load(work, {"source": _DIGEST})
+            MatrixFile(work / "matrix", work, _WORK_LAYOUT).resume()
+        finally:
+            (work / name).write_bytes(whole)
+
+    return read
+
+
+@cache
+def _rows_sent() -> Path:
+    place = _place() / "sent"
+    place.mkdir()
+    variants, places = np.array([1, 0, 2], np.uint8), np.array([2, 0], np.uint32)
+    handles = np.arange(48, dtype=np.uint8).reshape(3, 16)
+    write_row_map(place, iter([["a", "b", "c"]]), variants, places, handles, {"source": _DIGEST})
+    return place
+
+
+def _read_row_map(data: bytes) -> None:
+    place = _rows_sent()
+    whole = (place / ROWS).read_bytes()
+    try:
+        (place / ROWS).write_bytes(data)
+        sent = SentRows(place)
+        sent.made_from()
+        sent.before(3)
+        read_row_map(place)
+    finally:
+        (place / ROWS).write_bytes(whole)
+
+
 def _export() -> bytes:
     """A log of three leaves, one of them open."""
     entry = Entry(kind="k", time=1, party="hub", project="", subject="", details={})
@@ -545,6 +610,14 @@ PARSERS: dict[str, Parser] = {
     "log-key": Parser(_read_log_key, [_LOG.verifier.line.encode()], flipped, 3),
     "log-export": Parser(_read_export, [_export()], flipped, 1),
     "agreed-lists": Parser(_read_ledger, [_json({"1" * 32: {"health": _DIGEST}})], json_mutated, 2),
+    "plan": Parser(
+        _read_work("plan.json"), [(_work() / "plan.json").read_bytes()], json_mutated, 1
+    ),
+    "places": Parser(_read_work("places"), [(_work() / "places").read_bytes()], flipped, 1),
+    "matrix-note": Parser(
+        _read_work("state.json"), [(_work() / "state.json").read_bytes()], json_mutated, 1
+    ),
+    "row-map": Parser(_read_row_map, [(_rows_sent() / ROWS).read_bytes()], flipped, 1),
     "requests": Parser(_read_requests, [_requests()], _in_place, 15),
     "answers": Parser(lambda data: Answers.from_bytes(data, fields=3), [_answers()], _in_place, 15),
     "matrix": Parser(_read_matrix, [_matrix()], _in_place, 8),

@@ -1,4 +1,4 @@
-"""Two stewards at machines of their own, by the commands that they type; and the agreement's end."""
+"""Stewards at machines of their own, by the commands that they type; and the agreement's end."""
 
 from __future__ import annotations
 
