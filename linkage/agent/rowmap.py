@@ -69,13 +69,14 @@ def read_row_map(directory: Path) -> RowMap:
     """
     table = _read(_there(directory), _SENT, filters=[("variant", "=", 0)])
     skipped = _read(directory / SKIPPED, _LEFT_OUT)
-    return RowMap(
-        table["row"].to_numpy(),
-        _handles(table["handle"]),
-        table["record_id"].to_pylist(),
-        skipped["row"].to_numpy(),
-        frozenset(filter(None, skipped["record_id"].to_pylist())),
-    )
+    with _damage_told(directory / ROWS):
+        return RowMap(
+            table["row"].to_numpy(),
+            _handles(table["handle"]),
+            table["record_id"].to_pylist(),
+            skipped["row"].to_numpy(),
+            frozenset(filter(None, skipped["record_id"].to_pylist())),
+        )
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,9 @@ class SentRows:
         while not len(parts[-1].rows) or parts[-1].rows[-1] < row:
             with _damage_told(self._path):
                 batch = next(self._batches, None)
-            if batch is None:
-                break
-            parts.append(Sent(*(batch[n].to_numpy().astype(np.int64) for n in _READ)))
+                if batch is None:
+                    break
+                parts.append(Sent(*(batch[n].to_numpy().astype(np.int64) for n in _READ)))
         rows, variants, places = (
             np.concatenate([getattr(part, name) for part in parts])
             for name in ("rows", "variants", "places")
@@ -157,6 +158,8 @@ def former_handles(
     table = _read(
         _there(directory), _SENT, columns=["record_id", "handle"], filters=[("variant", "=", 0)]
     )
+    with _damage_told(directory / ROWS):
+        table.validate(full=True)
     known = table["record_id"].combine_chunks()
     handles = np.concatenate([_handles(table["handle"]), np.zeros((1, HANDLE_BYTES), np.uint8)])
     places = [
@@ -252,7 +255,10 @@ def _new_table(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 def _read(path: Path, schema: pa.Schema, **what: Any) -> pa.Table:
     with _damage_told(path):
         _require_schema(pq.read_schema(path), schema)
-        return pq.read_table(path, **what)
+        found = pq.read_table(path, **what)
+        if any(found[n].null_count for n in found.column_names if n != "record_id"):
+            raise ValueError("something is missing")
+        return found
 
 
 def _require_schema(found: pa.Schema, schema: pa.Schema) -> None:

@@ -291,7 +291,7 @@ def _read_matrix(data: bytes) -> None:
 
 def _in_place(data: bytes, random: Random) -> bytes:
     """Bytes of a fixed size, altered where they stand."""
-    if random.random() < 0.1:
+    if not data or random.random() < 0.1:
         return flipped(data, random)
     raw = bytearray(data)
     for _ in range(random.choice((1, 1, 2, 8))):
