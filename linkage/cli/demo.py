@@ -61,6 +61,7 @@ def demo(
             for table, file in tables.items()
         },
         truth="truth",
+        planted=_planted(county.truth),
         say=say,
     ) as rehearsal:
         result = rehearsal.run()
@@ -75,3 +76,10 @@ def demo(
         + "\n         ".join(result["reports"])
     )
     show(result, as_json=as_json, text=text)
+
+
+def _planted(truth: Path) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
+    """The shares that were planted, by what they are grouped by."""
+    effect = json.loads(truth.read_bytes())["crisis_to_treatment"]["municipalities"]
+    towns = {name: town["planted"] for name, town in effect.items()}
+    return {("sheriff_crisis_calls", "health_treatment"): {"municipality": towns}}

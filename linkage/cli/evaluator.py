@@ -19,6 +19,7 @@ from linkage.cli.common import (
     show,
 )
 from linkage.cli.members import add_member_commands
+from linkage.cli.outputs import ExtractArgument, add_output_commands
 
 HOME = default_home("evaluator")
 PATIENCE = 30.0
@@ -28,14 +29,10 @@ app = typer.Typer(
     help=(
         "Receive what the partners agreed to release.\n\n"
         "The assembler, in order: init, enrol, trust (every partner), assemble. Whoever holds an"
-        " extract: verify, report."
+        " extract: verify, follow-up, report."
     ),
 )
 add_member_commands(app, HOME)
-
-ExtractArgument = Annotated[
-    Path, typer.Argument(metavar="EXTRACT", help="The extract's directory.")
-]
 
 
 @app.command()
@@ -79,15 +76,4 @@ def verify(extract: ExtractArgument, as_json: JsonOption = False) -> None:
     show({"files": len(files)}, as_json=as_json, text=f"{len(files)} files as they were written")
 
 
-@app.command()
-def report(
-    extract: ExtractArgument,
-    out: Annotated[Path, typer.Option("--out", help="Directory for the web pages.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Write self-contained web pages on an extract: linkage quality, cross-sector picture."""
-    from linkage.evaluator.crosssector import write_reports
-
-    pages = write_reports(extract, out)
-    result = {"pages": [str(page) for page in pages]}
-    show(result, as_json=as_json, text="\n".join(f"wrote {page}" for page in pages))
+add_output_commands(app)

@@ -26,6 +26,7 @@ from linkage.errors import InputError
 from linkage.files import private_directory, write_atomic
 
 PartnerTable = tuple[str, str]
+Planted = Mapping[tuple[str, str], Mapping[str, Mapping[str, float]]]
 Say = Callable[[str], None]
 WAIT = ("--wait", "300")
 
@@ -38,6 +39,7 @@ class Rehearsal:
         content: content file per (partner, table).
         directory: where everything goes; empty or new.
         truth: column of the identifier files that says who is who, or None.
+        planted: true shares of people followed, by column and group, for (events, services).
         hub_command: starts the hub process; tests put a listening one in its place.
         environment: variables for all processes.
 
@@ -53,6 +55,7 @@ class Rehearsal:
         *,
         content: Mapping[tuple[str, str], Path] | None = None,
         truth: str | None = None,
+        planted: Planted | None = None,
         say: Say = lambda line: None,
         hub_command: Sequence[str] = (*LINKAGE, "hub"),
         environment: Mapping[str, str] | None = None,
@@ -62,6 +65,7 @@ class Rehearsal:
         self._files = dict(files)
         self._content = dict(content or {})
         self._truth = truth
+        self._planted = planted or {}
         self._say = say
         self._hub_command = list(hub_command)
         self.directory = private_directory(directory.absolute())
@@ -218,7 +222,7 @@ class Rehearsal:
     def report(self, run: dict[str, Any]) -> dict[str, Any]:
         """Score the links, write the reports, sum everything up."""
         from linkage.cli.assessing import assess
-        from linkage.evaluator.crosssector import write_reports
+        from linkage.evaluator.reports import Known, write_reports
 
         quality = json.loads((self.extract / "quality_report.json").read_bytes())
         recommended = quality["recommended"]
@@ -246,11 +250,15 @@ class Rehearsal:
                 result["pairs"][name] |= {k: pair[k] for k in ("matches", "recommended", "best")}
             result |= {k: truth[k] for k in ("matches", "recommended", "best")}
         shown = truth and {"overall": truth, "pairs": truth["pairs"]}
-        pages = write_reports(self.extract, self.directory / "reports", truth=shown)
+        made = write_reports(
+            self.extract, self.directory / "reports", known=Known(shown, self._planted)
+        )
         steps = [asdict(step) for step in self.processes.steps]
         result |= {
             "rows": {p: self._rows(p) for p in self._partners},
-            "reports": [str(page) for page in pages],
+            "reports": [str(path) for path in made.pages],
+            "figures": made.figures,
+            "left_out": made.left_out,
             "steps": steps,
             "seconds": _seconds(steps),
             "bytes_sent": _bytes(steps),
@@ -320,7 +328,7 @@ def _require_files(
 
 
 def _load_late_modules() -> None:
-    for name in ("linkage.cli.assessing", "linkage.evaluator.crosssector"):
+    for name in ("linkage.cli.assessing", "linkage.evaluator.reports"):
         importlib.import_module(name)
 
 

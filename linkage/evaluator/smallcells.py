@@ -82,9 +82,9 @@ def _safe(hidden: Sequence[tuple[int, int, int]]) -> bool:
     return True
 
 
-def wilson(part: int, people: int) -> tuple[float, float]:
+def wilson(part: float, people: float) -> tuple[float, float]:
     """The 95% interval of a share after Wilson; (0, 1) for no people."""
-    if people == 0:
+    if people <= 0:
         return 0.0, 1.0
     share = part / people
     scale = 1 + Z95**2 / people

@@ -80,7 +80,7 @@ def histogram(
         [(f"{low:g}", f"{high:g}", *(f"{n:,g}" for n in each))
          for low, high, *each in zip(edges[:-1], edges[1:], *numbers, strict=True)],
     )  # fmt: skip
-    return Chart(_draw(bars.properties(width=WIDTH, height=240), title), title, description, table)
+    return Chart(draw(bars.properties(width=WIDTH, height=240), title), title, description, table)
 
 
 def curves(
@@ -133,7 +133,7 @@ def curves(
         ],
     )
     chart = drawing.properties(width=WIDTH, height=260)
-    return Chart(_draw(chart, title), title, description, table)
+    return Chart(draw(chart, title), title, description, table)
 
 
 def grouped_bars(
@@ -165,7 +165,7 @@ def grouped_bars(
         (x_title, "Series", y_title),
         [(row["category"], row["series"], row["label"]) for row in values],
     )
-    return Chart(_draw(drawing, title), title, description, table)
+    return Chart(draw(drawing, title), title, description, table)
 
 
 def months(rows: Rows, *, title: str, description: str, y_title: str) -> Chart:
@@ -204,7 +204,7 @@ def months(rows: Rows, *, title: str, description: str, y_title: str) -> Chart:
         [(month, *(cells.get((month, name), "0") for name in series)) for month in order],
     )
     chart = marks.properties(width=WIDTH, height=240)
-    return Chart(_draw(chart, title), title, description, table)
+    return Chart(draw(chart, title), title, description, table)
 
 
 def intervals(rows: Rows, *, title: str, description: str, x_title: str) -> Chart:
@@ -238,7 +238,7 @@ def intervals(rows: Rows, *, title: str, description: str, x_title: str) -> Char
     )
     drawing = (bars + dots + words).properties(width=WIDTH - 120, height=alt.Step(24))
     table = DataTable(title, ("Group", x_title), [(row["category"], row["label"]) for row in rows])
-    return Chart(_draw(drawing, title), title, description, table)
+    return Chart(draw(drawing, title), title, description, table)
 
 
 def combinations(
@@ -291,7 +291,7 @@ def combinations(
     table = DataTable(
         title, ("In", y_title), [(" and ".join(row["members"]), row["label"]) for row in rows]
     )
-    return Chart(_draw(drawing, title), title, description, table)
+    return Chart(draw(drawing, title), title, description, table)
 
 
 def flows(rows: Rows, *, title: str, description: str, y_title: str) -> Chart:
@@ -350,7 +350,7 @@ def flows(rows: Rows, *, title: str, description: str, y_title: str) -> Chart:
         ("From", "To", y_title),
         [(row["source"], row["target"], row["label"]) for row in rows],
     )
-    return Chart(_draw(drawing, title), title, description, table)
+    return Chart(draw(drawing, title), title, description, table)
 
 
 def _stack(
@@ -410,7 +410,8 @@ def _threshold_line(at: float, name: str = "threshold") -> Any:
     return line + text
 
 
-def _draw(chart: Any, label: str) -> Markup:
+def draw(chart: Any, label: str) -> Markup:
+    """A chart as inline SVG in the page's colours; `label` is read to those who do not see it."""
     styled = (
         chart.configure(background="transparent", font="system-ui, DejaVu Sans, sans-serif")
         .configure_view(stroke=None)

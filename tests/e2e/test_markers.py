@@ -23,6 +23,7 @@ import pytest
 from linkage.agreement import Manifest, parse_manifest
 from linkage.cli.rehearsal import Rehearsal
 from linkage.evaluator.extract import verify_extract
+from linkage.evaluator.reports import Made
 from linkage.synthetic import County, write_county
 from linkage.trust.keyring import Keyring
 from tests.e2e.memory import Seeker, found_in_memory
@@ -120,7 +121,9 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
         rehearsal.processes.stop()
         with pytest.MonkeyPatch.context() as patch:
             # The pages are drawn in the other rehearsal of this suite; drawing takes longest.
-            patch.setattr("linkage.evaluator.crosssector.write_reports", lambda *_, **__: [])
+            patch.setattr(
+                "linkage.evaluator.reports.write_reports", lambda *_, **__: Made([], [], {}, {})
+            )
             result = rehearsal.report(run)
     return Planted(directory, inputs, result, everything, held, in_memory, looked_at)
 

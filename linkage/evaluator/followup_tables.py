@@ -1,0 +1,225 @@
+"""Follow-up read from an extract: which tables, by which groups, and what may be shown of it.
+
+- Of several event and service tables of different partners, every pair is followed.
+- Groups with few people, few followed or few not followed are hidden, and so many of the others
+  as would give them away.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from linkage.errors import NotFoundError
+from linkage.evaluator.followup import DAY, MONTH, Group, count, unit_of
+from linkage.evaluator.linkerror import MODEL_ERROR, Corrected, LinkError, correct
+from linkage.evaluator.reading import STUDY_ID, Extract
+from linkage.evaluator.smallcells import hidden_rows, is_small
+
+DAYS = 30
+EVERYBODY = "everybody"
+MAX_CATEGORIES = 12
+MAX_PAIRS = 12
+_USUAL = ("municipality", "age_band", "sex")
+
+Shares = Mapping[str, Mapping[str, float]]
+Truth = Mapping[tuple[str, str], Shares]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be chosen.
+
+    Attributes:
+        events, services: tables; None takes every one of the kind.
+        by: columns to group by, of the events or of their partner's person table; empty takes
+            municipality, age band and sex where the extract has them, else every short list of
+            codes.
+        every: count events, not people by their first.
+        precision, recall: of the links, where known better than by the quality report.
+    """
+
+    events: str | None = None
+    services: str | None = None
+    days: int = DAYS
+    by: Sequence[str] = ()
+    every: bool = False
+    precision: float | None = None
+    recall: float | None = None
+    model_error: float = MODEL_ERROR
+
+
+@dataclass(frozen=True)
+class Row:
+    """One group's figures, and whether they may be shown."""
+
+    by: str
+    group: Group
+    found: Corrected
+    hidden: bool
+    true: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self.group.name or EVERYBODY
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An event table, a service table, and what was found."""
+
+    events: str
+    services: str
+    unit: str
+    error: LinkError | None
+    rows: list[Row] = field(default_factory=list)
+
+    def by(self) -> Iterator[tuple[str, list[Row]]]:
+        """Rows by what they are grouped by; everybody apart."""
+        rest = [row for row in self.rows if row.by]
+        return ((name, list(rows)) for name, rows in itertools.groupby(rest, lambda r: r.by))
+
+
+def table_pairs(extract: Extract, options: Options) -> list[tuple[str, str]]:
+    """Which services to follow which events by.
+
+    Without a choice: events and services of different partners; where there is no such pair,
+    every two tables with times of different partners.
+    """
+    if options.events and options.services:
+        return [(extract.table(options.events), extract.table(options.services))]
+    timed = [n for n in extract.tables if extract.month_column(n) or extract.find(n, DAY)]
+    pairs = [
+        (one, other)
+        for one, other in itertools.permutations(timed, 2)
+        if extract.partner(one) != extract.partner(other)
+    ]
+    typical = [p for p in pairs if [extract.kind(n) for n in p] == ["event", "service"]]
+    pairs = typical or pairs
+    if options.events:
+        pairs = [p for p in pairs if p[0] == extract.table(options.events)]
+    if options.services:
+        pairs = [p for p in pairs if p[1] == extract.table(options.services)]
+    if not pairs:
+        raise NotFoundError("no two partners of this extract hold tables with days or months")
+    return pairs[:MAX_PAIRS]
+
+
+def timed(extract: Extract, table: str) -> pd.DataFrame:
+    """A table's people and times under the names that `followup.count` knows."""
+    columns = {DAY: extract.find(table, DAY), MONTH: extract.month_column(table)}
+    source = extract.tables[table]
+    found = {name: source[column] for name, column in columns.items() if column}
+    return pd.DataFrame({STUDY_ID: source[STUDY_ID], **found})
+
+
+def followed_pair(
+    extract: Extract, events: str, services: str, options: Options, truth: Shares
+) -> Pair:
+    """What of `services` follows `events`, by every grouping that was chosen."""
+    first, second = timed(extract, events), timed(extract, services)
+    partner = extract.partner(services)
+    linked = extract.people.loc[extract.people[f"in_{partner}"], STUDY_ID].tolist()
+    error = _error(extract, extract.partner(events), partner, options)
+    rows: list[Row] = []
+    for by, groups in _groupings(extract, events, options):
+        frame = first if groups is None else first.assign(group=groups.to_numpy())
+        found = count(
+            frame,
+            second,
+            days=options.days,
+            linked=linked,
+            every=options.every,
+            by="group" if by else None,
+        )
+        everybody, parts = found[0], found[1:]
+        if not by:
+            rows.append(_row(by, everybody, error, _few(everybody), None))
+        elif len(parts) > 1:
+            hide = hidden_rows([(g.counted.of, g.counted.followed) for g in parts])
+            rows += [
+                _row(by, group, _of_stratum(extract, error, by, group), few, truth.get(by))
+                for group, few in zip(parts, hide, strict=True)
+            ]
+    return Pair(events, services, unit_of(first, second), error, rows)
+
+
+def _row(
+    by: str, group: Group, error: LinkError | None, hide: bool, truth: Mapping[str, float] | None
+) -> Row:
+    found = correct(group.counted, error or LinkError.none(), background=group.background)
+    hide = hide or _few(group)
+    return Row(by, group, found, hide, (truth or {}).get(group.name or ""))
+
+
+def _few(group: Group) -> bool:
+    counted = group.counted
+    counts = (counted.people, counted.of, counted.followed, counted.of - counted.followed)
+    return not counted.of or any(is_small(number) for number in counts)
+
+
+def _error(extract: Extract, one: str, other: str, options: Options) -> LinkError | None:
+    if options.precision is not None or options.recall is not None:
+        return LinkError.given(
+            1.0 if options.precision is None else options.precision,
+            1.0 if options.recall is None else options.recall,
+        )
+    if one == other:
+        return LinkError.none()
+    return LinkError.between(extract.quality, one, other, model_error=options.model_error)
+
+
+def _of_stratum(
+    extract: Extract, error: LinkError | None, by: str, group: Group
+) -> LinkError | None:
+    """A group's own linkage error, where the report has a stratum of its name."""
+    cells = (extract.quality.get("strata") or {}).get(by) or {}
+    name = group.name or ""
+    return error and error.for_stratum(cells.get(name), f"{by} {name}")
+
+
+def _groupings(
+    extract: Extract, events: str, options: Options
+) -> Iterator[tuple[str, pd.Series[Any] | None]]:
+    """What to group by, and each event's group; everybody first."""
+    yield "", None
+    person = extract.tables[events][STUDY_ID]
+    for source, column, name in _columns(extract, events, options.by):
+        values = extract.tables[source][column]
+        if source != events:
+            by_person = extract.tables[source].drop_duplicates(STUDY_ID).set_index(STUDY_ID)[column]
+            values = person.map(by_person)
+        yield name, values
+
+
+def _columns(
+    extract: Extract, events: str, wanted: Sequence[str]
+) -> Iterator[tuple[str, str, str]]:
+    """(table, column, name) to group by."""
+    own = extract.partner(events)
+    persons = [n for n in extract.of_kind("person") if extract.partner(n) == own and n != events]
+    entries = [(t, e) for t in (events, *persons) for e in extract.columns[t]]
+    if wanted:
+        for name in wanted:
+            fits = [(t, e) for t, e in entries if name in (e["column"], e.get("means"))]
+            if not fits:
+                raise NotFoundError(
+                    f"neither {events!r} nor its partner's person table has a column {name!r}"
+                )
+            yield fits[0][0], fits[0][1]["column"], name
+        return
+    short = [(t, e) for t, e in entries if _is_short(extract, t, e)]
+    usual = [(t, e) for t, e in short if e.get("means") in _USUAL]
+    for table, entry in usual or short:
+        yield table, entry["column"], entry["column"]
+
+
+def _is_short(extract: Extract, table: str, entry: Mapping[str, Any]) -> bool:
+    if entry["transform"] not in ("keep", "age_band"):
+        return False
+    distinct = extract.tables[table][entry["column"]].nunique(dropna=False)
+    return bool(2 <= distinct <= MAX_CATEGORIES)

@@ -1,0 +1,90 @@
+"""Everything that an extract permits, in one directory: `linkage evaluator report`.
+
+- What cannot be made of this extract is left out, with the reason; nothing else is caught.
+- Each page is one file that needs nothing else; beside it are its tables as CSV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from linkage.errors import NotFoundError
+from linkage.evaluator.crosssector import cross_sector_page
+from linkage.evaluator.followup_report import follow_up
+from linkage.evaluator.followup_tables import Truth
+from linkage.evaluator.output import Output
+from linkage.evaluator.reading import Extract, read_extract
+from linkage.reports.quality import quality_page
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a rehearsal knows and an evaluator does not: shown beside the estimates.
+
+    Attributes:
+        quality: true figures of the links.
+        followed: true shares of people followed, by column and group, for (events, services).
+    """
+
+    quality: dict[str, Any] | None = None
+    followed: Truth = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written.
+
+    Attributes:
+        figures: by report, the few numbers worth printing.
+        left_out: by report, why it could not be made.
+    """
+
+    pages: list[Path]
+    tables: list[Path]
+    figures: dict[str, Mapping[str, Any]]
+    left_out: dict[str, str]
+
+
+def write_reports(extract_dir: Path, out_dir: Path, *, known: Known | None = None) -> Made:
+    """Make every report that the extract permits.
+
+    Raises:
+        NotFoundError: there is no extract.
+        DigestMismatchError: it is not what was written.
+    """
+    extract = read_extract(extract_dir)
+    known = known or Known()
+    written: list[Path] = []
+    figures: dict[str, Mapping[str, Any]] = {}
+    left_out: dict[str, str] = {}
+    for name, make in _reports(known).items():
+        try:
+            made = make(extract)
+        except NotFoundError as error:
+            left_out[name] = error.message
+            continue
+        figures[name] = made.figures
+        written += made.write(out_dir)
+    return Made(
+        sorted(path for path in written if path.suffix == ".html"),
+        sorted(path for path in written if path.suffix == ".csv"),
+        figures,
+        left_out,
+    )
+
+
+def _reports(known: Known) -> dict[str, Callable[[Extract], Output]]:
+    return {
+        "cross_sector": lambda extract: Output("cross_sector", cross_sector_page(extract), {}),
+        "quality": lambda extract: _quality(extract, known.quality),
+        "follow_up": lambda extract: follow_up(extract, truth=known.followed),
+    }
+
+
+def _quality(extract: Extract, truth: dict[str, Any] | None) -> Output:
+    if not extract.quality:
+        raise NotFoundError("the extract holds no quality report")
+    return Output("quality", quality_page(extract.quality, truth), {})
