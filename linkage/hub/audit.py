@@ -1,4 +1,4 @@
-"""Entries for calls: what was read, and what was refused.
+"""Entries for calls: what was read, and what was refused, be it before it was a call.
 
 - The first of a kind within a minute is written at once, before the answer leaves; what repeats it
   is counted, and the count written when the minute is over. A flood of calls makes two entries a
@@ -16,11 +16,13 @@ import sqlalchemy as sa
 import structlog
 
 from linkage.hub.log import NOBODY, record
+from linkage.rpc.connections import Connections
 from linkage.store import tables
 from linkage.store.sql import Database, find
 from linkage.trust.identity import PartyId
 
 MINUTE = 60.0
+LOOKS = 30
 MAX_KEYS = 4096
 log = structlog.get_logger()
 
@@ -70,13 +72,19 @@ class _Noted:
 class Audit:
     """Told by the guard of every call (`linkage.rpc.interceptors.Audit`)."""
 
-    def __init__(self, database: Database, *, seconds: float = MINUTE) -> None:
+    def __init__(
+        self, database: Database, connections: Connections, *, seconds: float = MINUTE
+    ) -> None:
         self._database = database
+        self._connections = connections
         self._seconds = seconds
         self._repeats: dict[_Noted, int] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+
+    def called(self, peer: str) -> None:
+        self._connections.called(peer)
 
     def served(self, method: str, caller: PartyId, request: Any) -> None:
         """Write down that something is handed out; raises where that fails."""
@@ -101,6 +109,7 @@ class Audit:
         """Write what was counted."""
         self._stopping.set()
         self._thread.join()
+        self.look()
         self.flush()
 
     def flush(self) -> None:
@@ -119,14 +128,14 @@ class Audit:
                     self._repeats[noted] = self._repeats.get(noted, 0) + count
             raise
 
-    def _note(self, noted: _Noted) -> None:
+    def _note(self, noted: _Noted, times: int = 1) -> None:
         with self._lock:
             if noted not in self._repeats and len(self._repeats) >= MAX_KEYS:
                 noted = _Noted(noted.kind, NOBODY, method="many", reason="MANY")
             if noted in self._repeats:
-                self._repeats[noted] += 1
+                self._repeats[noted] += times
                 return
-            self._repeats[noted] = 0
+            self._repeats[noted] = times - 1
         try:
             with self._database.transaction() as connection:
                 noted.write(connection)
@@ -135,9 +144,18 @@ class Audit:
                 self._repeats.pop(noted, None)
             raise
 
+    def look(self) -> None:
+        """Write down the connections that never came to a call."""
+        if refused := self._connections.without_call():
+            self._note(_Noted("connection.refused", NOBODY), refused)
+
     def _run(self) -> None:
-        while not self._stopping.wait(self._seconds):
+        looks = 0
+        while not self._stopping.wait(self._seconds / LOOKS):
+            looks += 1
             try:
-                self.flush()
+                self.look()
+                if looks % LOOKS == 0:
+                    self.flush()
             except Exception as error:  # The database may be away for a while.
                 log.warning("counts of calls are not written", error=type(error).__name__)

@@ -78,6 +78,8 @@ KINDS = {
     "study_map.fetched": "the assembler fetched the study map",
     "study_map.acknowledged": "the assembler has the map whole; the hub deleted its own",
     "call.refused": "a call was refused; method, reason, and how often within the minute",
+    "connection.refused": "a connection never came to a call: no TLS, or no certificate that holds;"
+    " how often within the minute",
 }
 """Every kind of entry, and what it says. A new kind needs a row here."""
 

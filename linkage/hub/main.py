@@ -41,6 +41,7 @@ from linkage.hub.servicers import (
 from linkage.hub.showing import Showing
 from linkage.hub.uploads import Uploads
 from linkage.hub.worker import Worker
+from linkage.rpc.connections import Connections
 from linkage.rpc.interceptors import Guard
 from linkage.rpc.server import Server
 from linkage.trust.identity import issue_server
@@ -107,7 +108,8 @@ class HubServer:
                 ComparisonServicer(name, comparisons, log_view), server
             )
 
-        self._audit = Audit(self._database)
+        connections = Connections()
+        self._audit = Audit(self._database, connections)
         calls = home.settings.calls_per_minute
         gate = ProjectGate(self._database, calls_per_minute=calls)
         self._server = Server(
@@ -120,6 +122,7 @@ class HubServer:
             authority=home.authority.certificate_pem,
             address=address or home.settings.address,
             healthy=self._database.healthy,
+            connections=connections,
         )
 
     @property

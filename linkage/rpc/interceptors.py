@@ -48,6 +48,9 @@ Admit = Callable[[Credential], None]
 class Audit(Protocol):
     """Writes down what calls do beside what their use cases write down themselves."""
 
+    def called(self, peer: str) -> None:
+        """A call came over the connection of that address and port."""
+
     def served(self, method: str, caller: PartyId, request: Any) -> None:
         """An answer to this request is about to leave."""
 
@@ -57,6 +60,9 @@ class Audit(Protocol):
 
 class NoAudit:
     """For tests of other things."""
+
+    def called(self, peer: str) -> None:
+        pass
 
     def served(self, method: str, caller: PartyId, request: Any) -> None:
         pass
@@ -150,6 +156,7 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
     ) -> Iterator[tuple[PartyId, Call]]:
         start, party, outcome = time.perf_counter(), "", "OK"
         caller: PartyId | None = None
+        self._audit.called(context.peer())
         try:
             credential = credential_of(certificate_of(context), self._hub)
             caller = credential.party

@@ -16,6 +16,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from linkage.errors import InputError
+from linkage.rpc.connections import Connections
 from linkage.rpc.tls import ServerIdentity, require_tls_13
 
 MAX_MESSAGE_BYTES = 4 << 20
@@ -56,6 +57,7 @@ class Server:
         authority: PEM; clients must hold a certificate of it.
         address: `host:port`; port 0 takes a free one.
         healthy: whether the hub can do its work now.
+        connections: told of every handshake that begins.
 
     Raises:
         InputError: the address cannot be listened on.
@@ -71,6 +73,7 @@ class Server:
         authority: bytes,
         address: str,
         healthy: Callable[[], bool],
+        connections: Connections | None = None,
     ) -> None:
         self._server = grpc.server(
             ThreadPoolExecutor(WORKERS, thread_name_prefix="rpc"),
@@ -87,7 +90,8 @@ class Server:
         identity = ServerIdentity(issue, authority)
         require_tls_13(identity)
         try:
-            self.port = self._server.add_secure_port(address, identity.credentials())
+            began = (connections or Connections()).began
+            self.port = self._server.add_secure_port(address, identity.credentials(began))
         except RuntimeError:
             raise InputError(
                 f"cannot listen on {address}", remedy="Is another server running there?"

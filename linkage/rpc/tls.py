@@ -46,11 +46,20 @@ class ServerIdentity:
         self._lock = threading.Lock()
         self._renew()
 
-    def credentials(self) -> grpc.ServerCredentials:
-        """Mutual TLS; a client without a certificate gets nowhere."""
+    def credentials(self, began: Callable[[], None] = lambda: None) -> grpc.ServerCredentials:
+        """Mutual TLS; a client without a certificate gets nowhere.
+
+        Args:
+            began: told of every handshake that begins.
+        """
+
+        def fetch() -> grpc.ServerCertificateConfiguration | None:
+            began()
+            return self._fetch()
+
         return grpc.dynamic_ssl_server_credentials(
             self._configuration(),
-            self._fetch,  # type: ignore[arg-type]  # None is allowed: nothing has changed.
+            fetch,  # type: ignore[arg-type]  # None is allowed: nothing has changed.
             require_client_authentication=True,
         )
 

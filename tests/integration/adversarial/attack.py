@@ -28,6 +28,7 @@ from linkage.errors import HubUnavailableError, LimitError, LinkageError
 from linkage.hub.steward import Steward
 from linkage.rpc.status import code_of
 from linkage.store import tables
+from linkage.store.sql import find
 from tests.integration.hub.conftest import Hub
 
 MOST_MIB = 64.0
@@ -88,6 +89,16 @@ class Attack:
         after = state_of(self.hub)
         assert {t for t in before if before[t] != after.get(t)} == set(), "the hub's state changed"
         self.alive()
+
+    @contextmanager
+    def shut_out(self) -> Iterator[None]:
+        """The block ends in the handshake: nothing moves, and a leaf counts such connections.
+
+        Those of one minute are one leaf and a count.
+        """
+        with self.unmoved():
+            yield
+        until(lambda: turned_away(self.hub))
 
     @contextmanager
     def logged(self, method: str, by: str, reason: str) -> Iterator[None]:
@@ -183,6 +194,15 @@ def refusals_of(hub: Hub) -> set[tuple[str, str, str]]:
     database.close()
     details = [(row["party"], json.loads(row["entry"])["details"]) for row in rows]
     return {(said["method"].rpartition("/")[2], by, said["reason"]) for by, said in details}
+
+
+def turned_away(hub: Hub) -> bool:
+    """Whether a leaf of the hub's log tells of connections that never came to a call."""
+    database = hub.database()
+    with database.transaction() as connection:
+        found = find(connection, tables.log_entry, kind="connection.refused")
+    database.close()
+    return found is not None
 
 
 def until(reached: Callable[[], Any], *, seconds: float = 20.0) -> None:

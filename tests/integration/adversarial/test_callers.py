@@ -76,7 +76,7 @@ def _turned_away(identity: ClientIdentity) -> None:
 
 def test_no_certificate(attack: Any, hub: Hub) -> None:
     credentials = grpc.ssl_channel_credentials(hub.home.authority.certificate_pem)
-    with attack.unmoved(), grpc.secure_channel(hub.address, credentials) as channel:
+    with attack.shut_out(), grpc.secure_channel(hub.address, credentials) as channel:
         for method in (
             ProjectServiceStub(channel).ListProjects,
             health_pb2_grpc.HealthStub(channel).Check,
@@ -88,7 +88,7 @@ def test_no_certificate(attack: Any, hub: Hub) -> None:
 
 
 def test_no_tls_at_all(attack: Any, hub: Hub) -> None:
-    with attack.unmoved(), grpc.insecure_channel(hub.address) as channel:
+    with attack.shut_out(), grpc.insecure_channel(hub.address) as channel:
         with pytest.raises(grpc.RpcError) as caught:
             ProjectServiceStub(channel).ListProjects(LIST, timeout=5)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -96,17 +96,17 @@ def test_no_tls_at_all(attack: Any, hub: Hub) -> None:
 
 def test_foreign_authority(attack: Any, hub: Hub) -> None:
     """A certificate that names a real party, of an authority that bears the hub's own name."""
-    with attack.unmoved():
+    with attack.shut_out():
         _turned_away(hub.identity(SHERIFF, authority=make_authority("prairie")))
 
 
 def test_expired(attack: Any, hub: Hub) -> None:
-    with attack.unmoved():
+    with attack.shut_out():
         _turned_away(hub.identity(SHERIFF, lifetime=timedelta(seconds=-1)))
 
 
 def test_not_yet_valid(attack: Any, hub: Hub) -> None:
-    with attack.unmoved():
+    with attack.shut_out():
         _turned_away(_made(hub, begins=timedelta(hours=1)))
 
 
