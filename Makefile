@@ -6,7 +6,7 @@ PEERS := .venv-peers
 # Tests run in so many processes, a file in one piece.
 JOBS ?= 2
 
-.PHONY: help demo test lint format proto bench risk fuzz audit peers example-febrl4 lock clean
+.PHONY: help demo test lint format proto bench risk fuzz audit audit-newest peers example-febrl4 lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -56,6 +56,9 @@ audit: $(VENV)/.made ## Look for known weaknesses in our code and in every locke
 		echo "requirements/$$lock.txt"; \
 		$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements/$$lock.txt || exit 1; \
 	done
+
+audit-newest: $(VENV)/.made ## The same of what PyPI's page per project tells: the newest versions alone
+	@$(BIN)/python -m tests.audit_newest requirements/dev.txt
 
 fuzz: $(VENV)/.made ## Try a million wrong inputs; counts in build/fuzz.json
 	@$(BIN)/python -m tests.fuzz --out build/fuzz.json
