@@ -29,7 +29,7 @@ SECONDS = 30
 def look_up(name: str) -> dict[str, Any] | None:
     """PyPI's page of a project, or None where there is none."""
     try:
-        with urlopen(f"{PyPI.pypi_url}/{name}/json", timeout=SECONDS) as answer:
+        with urlopen(f"{PyPI.pypi_url}/{name}/json", timeout=SECONDS) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
             return found
     except (URLError, ValueError, TimeoutError):
