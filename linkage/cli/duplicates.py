@@ -123,7 +123,7 @@ def dedupe(
     copy from that. No cell is shown on the screen, unless --show-values is given; the review and
     the copy hold identifiers, and only you may read them.
     """
-    from linkage.agent.dedupe.copying import require_column, with_column
+    from linkage.agent.copying import require_column, with_column
     from linkage.agent.dedupe.review import labels, sizes
     from linkage.agent.source import SourceFile
 
@@ -250,7 +250,7 @@ def _search(table: Table, threshold: float, bar: Bar) -> tuple[RecordSet, Found]
 
 def _decided(source: SourceFile, review: Path, digest: str) -> Rows:
     """The groups of a review."""
-    from linkage.agent.dedupe.copying import count_rows
+    from linkage.agent.copying import count_rows
     from linkage.agent.dedupe.review import read_review
 
     data = read_bounded(review, MAX_REVIEW_BYTES)

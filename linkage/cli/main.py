@@ -7,7 +7,7 @@ import sys
 import typer
 
 from linkage import __version__
-from linkage.cli import agent, demo, evaluator, hub, keys, log, manifest, rehearse
+from linkage.cli import agent, crosswalk, demo, evaluator, hub, keys, log, manifest, rehearse
 from linkage.cli.common import configure_logging, errors, fail
 from linkage.errors import InputError, InternalError, LinkageError
 
@@ -31,6 +31,7 @@ app.add_typer(agent.app, name="agent")
 app.add_typer(hub.app, name="hub")
 app.add_typer(evaluator.app, name="evaluator")
 app.add_typer(manifest.app, name="manifest")
+app.add_typer(crosswalk.app, name="crosswalk")
 app.add_typer(keys.app, name="keys")
 app.add_typer(log.app, name="log")
 app.command("rehearse")(rehearse.rehearse)

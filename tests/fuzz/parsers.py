@@ -43,6 +43,12 @@ from linkage.encoding.clk_files import clks_from_binary, clks_from_json, clks_to
 from linkage.encodings import EncodingLayout, EncodingMatrix
 from linkage.evaluator.extract import verify_extract
 from linkage.hub.home import HubHome, Settings
+from linkage.release.crosswalk.checking import parse_crosswalk, parse_inventory, parse_list
+from linkage.release.crosswalk.documents import CodeMapping, Crosswalk
+from linkage.release.crosswalk.editing import from_csv, to_csv
+from linkage.release.crosswalk.inventory import count_codes, make_inventory
+from linkage.release.crosswalk.lists import bundled_list, list_from_csv
+from linkage.release.crosswalk.suggesting import accepted, suggest, suggestions_csv
 from linkage.release.parcels import ParcelAddress, check_sealed, pack, unpack
 from linkage.rpc.logfile import Leaf, read_export, verified, write_export
 from linkage.rpc.party import Invitation, Party, read_invitation
@@ -551,7 +557,63 @@ def _read_export(data: bytes) -> None:
     list(verified(leaves, checkpoint))
 
 
+_CRISIS = bundled_list("crisis")
+_INVENTORY = make_inventory(
+    count_codes([(["96"] * 30 + ["=7"] * 20 + ["59"] * 3, ["MENTAL SUBJECT"] * 30 + [""] * 23)]),
+    agency="PD",
+    name_rare=True,
+)
+_CROSSWALK = Crosswalk.model_validate(
+    {
+        "linkage": "crosswalk/1",
+        "name": "calls",
+        "version": 2,
+        "codes": _CRISIS.reference,
+        "agencies": ("PD", "SO"),
+        "mappings": tuple(
+            CodeMapping(
+                agency="PD",
+                local=local,
+                standard=standard,
+                merged_into=merged,
+                confidence="high",
+                author="R. Moss",
+                date=datetime(2026, 3, 1, tzinfo=UTC).date(),
+            )
+            for local, standard, merged in (("59", "suicide", None), ("=7", None, "59"))
+        ),
+    }
+)
+
+
+def _read_crosswalk(data: bytes) -> None:
+    read = parse_crosswalk(data, codes=_CRISIS)
+    assert tuple(from_csv(to_csv(read))) == read.mappings
+
+
 PARSERS: dict[str, Parser] = {
+    "inventory": Parser(parse_inventory, [_INVENTORY.canonical], json_mutated, 3),
+    "crosswalk": Parser(_read_crosswalk, [_CROSSWALK.canonical], json_mutated, 3),
+    "crosswalk-table": Parser(from_csv, [to_csv(_CROSSWALK)], table_mutated, 3),
+    "suggestions": Parser(
+        lambda data: accepted(
+            data, _CROSSWALK, author="R", date=datetime(2026, 3, 1, tzinfo=UTC).date()
+        ),
+        [
+            suggestions_csv(suggest({"pd": _INVENTORY}, _CROSSWALK, _CRISIS)).replace(
+                b"\n,", b"\nyes,", 1
+            )
+        ],
+        table_mutated,
+        3,
+    ),
+    "code-list": Parser(parse_list, [_CRISIS.canonical], json_mutated, 2),
+    "code-list-table": Parser(
+        lambda data: list_from_csv(data, name="apco", version="1"),
+        [b"Code,Definition,merged_into\nM,Mental health,\nOLD,old,M\n"],
+        table_mutated,
+        3,
+    ),
     "manifest": Parser(_whole_manifest, [_json(_document()), CLK.canonical], json_mutated, 1),
     "linkage-schema": Parser(parse_linkage_schema, [_json(SCHEMA)], json_mutated, 1),
     "profile": Parser(parse_profile, [_json(_PROFILE)], json_mutated, 2),

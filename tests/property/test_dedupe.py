@@ -13,7 +13,7 @@ import pyarrow.csv as pa_csv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from linkage.agent.dedupe.copying import with_column
+from linkage.agent.copying import with_column
 from linkage.agent.dedupe.groups import make_groups
 from linkage.agent.dedupe.recordset import read_records
 from linkage.agent.dedupe.review import read_review, write_review

@@ -39,7 +39,7 @@ FILES_WITH_COMMANDS = [
 # What a command line may have behind it in a text.
 _END = re.compile(r"\s+#|;|\||>|…|\.\.\.|`")
 _COMMAND = re.compile(r"(?<![\w./-])(?:/opt/linkage/\.venv/bin/)?linkage (?=[a-z-])")
-_ROLES = {"keys", "hub", "agent", "evaluator", "manifest", "log", "rehearse", "demo"}
+_ROLES = {"keys", "hub", "agent", "evaluator", "manifest", "crosswalk", "log", "rehearse", "demo"}
 
 
 def _name(path: Path) -> str:

@@ -19,9 +19,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from linkage.agent.dedupe.recordset import Progress
 from linkage.agent.source import BATCH_ROWS, SourceFile
 from linkage.errors import InputError, Problem, SourceError
+
+Progress = Callable[[str, int, int], None]
 
 PIECE_BYTES = 1 << 20
 MAX_NAME = 200

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from linkage.agent.dedupe import copying
-from linkage.agent.dedupe.copying import require_column, with_column
+from linkage.agent import copying
+from linkage.agent.copying import require_column, with_column
 from linkage.agent.source import SourceFile
 from linkage.errors import InputError, SourceError
 from tests.unit.agent.dedupe.conftest import silent
