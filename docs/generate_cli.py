@@ -31,6 +31,7 @@ from linkage.agreement import (
     fields,
     governance,
     manifest,
+    models,
     parties,
     policies,
     safeguards,
@@ -169,7 +170,40 @@ def manifest_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-PAGES = {"cli.md": cli_page, "errors.md": errors_page, "manifest.md": manifest_page}
+def content_page() -> str:
+    """What content tables hold, and what their columns can mean."""
+    lines = [
+        NOTE,
+        "# Content\n",
+        (
+            "What a partner contributes after a release: the tables and fields that the"
+            " [manifest](manifest.md#contenttable) lists for it, and nothing else of its files."
+        ),
+        "",
+        "## Terms\n",
+        (
+            "A field that says in `means` which term of its table's kind it is can be found by"
+            " reports, whatever it is called. A term stands at most once in a table, and fits the"
+            " transforms named here."
+        ),
+        "",
+    ]
+    for kind, terms in models.MODELS.items():
+        about = "" if kind not in models.IMPERSONAL else " (about no person; its rows bear no id)"
+        lines += [f"### {kind}{about}\n", "| term | meaning | transforms |", "|---|---|---|"]
+        for name, term in terms.items():
+            fitting = ", ".join(f"`{transform}`" for transform in term.transforms)
+            lines.append(f"| `{name}` | {_cell(term.meaning)} | {fitting} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PAGES = {
+    "cli.md": cli_page,
+    "errors.md": errors_page,
+    "manifest.md": manifest_page,
+    "content.md": content_page,
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -322,7 +356,7 @@ SETTING_NOTES = {
     "ContentField": {
         "name": "the column's name in the extract",
         "transform": "how it is coarsened",
-        "date_format": "strptime format of the column, for `year`, `month` and `age_band`",
+        "date_format": "strptime format of the column, for transforms of dates",
         "description": "goes into the data dictionary",
     },
     "Recipient": {"name": "as enrolled at the hub", "title": "for people"},
@@ -402,6 +436,7 @@ _WORDS = {
     "Bytes": "whole number, 1 to 2^50",
     "People": "whole number, 0 to 1,000,000",
     "Transform": "[Transform](#transform)",
+    "Kind": " or ".join(f"`{kind}`" for kind in models.MODELS),
 }
 
 

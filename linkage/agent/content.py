@@ -17,7 +17,7 @@ from linkage.agent.source import SourceFile
 from linkage.agreement import ContentTable, Manifest, Partner
 from linkage.encodings import HANDLE_BYTES
 from linkage.errors import AgreementError, InputError, Problem, SourceError
-from linkage.release.deidentify import attach_index_ids, deidentify_table
+from linkage.release.deidentify import attach_index_ids, deidentify_table, sort_rows
 from linkage.release.parcels import ParcelAddress, pack
 from linkage.rpc.channel import Connection
 from linkage.rpc.member import trusted_party
@@ -58,6 +58,11 @@ def pack_content(
     tables, left_out = {}, {}
     for table in partner.content:
         source = SourceFile(content.get(table.name, file))
+        if not table.is_personal:
+            frame = _frame(table, source)
+            coarse = deidentify_table(table, frame, file=source.name, missing=partner.missing)
+            tables[table.name] = sort_rows(coarse)
+            continue
         frame = _frame(table, source)
         if table.record_id is None:
             _require_submitted(source, submitted)
@@ -102,7 +107,8 @@ def _require_known(partner: Partner, content: Mapping[str, Path]) -> None:
             remedy=f"Its tables are {', '.join(names) or 'none'}",
         )
     for table in partner.content:
-        if table.record_id is not None and table.name not in content:
+        own_file = table.record_id is not None or not table.is_personal
+        if own_file and table.name not in content:
             raise InputError(
                 f"content table {table.name!r} needs a file",
                 remedy=f"Give it as --content {table.name}=FILE",

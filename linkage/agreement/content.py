@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
-from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
+from linkage.agreement.checks import distinct
 from linkage.agreement.fields import Name, Strict
+from linkage.agreement.models import IMPERSONAL, MODELS, Kind
 from linkage.agreement.policies import Policies
+from linkage.agreement.transforms import Transform
+
+__all__ = ["ContentField", "ContentTable", "Transform"]
 
 Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
-
-class Transform(StrEnum):
-    """What happens to a content field before it leaves the agent."""
-
-    KEEP = "keep"
-    YEAR = "year"
-    MONTH = "month"
-    AGE_BAND = "age_band"
-    ZIP3 = "zip3"
-
 
 RESERVED = frozenset({"index_id", "study_id"})
 _NEEDED: dict[Transform, tuple[str, ...]] = {
@@ -55,6 +48,9 @@ class ContentField(Strict):
         values: the only codes allowed with `keep`; None allows any short code, and refuses
             free text.
         reference: for `age_band`, the date (YYYY-MM-DD) at which age is counted.
+        means: the term of the [minimal model](content.md) of the table's kind that the field is;
+            reports find their columns by it.
+        recipients: whose extracts hold the field; those of every recipient where not given.
     """
 
     name: Name
@@ -64,6 +60,8 @@ class ContentField(Strict):
     date_format: Annotated[str, StringConstraints(max_length=40)] = "%Y-%m-%d"
     reference: Annotated[date, Field(strict=False)] | None = None
     description: Annotated[str, StringConstraints(max_length=1000)] = ""
+    means: Name | None = None
+    recipients: Annotated[tuple[Name, ...], Field(max_length=16, strict=False)] | None = None
 
     @model_validator(mode="after")
     def _reference_given(self) -> ContentField:
@@ -92,14 +90,52 @@ class ContentTable(Strict):
     """One table of content.
 
     Attributes:
-        kind: which of the minimal models the rows follow.
+        kind: which of the minimal models the rows follow. Rows of `site` and `measure` are about
+            no person: they join to nothing and bear no id.
         record_id: column that joins the rows to the partner's identifier file; it never
-            leaves the agent. None means that the table is the identifier file itself.
+            leaves the agent. None means that the table is the identifier file itself, or is about
+            no person.
         policies: laws and rules that it is under beside the partner's, or on another ground.
     """
 
     name: Name
-    kind: Literal["person", "event", "service", "site", "measure"]
+    kind: Kind
     record_id: Column | None = None
     fields: Annotated[tuple[ContentField, ...], Field(min_length=1, max_length=200, strict=False)]
     policies: Policies = ()
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether its rows are about persons and come under ids."""
+        return self.kind not in IMPERSONAL
+
+    @model_validator(mode="after")
+    def _joins_as_its_kind_does(self) -> ContentTable:
+        if not self.is_personal and self.record_id is not None:
+            raise ValueError(f"record_id: a table of kind {self.kind!r} is about no person")
+        return self
+
+    @model_validator(mode="after")
+    def _means_what_its_kind_can(self) -> ContentTable:
+        terms = MODELS[self.kind]
+        for field in self.fields:
+            where = f"field {field.name!r}"
+            if field.means is not None and field.means not in terms:
+                raise ValueError(
+                    f"{where}: means: {field.means!r} is no term of a table of kind {self.kind!r}"
+                    f" (its terms: {', '.join(terms)})"
+                )
+            if field.means is not None:
+                fitting = terms[field.means].transforms
+                if field.transform not in fitting:
+                    raise ValueError(
+                        f"{where}: means: {field.means!r} comes of the transform"
+                        f" {' or '.join(fitting)}, not of {field.transform}"
+                    )
+            if field.transform is Transform.NUMBER and self.is_personal:
+                raise ValueError(
+                    f"{where}: transform: numbers as they stand are for tables of kind"
+                    f" {' and '.join(sorted(IMPERSONAL))} only"
+                )
+        distinct("means", [field.means for field in self.fields if field.means is not None])
+        return self

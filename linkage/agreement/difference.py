@@ -52,7 +52,7 @@ _ADDED = r"partners\.[^.]+|recipients\.[^.]+|fields\.[^.]+|match_keys\.[^.]+|str
 _ADDED += r"|partners\.[^.]+\.(content\..*|aliases\..*|strata\..*)"
 _REMOVED = r"partners\..*policies\..*|stewards\.[^.]+"
 _RANKS: dict[str, dict[str, int]] = {
-    "transform": {"year": 0, "age_band": 0, "zip3": 0, "month": 1, "keep": 2},
+    "transform": {"year": 0, "age_band": 0, "zip3": 0, "month": 1, "number": 2, "keep": 2},
     "partner_report": {"none": 0, "summary": 1, "full": 2},
 }
 _WORSE = {"two_stewards": False, "risk_acknowledged": True}
@@ -114,8 +114,8 @@ def _weakens(place: str, kind: str, before: Any, after: Any) -> bool:
     last = place.rpartition(".")[2]
     if last in _RANKS:
         return _RANKS[last][after] > _RANKS[last][before]
-    if last == "values":
-        # None allows any code.
+    if last in ("values", "recipients") and ".content." in place:
+        # None allows any code, and every recipient.
         return after is None or (before is not None and not set(after) <= set(before))
     if last in _WORSE:
         return bool(after == _WORSE[last])

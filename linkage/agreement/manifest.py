@@ -221,6 +221,11 @@ class Manifest(Strict):
         distinct(f"{where}: content tables", [t.name for t in partner.content])
         for table in partner.content:
             distinct(f"{where}: table {table.name!r}", [f.name for f in table.fields])
+            for field in table.fields:
+                place = f"{where}: table {table.name!r}: field {field.name!r}: recipients"
+                distinct(place, list(field.recipients or ()))
+                known_ones = {r.name for r in self.recipients}
+                subset(place, field.recipients or (), known_ones, what="recipient")
             if table.record_id is not None and partner.record_id is None:
                 raise ValueError(
                     f"{where}: table {table.name!r} joins by record_id, but the partner has none"

@@ -241,8 +241,8 @@ def _dictionary_page(manifest: Manifest, described: Mapping[str, Any]) -> str:
                 ],
             ),
             Paragraph(
-                "Tables join by study_id. A study id is random and means nothing outside this"
-                " extract; it stands for one person as far as linkage can tell."
+                "Tables about persons join by study_id. A study id is random and means nothing"
+                " outside this extract; it stands for one person as far as linkage can tell."
             ),
         ],
     )
@@ -264,6 +264,7 @@ _TRANSFORMS = {
     "month": "year and month of a date",
     "age_band": "age in years, in bands",
     "zip3": "first three digits of a ZIP code; 000 for small areas",
+    "number": "a number as the partner holds it",
 }
 
 
@@ -312,8 +313,9 @@ Tables
 
 {tables}
 
-Tables join by study_id, 32 hexadecimal digits. `people` has one row per person and says which
-partners hold a record. A missed link makes two persons of one; a false one makes one of two.
+Tables about persons join by study_id, 32 hexadecimal digits. `people` has one row per person
+and says which partners hold a record. A missed link makes two persons of one; a false one makes
+one of two.
 
 CSV is UTF-8 with a header row, comma-separated, lines ending in LF; text is quoted, an empty
 unquoted cell is a missing value. A text that a spreadsheet could take for a formula (beginning

@@ -48,7 +48,8 @@ class Assembled:
 
     Attributes:
         people: one row per study id: `study_id`, `in_<partner>` for each, `n_partners`.
-        tables: content tables by name, `<partner>_<table>`; `study_id` first.
+        tables: content tables by name, `<partner>_<table>`; `study_id` first, where the rows are
+            about persons.
     """
 
     people: pa.Table
@@ -68,7 +69,8 @@ def assemble(
     """Join parcels through the one-time map.
 
     Args:
-        tables: by (partner, content table); `index_id` first, then the agreed fields.
+        tables: by (partner, content table); `index_id` first where the rows are about persons,
+            then the agreed fields.
         study_ids: per partner, index id → study id, both 16 bytes; every row of the
             partner's upload, linked or not.
 
@@ -86,6 +88,10 @@ def assemble(
     joined = {}
     for (owner, table), name in names.items():
         content = _content(manifest.partner(owner), table)
+        if not content.is_personal:
+            check_deidentified(content, tables[owner, table], source=_source(owner, table))
+            joined[name] = _plain(tables[owner, table])
+            continue
         places = _join(owner, content, tables[owner, table], maps[owner])
         people = texts.take(pa.array(numbers[owner][places]))
         fields = tables[owner, table].drop_columns([INDEX_ID])
@@ -122,7 +128,8 @@ def dictionary(manifest: Manifest) -> dict[str, Any]:
     for partner, table in _contents(manifest):
         name = names[partner.name, table.name]
         source = {"partner": partner.name, "kind": table.kind}
-        columns.append(_entry(name, STUDY_ID, "string", "The person in `people`", **source))
+        if table.is_personal:
+            columns.append(_entry(name, STUDY_ID, "string", "The person in `people`", **source))
         for field in table.fields:
             extra: dict[str, Any] = dict(source)
             if field.values is not None:
@@ -137,6 +144,8 @@ def dictionary(manifest: Manifest) -> dict[str, Any]:
                     str(output_type(field)),
                     field.description,
                     transform=field.transform.value,
+                    means=field.means,
+                    recipients=None if field.recipients is None else list(field.recipients),
                     **extra,
                 )
             )
@@ -157,6 +166,8 @@ def _entry(table: str, column: str, dtype: str, description: str, **more: Any) -
         "transform": None,
         "partner": None,
         "kind": None,
+        "means": None,
+        "recipients": None,
         **more,
     }
 
@@ -228,7 +239,7 @@ def _column_ids(column: pa.ChunkedArray) -> Ids:
 
 def _join(owner: str, content: ContentTable, parcel: pa.Table, ids: _IdMap) -> Places:
     """For each row of a parcel, the place of its index id in the partner's map."""
-    source = f"table {content.name!r} of {owner!r}"
+    source = _source(owner, content.name)
     check_deidentified(content, parcel, source=source)
     wanted = _column_ids(parcel[INDEX_ID])
     if not len(ids.index):
@@ -248,6 +259,10 @@ def _join(owner: str, content: ContentTable, parcel: pa.Table, ids: _IdMap) -> P
             f"{source}: {repeated} rows repeat an index id, where each may stand once"
         )
     return places
+
+
+def _source(owner: str, table: str) -> str:
+    return f"table {table!r} of {owner!r}"
 
 
 def _plain(table: pa.Table) -> pa.Table:

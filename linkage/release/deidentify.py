@@ -15,12 +15,14 @@ What each transform gives:
     month      string   "2024-05"
     age_band   string   "30-39", from 90 on "90+", at the manifest's reference date
     zip3       string   "021"; "000" where the area has 20,000 people or fewer
+    number     double   a number as it stands, of a site or a measure
     a missing cell is null under all of them
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Collection
 from datetime import date, datetime
@@ -125,8 +127,10 @@ def sort_rows(table: pa.Table) -> pa.Table:
 
 def parcel_schema(table: ContentTable) -> pa.Schema:
     """Columns and types of a parcel of this table."""
-    index = pa.field(INDEX_ID, ID_TYPE, nullable=False)
-    return pa.schema([index, *(_schema_field(field) for field in table.fields)])
+    fields = [_schema_field(field) for field in table.fields]
+    if not table.is_personal:
+        return pa.schema(fields)
+    return pa.schema([pa.field(INDEX_ID, ID_TYPE, nullable=False), *fields])
 
 
 def check_deidentified(table: ContentTable, parcel: pa.Table, *, source: str) -> None:
@@ -144,7 +148,7 @@ def check_deidentified(table: ContentTable, parcel: pa.Table, *, source: str) ->
             f"{source}: its columns are not the ones the partners agreed to"
             f" ({', '.join(expected.names)})"
         )
-    if parcel[INDEX_ID].null_count:
+    if table.is_personal and parcel[INDEX_ID].null_count:
         raise InvalidRequestError(f"{source}: a row has no index id")
     for field in table.fields:
         fault_of = _result_fault(field)
@@ -156,7 +160,10 @@ def check_deidentified(table: ContentTable, parcel: pa.Table, *, source: str) ->
 
 def output_type(field: ContentField) -> pa.DataType:
     """The type a content field has after its transform."""
-    return pa.int16() if field.transform is Transform.YEAR else pa.string()
+    return _TYPES.get(field.transform, pa.string())
+
+
+_TYPES = {Transform.YEAR: pa.int16(), Transform.NUMBER: pa.float64()}
 
 
 def _schema_field(field: ContentField) -> pa.Field:
@@ -235,7 +242,7 @@ def _record_number(
     table: ContentTable, field: ContentField, codes: npt.NDArray[np.intp], results: list[Any]
 ) -> str | None:
     """Say so if a column of codes has a value of its own in almost every row."""
-    if field.transform is not Transform.KEEP or field.values is not None or table.kind == "site":
+    if field.transform is not Transform.KEEP or field.values is not None or not table.is_personal:
         return None
     known = np.array([result is not None for result in results])
     filled = int(known[codes].sum())
@@ -252,6 +259,8 @@ def _converter(field: ContentField) -> Callable[[str], Transformed]:
         return _keep(field)
     if field.transform is Transform.ZIP3:
         return _zip3
+    if field.transform is Transform.NUMBER:
+        return _number
     parse = _date_parser(field)
     if field.transform is Transform.YEAR:
         return lambda text: _mapped(parse(text), lambda day: day.year)
@@ -297,6 +306,15 @@ def _zip3(text: str) -> Transformed:
         return None, "is not a ZIP code of five or nine digits (was a leading zero lost?)"
     area = match[1]
     return "000" if area in SMALL_ZIP3 else area, None
+
+
+_NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,10})?", re.ASCII)
+
+
+def _number(text: str) -> Transformed:
+    if not _NUMBER.fullmatch(text):
+        return None, "is not a number in digits with a decimal point, such as 1234.5"
+    return float(text), None
 
 
 _DIRECTIVE = re.compile(r"%(.)", re.DOTALL)
@@ -367,5 +385,7 @@ def _result_fault(field: ContentField) -> Callable[[Any], Fault | None]:
             if _ZIP3_RESULT.fullmatch(value) and value not in SMALL_ZIP3
             else "is not an allowed three-digit area"
         )
+    if field.transform is Transform.NUMBER:
+        return lambda value: None if math.isfinite(value) else "is not a number"
     convert = _keep(field)
     return lambda value: convert(value)[1]

@@ -31,6 +31,7 @@ _TRANSFORMS = {
     Transform.MONTH: "year and month only",
     Transform.AGE_BAND: "as an age band",
     Transform.ZIP3: "the first three digits only",
+    Transform.NUMBER: "a number, as it stands",
 }
 _REPORTS = {
     PartnerReport.NONE: "nothing of how well a run went",
@@ -231,7 +232,7 @@ def _leaves(manifest: Manifest) -> Iterator[Paragraph | DataTable]:
         for table in partner.content:
             yield DataTable(
                 f"Content of {partner.name}: {table.name} ({table.kind})",
-                ("Field", "How it leaves", "Allowed values", "Meaning"),
+                ("Field", "How it leaves", "Allowed values", "For whom", "Meaning"),
                 [_field(field) for field in table.fields],
             )
 
@@ -247,7 +248,7 @@ def _more_of(partner: Partner) -> list[str]:
     return more
 
 
-def _field(field: ContentField) -> tuple[str, str, str, str]:
+def _field(field: ContentField) -> tuple[str, ...]:
     how = _TRANSFORMS[field.transform]
     if field.reference is not None:
         how += f" at {field.reference}"
@@ -259,7 +260,8 @@ def _field(field: ContentField) -> tuple[str, str, str, str]:
         allowed = f"{len(field.values):,} codes: {', '.join(field.values[:8])}, …"
     else:
         allowed = ", ".join(field.values)
-    return field.name, how, allowed, field.description
+    receive = "all recipients" if field.recipients is None else ", ".join(field.recipients)
+    return field.name, how, allowed, receive or "nobody", field.description
 
 
 def _sees(manifest: Manifest) -> DataTable:

@@ -128,24 +128,34 @@ def _person(agency: Agency, *, birth_format: str, own_file: bool) -> dict[str, A
                 "race_ethnicity",
                 _races(),
                 column=race,
+                means="race_ethnicity",
                 description="Categories of OMB Statistical Policy Directive 15 (2024), joined by |",
             ),
-            _codes("sex", tuple(agency.sexes.values()), column=column("sex")),
+            _codes("sex", tuple(agency.sexes.values()), column=column("sex"), means="sex"),
             {
                 "name": "age",
                 "column": column("date_of_birth"),
                 "transform": "age_band",
                 "date_format": birth_format,
                 "reference": REFERENCE,
+                "means": "age_band",
             },
-            _codes("tract", TRACTS, column=column("tract")),
+            _codes("tract", TRACTS, column=column("tract"), means="tract"),
         ],
     }
     return table | ({"record_id": agency.column("record_id")} if own_file else {})
 
 
-def _month(name: str, column: str, date_format: str = "%Y-%m-%d") -> dict[str, Any]:
-    return {"name": name, "column": column, "transform": "month", "date_format": date_format}
+def _month(
+    name: str, column: str, date_format: str = "%Y-%m-%d", means: str = "month"
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "column": column,
+        "transform": "month",
+        "date_format": date_format,
+        "means": means,
+    }
 
 
 _CONTENT: dict[str, list[dict[str, Any]]] = {
@@ -157,16 +167,21 @@ _CONTENT: dict[str, list[dict[str, Any]]] = {
             "record_id": SHERIFF.column("record_id"),
             "fields": [
                 _month("call_month", "call_date", "%m/%d/%Y"),
-                _codes("department", tuple(DEPARTMENTS)),
+                _codes("department", tuple(DEPARTMENTS), means="agency"),
                 _codes(
                     "call_code",
                     tuple(dict.fromkeys(c for _, codes in DEPARTMENTS.values() for c in codes)),
+                    means="local_code",
                     description="The department's own code; a crosswalk gives the kind of call",
                 ),
-                _codes("disposition", content.DISPOSITIONS),
-                _codes("response_level", content.LEVELS),
-                _codes("municipality", tuple(town.name for town in MUNICIPALITIES)),
-                _codes("tract", TRACTS),
+                _codes("disposition", content.DISPOSITIONS, means="disposition"),
+                _codes("response_level", content.LEVELS, means="response_level"),
+                _codes(
+                    "municipality",
+                    tuple(town.name for town in MUNICIPALITIES),
+                    means="municipality",
+                ),
+                _codes("tract", TRACTS, means="tract"),
             ],
         },
     ],
@@ -178,9 +193,9 @@ _CONTENT: dict[str, list[dict[str, Any]]] = {
             "record_id": HEALTH.column("record_id"),
             "fields": [
                 _month("start_month", "episode_start"),
-                _month("end_month", "episode_end"),
-                _codes("program", content.PROGRAMS),
-                _codes("referral_status", content.REFERRAL_STATUS),
+                _month("end_month", "episode_end", means="end_month"),
+                _codes("program", content.PROGRAMS, means="service_type"),
+                _codes("referral_status", content.REFERRAL_STATUS, means="referral_source"),
             ],
         },
     ],
@@ -192,8 +207,8 @@ _CONTENT: dict[str, list[dict[str, Any]]] = {
             "record_id": SOCIAL.column("record_id"),
             "fields": [
                 _month("referral_month", "referral_date"),
-                _codes("service", content.SERVICES),
-                _codes("status", content.SERVICE_STATUS),
+                _codes("service", content.SERVICES, means="service_type"),
+                _codes("status", content.SERVICE_STATUS, means="referral_status"),
             ],
         },
     ],

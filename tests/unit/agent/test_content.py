@@ -222,3 +222,29 @@ def test_a_record_neither_sent_nor_skipped_is_still_refused(bench: Bench) -> Non
     error = bench.refused(SourceError)
     assert isinstance(error, SourceError)
     assert [p.row for p in error.problems] == [2]
+
+
+def test_a_table_about_no_person_joins_to_nothing(
+    tmp_path: Path, make_manifest: MakeManifest, bench: Bench
+) -> None:
+    sites = {
+        "name": "sites",
+        "kind": "site",
+        "fields": [
+            {"name": "tract", "means": "tract"},
+            {"name": "money", "transform": "number", "means": "funded_amount"},
+        ],
+    }
+    bench.manifest = make_manifest({"content": [*TABLES, sites]})
+    assert "--content sites=FILE" in str(bench.refused(InputError))
+    file = tmp_path / "sites.csv"
+    file.write_text("tract,money,director\n010202,1250.5,X\n010100,,Y\n")
+    bench.content["sites"] = file
+    assert bench.pack()["sites"].to_pylist() == [
+        {"tract": "010100", "money": None},
+        {"tract": "010202", "money": 1250.5},
+    ]
+    file.write_text(f"tract,money\n010202,{MARKER}\n")
+    error = bench.refused(SourceError)
+    assert isinstance(error, SourceError)
+    assert (error.problems[0].row, error.problems[0].field) == (1, "money")

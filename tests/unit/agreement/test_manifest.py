@@ -52,8 +52,18 @@ FULL: dict[str, Any] = {
                     "record_id": "id",
                     "policies": [{"tag": "STATE-1", "basis": "ours"}],
                     "fields": [
-                        {"name": "program", "values": ["A", "B"], "description": "D"},
-                        {"name": "day", "column": "DAY", "transform": "month"},
+                        {
+                            "name": "program",
+                            "values": ["A", "B"],
+                            "description": "D",
+                            "means": "outcome",
+                        },
+                        {
+                            "name": "day",
+                            "column": "DAY",
+                            "transform": "month",
+                            "recipients": ["bureau"],
+                        },
                         {
                             "name": "age",
                             "column": "dob",
@@ -126,6 +136,7 @@ FULL: dict[str, Any] = {
     "two_stewards": True,
 }
 Path_ = tuple[str | int, ...]
+FIELD: Path_ = ("partners", 0, "content", 0, "fields", 0)
 
 
 def parse(document: Any) -> Manifest:
@@ -175,6 +186,9 @@ def changed(place: Path_, value: Any) -> dict[str, Any]:
         (("partners", 0, "policies", 0, "tag"), "HIPPA", "'HIPPA' is not a declared policy tag"),
         (("partners", 0, "policies", 0, "tag"), "hipaa", "partners.0.policies.0.tag"),
         (("partners", 0, "policies"), [{"tag": "CJIS"}] * 2, "'CJIS' stands more than once"),
+        ((*FIELD[:-1], 1, "recipients"), ["north"], "'north' is not a declared recipient"),
+        ((*FIELD[:-1], 1, "recipients"), ["bureau"] * 2, "'bureau' stands more than once"),
+        ((*FIELD[:-1], 1, "means"), "sex", "partners.0.content.0: field 'day': means: 'sex'"),
         (("safeguards", "commonest_share"), 0.0, "safeguards.commonest_share"),
         (("safeguards", "partner_report"), "scores", "safeguards.partner_report"),
         (("budgets", "partner", "open_uploads"), 0, "budgets.partner.open_uploads"),
@@ -224,9 +238,6 @@ def changed(place: Path_, value: Any) -> dict[str, Any]:
 )
 def test_wrong_values_name_their_place(place: Path_, value: Any, message: str) -> None:
     assert message in refused(changed(place, value))
-
-
-FIELD: Path_ = ("partners", 0, "content", 0, "fields", 0)
 
 
 @pytest.mark.parametrize("name", ["study_id", "index_id"])
@@ -362,7 +373,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "f4a2dc6e39fd6a1cc13a8a1ef0ce084e9a6e3adf84c7a5f142a3ebbc96d71a87"
+KNOWN = "a304217312927de70e0f159bcda5a91d82f00da1eadf6ab3ee53e905e8207591"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:

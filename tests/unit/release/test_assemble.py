@@ -179,6 +179,35 @@ def test_dictionary_describes_every_column_and_is_plain_json() -> None:
     assert code["values"] == ["a", "b"]
 
 
+SITES = {
+    "name": "sites",
+    "kind": "site",
+    "fields": [
+        {"name": "place", "column": "tract", "means": "tract", "recipients": ["bureau"]},
+        {"name": "money", "transform": "number", "means": "funded_amount"},
+    ],
+}
+
+
+def test_tables_about_no_person_bear_no_id() -> None:
+    agreed = manifest(HOSPITAL, {**SHELTER, "content": [*SHELTER["content"], SITES]})
+    rows = pa.table({"place": ["010202", "010100"], "money": [2.5, None]})
+    given = {**parcels(), ("shelter", "sites"): rows}
+    out = assemble(agreed, given, STUDY)
+    assert out.tables["shelter_sites"].to_pylist() == [
+        {"place": "010100", "money": None},
+        {"place": "010202", "money": 2.5},
+    ]
+    listed = [c for c in dictionary(agreed)["columns"] if c["table"] == "shelter_sites"]
+    assert [(c["column"], c["type"], c["means"], c["recipients"]) for c in listed] == [
+        ("place", "string", "tract", ["bureau"]),
+        ("money", "double", "funded_amount", None),
+    ]
+    under_ids = parcel([11, 12], place=["a", "b"], money=[None, None])
+    with pytest.raises(InvalidRequestError, match="not the ones the partners agreed to"):
+        assemble(agreed, {**given, ("shelter", "sites"): under_ids}, STUDY)
+
+
 def test_half_a_million_rows_in_seconds() -> None:
     rows, people = 500_000, 100_000
     ids = draw_ids(people)

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from linkage.agreement import ContentTable
+from linkage.agreement.models import IMPERSONAL
 from linkage.errors import InvalidRequestError, SourceError
 from linkage.release.codes import code_fault
 from linkage.release.deidentify import (
@@ -22,8 +23,9 @@ from linkage.release.pseudonyms import draw_ids
 
 
 def table(*fields: dict[str, Any], kind: str = "event") -> ContentTable:
+    record = None if kind in IMPERSONAL else "rid"
     return ContentTable.model_validate(
-        {"name": "visits", "kind": kind, "record_id": "rid", "fields": fields}
+        {"name": "visits", "kind": kind, "record_id": record, "fields": fields}
     )
 
 
