@@ -7,7 +7,8 @@
     │   └── InvalidRequestError       a message from outside
     ├── AgreementError                not covered by what the partners signed
     │   ├── FingerprintMismatchError
-    │   └── NotAgreedError
+    │   ├── NotAgreedError
+    │   └── DisclosureError           what is to be published would tell of a few people
     ├── TrustError                    keys, certificates, signatures, secrets
     │   ├── UnauthenticatedError
     │   ├── NotAuthorisedError
@@ -150,6 +151,12 @@ class FingerprintMismatchError(AgreementError):
 
 class NotAgreedError(AgreementError):
     reason = "MANIFEST_NOT_SIGNED_BY_ALL"
+
+
+class DisclosureError(AgreementError):
+    """Something that is to be published would tell of a few people."""
+
+    reason = "DISCLOSURE_REFUSED"
 
 
 class TrustError(LinkageError):
