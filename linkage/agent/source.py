@@ -193,7 +193,7 @@ class SourceFile:
     def _parquet_columns(self) -> list[str]:
         try:
             return list(pq.read_schema(self.path).names)
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, OSError, UnicodeDecodeError):
             raise self._error("the Parquet file is damaged", _DAMAGED_REMEDY) from None
 
     def _csv_batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -273,7 +273,7 @@ class SourceFile:
             with pq.ParquetFile(self.path) as file:
                 self._require_readable(file.schema_arrow, columns)
                 yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, OSError, UnicodeDecodeError):
             self.require_unchanged()
             raise self._error("the Parquet file is damaged", _DAMAGED_REMEDY) from None
 

@@ -264,5 +264,15 @@ def test_a_parquet_file_with_damaged_pages(tmp_path: Path) -> None:
     assert "damaged" in str(refused(path, "a"))
 
 
+def test_a_parquet_file_whose_column_names_are_damaged(tmp_path: Path) -> None:
+    """Not UTF-8 in the part that is read for every column's path alone."""
+    path = tmp_path / "people.parquet"
+    pq.write_table(pa.table({"zebra": ["1"]}), path, store_schema=False)
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"zebra", b"z\xff\xfera"))
+    with pytest.raises(SourceError, match="damaged"):
+        SourceFile(path)
+
+
 def test_an_empty_parquet_file(tmp_path: Path) -> None:
     assert "no rows" in str(refused(parquet(tmp_path, a=pa.array([], pa.string())), "a"))
