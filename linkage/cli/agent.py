@@ -28,6 +28,7 @@ from linkage.cli.common import (
     patiently,
     show,
 )
+from linkage.cli.crisis_report import add_crisis_report_commands
 from linkage.cli.describing import (
     DateFormatOption,
     FieldsFileOption,
@@ -67,6 +68,7 @@ app = typer.Typer(
 add_member_commands(app, HOME)
 add_clk_commands(app)
 add_answer_commands(app)
+add_crisis_report_commands(app)
 add_dedupe_command(app)
 add_share_command(app)
 add_audit_command(app)

@@ -30,6 +30,10 @@ from linkage.agent.answer import Ledger
 from linkage.agent.checking import Checked
 from linkage.agent.clks import ClkFile
 from linkage.agent.findings import Reason
+from linkage.agent.illinois.files import filing
+from linkage.agent.illinois.layout import Layout, Month, bundled_layout
+from linkage.agent.illinois.report import MonthReport, RowAccounts, month_report
+from linkage.agent.illinois.settings import Settings as CrisisSettings
 from linkage.agent.matrixfile import MatrixFile
 from linkage.agent.plan import Plan, draw
 from linkage.agent.records import Records
@@ -44,7 +48,7 @@ from linkage.encodings import EncodingLayout, EncodingMatrix
 from linkage.evaluator.extract import verify_extract
 from linkage.hub.home import HubHome, Settings
 from linkage.release.crosswalk.checking import parse_crosswalk, parse_inventory, parse_list
-from linkage.release.crosswalk.documents import CodeMapping, Crosswalk
+from linkage.release.crosswalk.documents import CodeMapping, Crosswalk, parse
 from linkage.release.crosswalk.editing import from_csv, to_csv
 from linkage.release.crosswalk.inventory import count_codes, make_inventory
 from linkage.release.crosswalk.lists import bundled_list, list_from_csv
@@ -591,7 +595,66 @@ def _read_crosswalk(data: bytes) -> None:
     assert tuple(from_csv(to_csv(read))) == read.mappings
 
 
+_CRISIS_SETTINGS = _json(
+    {
+        "linkage": "crisis-report/1",
+        "agency": "P. D.",
+        "ori": "IL9990600",
+        "columns": {
+            "incident": "n",
+            "dispatched": "t",
+            "reason": "r",
+            "level": "l",
+            "outcome": "o",
+        },
+        "crisis": ["7M"],
+        "levels": {"P": ["sworn_officer"]},
+        "outcomes": {"REL": "released_own"},
+    }
+)
+_DISPATCHES = (
+    b"n,t,r,l,o\n24-1,2024-02-01 00:00:00,7M,P,REL\n24-2,2024-02-29 23:59:59,7M,P,\n"
+    b"24-3,2024-03-01 00:00:00,7M,P,REL\n24-4,,THEFT,,\n"
+)
+_FEBRUARY = Month(year=2024, month=2)
+
+
+def _report_of(settings: bytes, dispatches: bytes) -> MonthReport:
+    used = parse(CrisisSettings, settings, "settings")
+    used.require_fit(bundled_layout(), "settings")
+    source = SourceFile(_file(dispatches, "dispatches"))
+    return month_report(
+        source.batches([name for name in used.columns.model_dump().values() if name]),
+        settings=used,
+        layout=bundled_layout(),
+        month=_FEBRUARY,
+        file="dispatches",
+    )
+
+
+def _amend(data: bytes) -> None:
+    none = MonthReport(_FEBRUARY, (), 0, RowAccounts(), None)
+    used = parse(CrisisSettings, _CRISIS_SETTINGS, "settings")
+    filing(none, settings=used, layout=bundled_layout(), before=data)
+
+
+def _sent() -> bytes:
+    used = parse(CrisisSettings, _CRISIS_SETTINGS, "settings")
+    found = _report_of(_CRISIS_SETTINGS, _DISPATCHES)
+    return next(iter(filing(found, settings=used, layout=bundled_layout()).files.values()))
+
+
 PARSERS: dict[str, Parser] = {
+    "crisis-settings": Parser(
+        lambda data: _report_of(data, _DISPATCHES), [_CRISIS_SETTINGS], json_mutated, 2
+    ),
+    "crisis-layout": Parser(
+        lambda data: parse(Layout, data, "layout"), [bundled_layout().canonical], json_mutated, 2
+    ),
+    "dispatches": Parser(
+        lambda data: _report_of(_CRISIS_SETTINGS, data), [_DISPATCHES], table_mutated, 1
+    ),
+    "crisis-file": Parser(_amend, [_sent()], table_mutated, 2),
     "inventory": Parser(parse_inventory, [_INVENTORY.canonical], json_mutated, 3),
     "crosswalk": Parser(_read_crosswalk, [_CROSSWALK.canonical], json_mutated, 3),
     "crosswalk-table": Parser(from_csv, [to_csv(_CROSSWALK)], table_mutated, 3),

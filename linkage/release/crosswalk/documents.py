@@ -221,8 +221,8 @@ def parse(model: type[T], data: bytes, source: str) -> T:
         return model.model_validate_json(data)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-    places = [item["loc"] for item in found]
-    if () in places or ("linkage",) in places:
+    wrong = ("json_invalid", "model_type")
+    if any(item["type"] in wrong or item["loc"] == ("linkage",) for item in found):
         (kind,) = get_args(model.model_fields["linkage"].annotation)
         raise InputError(f"{source} is not a JSON document of the kind {kind}")
     raise faulty(source, [_problem(item["loc"], item["msg"]) for item in found])
