@@ -14,9 +14,10 @@ import pandas as pd
 from linkage.agent.plan import sorted_order
 from linkage.agent.rowmap import RowMap
 from linkage.agent.source import SourceFile
-from linkage.agreement import ContentTable, Manifest, Partner
+from linkage.agreement import ContentTable, Manifest, Partner, Transform
 from linkage.encodings import HANDLE_BYTES
 from linkage.errors import AgreementError, InputError, Problem, SourceError
+from linkage.release.days import Shifts, read_shifts
 from linkage.release.deidentify import attach_index_ids, deidentify_table, sort_rows
 from linkage.release.parcels import ParcelAddress, pack
 from linkage.rpc.channel import Connection
@@ -54,7 +55,7 @@ def pack_content(
     """
     _require_known(partner, content)
     recipient = trusted_party(keyring, project, manifest.assembler)
-    index_ids = _index_ids(connection, release, sent.handles)
+    index_ids, shifts = _index_ids(connection, release, sent.handles, days=_has_days(partner))
     tables, left_out = {}, {}
     for table in partner.content:
         source = SourceFile(content.get(table.name, file))
@@ -74,8 +75,9 @@ def pack_content(
         frame, rows = frame[kept].reset_index(drop=True), np.flatnonzero(kept)
         with _rows_of_the_file(rows):
             coarse = deidentify_table(table, frame, file=source.name, missing=partner.missing)
-        ids = index_ids[places[kept]]
-        tables[table.name] = attach_index_ids(coarse, ids)
+        own = places[kept]
+        row_shifts = None if shifts is None else shifts[own]
+        tables[table.name] = attach_index_ids(coarse, index_ids[own], row_shifts)
     address = ParcelAddress(
         manifest.project, manifest.fingerprint, release, partner.name, recipient.name
     )
@@ -159,18 +161,28 @@ def _records(
     return found
 
 
-def _index_ids(connection: Connection, release: str, handles: Ids) -> Ids:
-    """This partner's index ids, in the identifier file's order.
+def _has_days(partner: Partner) -> bool:
+    fields = [field for table in partner.content for field in table.fields]
+    return any(field.transform is Transform.DAY for field in fields)
+
+
+def _index_ids(
+    connection: Connection, release: str, handles: Ids, *, days: bool
+) -> tuple[Ids, Shifts | None]:
+    """This partner's index ids and, where it sends days, its day shifts, in the identifier file's
+    order.
 
     Raises:
-        AgreementError: the hub's list is not exactly this partner's rows.
+        AgreementError: the hub's list is not exactly this partner's rows, or its day shifts are
+            not random.
     """
     stub = ReleaseServiceStub(connection.channel)
     request = release_pb2.DownloadIndexIdsRequest(release=release)
-    theirs, ids = bytearray(), bytearray()
+    theirs, ids, raw_shifts = bytearray(), bytearray(), bytearray()
     for batch in connection.receive(stub.DownloadIndexIds, request):
         theirs += batch.handles
         ids += batch.index_ids
+        raw_shifts += batch.day_shifts
     theirs_array = np.frombuffer(bytes(theirs), np.uint8).reshape(-1, HANDLE_BYTES)
     ids_array = np.frombuffer(bytes(ids), np.uint8).reshape(-1, HANDLE_BYTES)
     if len(theirs_array) != len(handles) or len(ids_array) != len(handles):
@@ -181,4 +193,9 @@ def _index_ids(connection: Connection, release: str, handles: Ids) -> Ids:
         raise AgreementError("the hub's index ids are not those of the rows submitted")
     found = np.empty_like(handles)
     found[ours_order] = ids_array[theirs_order]
-    return found
+    if not days:
+        return found, None
+    theirs_shifts = read_shifts(bytes(raw_shifts), len(handles))
+    shifts = np.empty_like(theirs_shifts)
+    shifts[ours_order] = theirs_shifts[theirs_order]
+    return found, shifts

@@ -23,7 +23,10 @@ _NEEDED: dict[Transform, tuple[str, ...]] = {
     Transform.YEAR: ("year",),
     Transform.MONTH: ("year", "month"),
     Transform.AGE_BAND: ("year", "month", "day"),
+    Transform.DAY: ("year", "month", "day"),
 }
+# Days from a first event: an age at it, were the day one of birth.
+_KINDS_WITH_DAYS = ("event", "service")
 _PROBES = (datetime(1987, 11, 23, tzinfo=UTC), datetime(2001, 2, 3, tzinfo=UTC))
 
 
@@ -105,6 +108,16 @@ class ContentTable(Strict):
     policies: Policies = ()
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What those who sign may not expect of the fields together."""
+        of = {t: [f.name for f in self.fields if f.transform is t] for t in Transform}
+        if not (of[Transform.DAY] and of[Transform.MONTH]):
+            return ()
+        days, months = (", ".join(of[t]) for t in (Transform.DAY, Transform.MONTH))
+        text = f"table {self.name!r}: relative days ({days}) beside months ({months})"
+        return (f"{text} narrow the dates of a person with many events",)
+
+    @property
     def is_personal(self) -> bool:
         """Whether its rows are about persons and come under ids."""
         return self.kind not in IMPERSONAL
@@ -136,6 +149,11 @@ class ContentTable(Strict):
                 raise ValueError(
                     f"{where}: transform: numbers as they stand are for tables of kind"
                     f" {' and '.join(sorted(IMPERSONAL))} only"
+                )
+            if field.transform is Transform.DAY and self.kind not in _KINDS_WITH_DAYS:
+                raise ValueError(
+                    f"{where}: transform: days are for tables of kind"
+                    f" {' and '.join(_KINDS_WITH_DAYS)} only, where they are of events of a person"
                 )
         distinct("means", [field.means for field in self.fields if field.means is not None])
         return self

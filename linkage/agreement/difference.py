@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from linkage.agreement.manifest import Manifest
+from linkage.agreement.transforms import Transform
 
 ABSENT = None
 ORDER = "(order)"
@@ -52,7 +53,8 @@ _ADDED = r"partners\.[^.]+|recipients\.[^.]+|fields\.[^.]+|match_keys\.[^.]+|str
 _ADDED += r"|partners\.[^.]+\.(content\..*|aliases\..*|strata\..*)"
 _REMOVED = r"partners\..*policies\..*|stewards\.[^.]+"
 _RANKS: dict[str, dict[str, int]] = {
-    "transform": {"year": 0, "age_band": 0, "zip3": 0, "month": 1, "number": 2, "keep": 2},
+    "transform": dict.fromkeys(map(str, Transform), 0)
+    | {"day": 1, "month": 1, "number": 2, "keep": 2},
     "partner_report": {"none": 0, "summary": 1, "full": 2},
 }
 _WORSE = {"two_stewards": False, "risk_acknowledged": True}

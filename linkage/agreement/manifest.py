@@ -89,7 +89,13 @@ class Manifest(Strict):
     def warnings(self) -> tuple[str, ...]:
         """What a reader may not expect of what is written here."""
         of_scheme = self.scheme.warnings if isinstance(self.scheme, Clk) else ()
-        return (*of_scheme, *policy_warnings(self.partners, self.policy_tags))
+        of_content = [
+            f"partner {partner.name!r}, {text}"
+            for partner in self.partners
+            for table in partner.content
+            for text in table.warnings
+        ]
+        return (*of_scheme, *policy_warnings(self.partners, self.policy_tags), *of_content)
 
     @property
     def unanswered(self) -> tuple[str, ...]:

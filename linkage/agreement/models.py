@@ -45,6 +45,7 @@ _MUNICIPALITY = _code("the municipality, by name or code")
 _COUNTY = _code("the county: five digits of its Census GEOID, or its name")
 _TRACT = _code("the census tract: eleven digits of its GEOID")
 _SECTOR = _code("the sector that the row comes from, such as police, health or housing")
+_DAY = Term("the day, counted from the person's first event over all tables", (Transform.DAY,))
 _MONTH = Term("year and month, 2024-05", (Transform.MONTH,))
 _YEAR = Term("the year", (Transform.YEAR,))
 _ORGANIZATION = _code("the organization, an identifier of HSDS 3.0")
@@ -68,6 +69,7 @@ MODELS: dict[str, dict[str, Term]] = {
     "event": {
         "sector": _SECTOR,
         "agency": _code("the agency or department that the event is of"),
+        "day": _DAY,
         "month": _MONTH,
         "year": _YEAR,
         "standard_code": _code("what kind of event it is, in a code that the partners share"),
@@ -83,6 +85,8 @@ MODELS: dict[str, dict[str, Term]] = {
         "organization_id": _ORGANIZATION,
         "service_id": _SERVICE,
         "service_at_location_id": _code("the service at a location, an identifier of HSDS 3.0"),
+        "day": Term("the day on which it began, counted as of events", (Transform.DAY,)),
+        "end_day": Term("the day on which it ended, counted as of events", (Transform.DAY,)),
         "month": Term("year and month in which it began, 2024-05", (Transform.MONTH,)),
         "year": Term("the year in which it began", (Transform.YEAR,)),
         "end_month": Term("year and month in which it ended", (Transform.MONTH,)),

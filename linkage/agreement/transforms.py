@@ -14,3 +14,4 @@ class Transform(StrEnum):
     AGE_BAND = "age_band"
     ZIP3 = "zip3"
     NUMBER = "number"
+    DAY = "day"

@@ -28,6 +28,7 @@ from linkage.errors import (
 from linkage.evaluator.extract import write_extract
 from linkage.files import private_directory, write_atomic
 from linkage.release.assemble import Assembled, assemble
+from linkage.release.days import read_shifts
 from linkage.release.parcels import ParcelAddress, unpack
 from linkage.release.pseudonyms import ID_BYTES
 from linkage.rpc.channel import Connection
@@ -45,6 +46,7 @@ from linkage.v1.run_pb2_grpc import RunServiceStub
 
 Progress = Callable[[str, int, int], None]
 StudyMap = dict[str, dict[bytes, bytes]]
+DayShifts = dict[str, dict[bytes, int]]
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,10 @@ class Assembler:
             self._progress("open parcels", number, len(parcels))
             for name, table in self._open(shown, manifest, found, parcel).items():
                 tables[parcel.partner, name] = table
-        study_ids = self._study_map(found.release)
+        study_ids, day_shifts = self._study_map(found.release)
         # Before the extract stands: a crash after it would leave the map at the hub for good.
         self._acknowledge(found.release, study_ids)
-        assembled = assemble(manifest, tables, study_ids)
+        assembled = assemble(manifest, tables, study_ids, day_shifts)
         written = write_extract(
             directory,
             assembled,
@@ -201,16 +203,19 @@ class Assembler:
             )
         return raw
 
-    def _study_map(self, release: str) -> StudyMap:
+    def _study_map(self, release: str) -> tuple[StudyMap, DayShifts]:
+        """The index id → study id map, and what is added to each row's hidden days."""
         path = private_directory(self._home / "releases" / release) / "study-map.parquet"
         if not path.exists():
             request = release_pb2.DownloadStudyMapRequest(release=release)
             partners: list[str] = []
             index_ids: list[bytes] = []
             study_ids: list[bytes] = []
+            raw_shifts = bytearray()
             for batch in self._connection.receive(self._releases.DownloadStudyMap, request):
                 index_ids += _split(batch.index_ids)
                 study_ids += _split(batch.study_ids)
+                raw_shifts += batch.day_shifts
                 partners += [batch.partner] * (len(batch.index_ids) // ID_BYTES)
             kind = pa.binary(ID_BYTES)
             table = pa.table(
@@ -218,18 +223,21 @@ class Assembler:
                     "partner": pa.array(partners, pa.string()),
                     "index_id": pa.array(index_ids, kind),
                     "study_id": pa.array(study_ids, kind),
+                    "day_shift": pa.array(read_shifts(bytes(raw_shifts), len(index_ids))),
                 }
             )
             sink = io.BytesIO()
             pq.write_table(table, sink)
             write_atomic(path, sink.getvalue())
         found: StudyMap = {}
+        shifts: DayShifts = {}
         table = pq.read_table(path)
-        for partner, index_id, study_id in zip(
+        for partner, index_id, study_id, shift in zip(
             *(table[name].to_pylist() for name in table.column_names), strict=True
         ):
             found.setdefault(partner, {})[index_id] = study_id
-        return found
+            shifts.setdefault(partner, {})[index_id] = shift
+        return found, shifts
 
     def _quality(self, run: str) -> dict[str, object]:
         stub = RunServiceStub(self._connection.channel)

@@ -265,6 +265,7 @@ _TRANSFORMS = {
     "age_band": "age in years, in bands",
     "zip3": "first three digits of a ZIP code; 000 for small areas",
     "number": "a number as the partner holds it",
+    "day": "days from the person's first event over all tables; 0 is that event",
 }
 
 

@@ -4,6 +4,8 @@
   index id, and every cluster a random study id. None is derived from anything.
 - A partner learns the index ids of its own rows only. The assembler learns index id -> study id
   only, once. Linkage ids stay at the hub.
+- Every row also gets a day shift, and every cluster one: a partner learns its rows' shifts, the
+  assembler the differences, so that dates stay hidden and intervals do not; see `release.days`.
 - A cluster keeps the linkage id it had in the last approved release, as far as it is the same
   cluster; merges and splits are kept beside the release.
 - Ids are drawn when the release is proposed and handed out when every partner has approved.
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +40,7 @@ from linkage.hub.results import Results, blob_key
 from linkage.hub.runs import Runs, project_of, recommended_threshold, uploads_of
 from linkage.matching import Clusters, Source, pairs_to_compare, resolve
 from linkage.release.continuity import inherit
+from linkage.release.days import SHIFT, corrections, draw_shifts
 from linkage.release.overlap import overlaps, require_enough, summary
 from linkage.release.pseudonyms import Ids, draw_ids
 from linkage.rpc.policy import Scope
@@ -234,12 +237,12 @@ class Releases:
                 )
             return self._require(connection, caller, release)
 
-    def index_ids(self, caller: PartyId, release: str) -> Iterator[tuple[bytes, bytes]]:
-        """Row handles and index ids of the calling partner, in batches."""
+    def index_ids(self, caller: PartyId, release: str) -> Iterator[tuple[bytes, ...]]:
+        """Row handles, index ids and day shifts of the calling partner, in batches."""
         project = self._project(caller, self._approved(caller, release))
         project.require_partner(caller)
         arrays = self._results.load(f"releases/{release}/index/{caller.name}.npz")
-        yield from _batches(arrays["handles"], arrays["index_ids"])
+        yield from _batches(arrays["handles"], arrays["index_ids"], _shifts(arrays))
 
     def parcels(self, caller: PartyId, release: str) -> Sequence[Row]:
         """The parcels that have arrived, as upload rows."""
@@ -275,8 +278,9 @@ class Releases:
             raise InvalidRequestError(f"the parcel has {row['size']} bytes")
         return self._blobs.stream(blob_key(upload), offset)
 
-    def study_map(self, caller: PartyId, release: str) -> Iterator[tuple[str, tuple[bytes, bytes]]]:
-        """Index ids and study ids of every partner, in batches, until acknowledged.
+    def study_map(self, caller: PartyId, release: str) -> Iterator[tuple[str, tuple[bytes, ...]]]:
+        """Index ids, study ids and corrections of day shifts of every partner, in batches, until
+        acknowledged.
 
         Raises:
             StateError: the map was handed over and deleted.
@@ -290,7 +294,7 @@ class Releases:
             )
         for partner in self._partners(caller, found):
             arrays = self._results.load(f"releases/{release}/study/{partner}.npz")
-            for batch in _batches(arrays["index_ids"], arrays["study_ids"]):
+            for batch in _batches(arrays["index_ids"], arrays["study_ids"], _shifts(arrays)):
                 yield partner, batch
 
     def acknowledge(self, caller: PartyId, release: str, rows: int) -> None:
@@ -352,21 +356,32 @@ class Releases:
         """Draw every id of a release; returns what became of the former linkage ids."""
         linkage_ids, continuity = self._linkage_ids(release, former, sources, clusters)
         study_ids = draw_ids(clusters.count)
+        person_shifts = draw_shifts(clusters.count)
         for source in sources:
             # A record with aliases has several rows, one handle, and so one index id.
             records = source.matrix.first_rows()
             cluster = clusters.of[source.partner][records]
             handles, index_ids = source.matrix.handles[records], draw_ids(len(records))
+            shifts = draw_shifts(len(records))
+            corrected = corrections(person_shifts[cluster], shifts)
             # Ordered by index id: the order of the upload joins nothing to nothing.
             order = np.lexsort(index_ids.T[::-1])
             place = f"releases/{release}"
             self._results.save(
                 f"{place}/index/{source.partner}.npz",
-                {"handles": handles[order], "index_ids": index_ids[order]},
+                {
+                    "handles": handles[order],
+                    "index_ids": index_ids[order],
+                    "day_shifts": shifts[order],
+                },
             )
             self._results.save(
                 f"{place}/study/{source.partner}.npz",
-                {"index_ids": index_ids[order], "study_ids": study_ids[cluster][order]},
+                {
+                    "index_ids": index_ids[order],
+                    "study_ids": study_ids[cluster][order],
+                    "day_shifts": corrected[order],
+                },
             )
             self._results.save(
                 f"{place}/linkage/{source.partner}.npz",
@@ -464,9 +479,12 @@ def _summary_key(release: str) -> str:
     return f"releases/{release}/summary.json"
 
 
-def _batches(
-    left: npt.NDArray[np.generic], right: npt.NDArray[np.generic]
-) -> Iterator[tuple[bytes, bytes]]:
-    for start in range(0, len(left), BATCH_ROWS):
+def _shifts(arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Day shifts as they go over the wire; none for a release from before there were any."""
+    return arrays.get("day_shifts", np.empty(0, SHIFT)).astype(SHIFT)
+
+
+def _batches(*arrays: npt.NDArray[np.generic]) -> Iterator[tuple[bytes, ...]]:
+    for start in range(0, len(arrays[0]), BATCH_ROWS):
         part = slice(start, start + BATCH_ROWS)
-        yield left[part].tobytes(), right[part].tobytes()
+        yield tuple(array[part].tobytes() for array in arrays)

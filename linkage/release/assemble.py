@@ -24,12 +24,12 @@ import pyarrow as pa
 
 from linkage.agreement import ContentTable, Manifest, Partner, Transform
 from linkage.errors import InvalidRequestError, ManifestError, NotReadyError
+from linkage.release.coarsen import BAND_YEARS, output_type
+from linkage.release.days import Days, Shifts, hide, relative_days
 from linkage.release.deidentify import (
-    BAND_YEARS,
     INDEX_ID,
     STUDY_ID,
     check_deidentified,
-    output_type,
     sort_rows,
 )
 from linkage.release.pseudonyms import ID_BYTES, to_hex
@@ -65,6 +65,7 @@ def assemble(
     manifest: Manifest,
     tables: Mapping[tuple[str, str], pa.Table],
     study_ids: Mapping[str, Mapping[bytes, bytes]],
+    day_shifts: Mapping[str, Mapping[bytes, int]] | None = None,
 ) -> Assembled:
     """Join parcels through the one-time map.
 
@@ -73,6 +74,8 @@ def assemble(
             then the agreed fields.
         study_ids: per partner, index id → study id, both 16 bytes; every row of the
             partner's upload, linked or not.
+        day_shifts: per partner, index id → what is added to hidden days; needed where there are
+            any.
 
     Raises:
         NotReadyError: a parcel the manifest provides for is not there.
@@ -81,22 +84,61 @@ def assemble(
     """
     names = table_names(manifest)
     _require_parcels(manifest, names, tables)
-    maps = {p.name: _IdMap.of(p, study_ids) for p in manifest.partners}
+    maps = {p.name: _IdMap.of(p, study_ids, day_shifts or {}) for p in manifest.partners}
     studies = np.unique(np.concatenate([ids.study for ids in maps.values()]))
     texts = pa.array(to_hex(studies.view(np.uint8).reshape(-1, ID_BYTES)), pa.string())
     numbers = {name: np.searchsorted(studies, ids.study) for name, ids in maps.items()}
-    joined = {}
+    joined, hidden = {}, _Hidden(len(studies))
     for (owner, table), name in names.items():
         content = _content(manifest.partner(owner), table)
         if not content.is_personal:
             check_deidentified(content, tables[owner, table], source=_source(owner, table))
-            joined[name] = _plain(tables[owner, table])
+            joined[name] = tables[owner, table]
             continue
         places = _join(owner, content, tables[owner, table], maps[owner])
-        people = texts.take(pa.array(numbers[owner][places]))
+        person = numbers[owner][places]
         fields = tables[owner, table].drop_columns([INDEX_ID])
-        joined[name] = _plain(fields.add_column(0, pa.field(STUDY_ID, pa.string()), people))
-    return Assembled(_people(manifest, texts, numbers), dict(sorted(joined.items())))
+        hidden.add(name, content, fields, person, maps[owner].shift_at(places))
+        people = texts.take(pa.array(person))
+        joined[name] = fields.add_column(0, pa.field(STUDY_ID, pa.string()), people)
+    found = {name: _plain(table) for name, table in hidden.shown(joined).items()}
+    return Assembled(_people(manifest, texts, numbers), dict(sorted(found.items())))
+
+
+class _Hidden:
+    """The days of all tables, to be counted from each person's first one."""
+
+    def __init__(self, people: int) -> None:
+        self._people = people
+        self._places: list[tuple[str, str]] = []
+        self._columns: list[tuple[Places, npt.NDArray[np.bool_], Days]] = []
+
+    def add(
+        self, name: str, content: ContentTable, table: pa.Table, person: Places, shifts: Shifts
+    ) -> None:
+        for field in content.fields:
+            if field.transform is not Transform.DAY:
+                continue
+            column = table[field.name].combine_chunks()
+            if len(shifts) != len(column):
+                raise InvalidRequestError(f"the day shifts for table {name!r} are missing")
+            known = column.is_valid().to_numpy(zero_copy_only=False)
+            days = column.fill_null(0).to_numpy(zero_copy_only=False)
+            self._places.append((name, field.name))
+            self._columns.append((person, known, hide(days, shifts)))
+
+    def shown(self, tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+        """The tables with days counted from the first one."""
+        names = [f"table {table!r}, column {column!r}" for table, column in self._places]
+        counted = relative_days(self._columns, self._people, names=names)
+        found = dict(tables)
+        for (name, column), (_, known, _), days in zip(
+            self._places, self._columns, counted, strict=True
+        ):
+            place = found[name].column_names.index(column)
+            array = pa.array(days, pa.int32(), mask=~known)
+            found[name] = found[name].set_column(place, pa.field(column, pa.int32()), array)
+        return found
 
 
 def table_names(manifest: Manifest) -> dict[tuple[str, str], str]:
@@ -200,13 +242,19 @@ def _require_parcels(
 
 @dataclass(frozen=True)
 class _IdMap:
-    """One partner's map, in the order of `index`."""
+    """One partner's map, in the order of `index`; `shift` is empty where none came."""
 
     index: Ids
     study: Ids
+    shift: Shifts
 
     @classmethod
-    def of(cls, partner: Partner, study_ids: Mapping[str, Mapping[bytes, bytes]]) -> _IdMap:
+    def of(
+        cls,
+        partner: Partner,
+        study_ids: Mapping[str, Mapping[bytes, bytes]],
+        day_shifts: Mapping[str, Mapping[bytes, int]],
+    ) -> _IdMap:
         source = f"the study ids of {partner.name!r}"
         if partner.name not in study_ids:
             raise InvalidRequestError(f"{source} are missing")
@@ -220,7 +268,17 @@ class _IdMap:
                 " to hold each person once"
             )
         order = np.argsort(index)
-        return cls(index[order], study[order])
+        drawn = day_shifts.get(partner.name)
+        if drawn is None:
+            shift = np.empty(0, np.uint32)
+        elif drawn.keys() != ids.keys():
+            raise InvalidRequestError(f"{source} and its day shifts are not for the same rows")
+        else:
+            shift = np.array([drawn[key] for key in ids], np.uint32)[order]
+        return cls(index[order], study[order], shift)
+
+    def shift_at(self, places: Places) -> Shifts:
+        return self.shift[places] if len(self.shift) else self.shift
 
 
 def _ids(source: str, values: Iterable[bytes]) -> Ids:

@@ -32,6 +32,7 @@ _TRANSFORMS = {
     Transform.AGE_BAND: "as an age band",
     Transform.ZIP3: "the first three digits only",
     Transform.NUMBER: "a number, as it stands",
+    Transform.DAY: "as days from the person's first event; the date itself does not leave",
 }
 _REPORTS = {
     PartnerReport.NONE: "nothing of how well a run went",

@@ -450,18 +450,22 @@ class DownloadIndexIdsResponse(_message.Message):
 
     HANDLES_FIELD_NUMBER: _builtins.int
     INDEX_IDS_FIELD_NUMBER: _builtins.int
+    DAY_SHIFTS_FIELD_NUMBER: _builtins.int
     handles: _builtins.bytes
     """16 bytes per row."""
     index_ids: _builtins.bytes
+    day_shifts: _builtins.bytes
+    """4 bytes per row, unsigned, little-endian: the row's day shift."""
     def __init__(
         self,
         *,
         handles: _builtins.bytes = ...,
         index_ids: _builtins.bytes = ...,
+        day_shifts: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["handles", b"handles", "index_ids", b"index_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day_shifts", b"day_shifts", "handles", b"handles", "index_ids", b"index_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -605,20 +609,24 @@ class DownloadStudyMapResponse(_message.Message):
     PARTNER_FIELD_NUMBER: _builtins.int
     INDEX_IDS_FIELD_NUMBER: _builtins.int
     STUDY_IDS_FIELD_NUMBER: _builtins.int
+    DAY_SHIFTS_FIELD_NUMBER: _builtins.int
     partner: _builtins.str
     index_ids: _builtins.bytes
     """16 bytes per row."""
     study_ids: _builtins.bytes
+    day_shifts: _builtins.bytes
+    """4 bytes per row, unsigned, little-endian: the shift of the row's person less that of the row."""
     def __init__(
         self,
         *,
         partner: _builtins.str = ...,
         index_ids: _builtins.bytes = ...,
         study_ids: _builtins.bytes = ...,
+        day_shifts: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["index_ids", b"index_ids", "partner", b"partner", "study_ids", b"study_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day_shifts", b"day_shifts", "index_ids", b"index_ids", "partner", b"partner", "study_ids", b"study_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -84,8 +84,11 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     def DownloadIndexIds(
         self, request: release.DownloadIndexIdsRequest, context: grpc.ServicerContext
     ) -> Iterator[release.DownloadIndexIdsResponse]:
-        for handles, ids in self._use.index_ids(self._caller(context), name_of(request.release)):
-            yield release.DownloadIndexIdsResponse(handles=handles, index_ids=ids)
+        batches = self._use.index_ids(self._caller(context), name_of(request.release))
+        for handles, ids, shifts in batches:
+            yield release.DownloadIndexIdsResponse(
+                handles=handles, index_ids=ids, day_shifts=shifts
+            )
 
     def ListParcels(
         self, request: release.ListParcelsRequest, context: grpc.ServicerContext
@@ -117,9 +120,9 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
         self, request: release.DownloadStudyMapRequest, context: grpc.ServicerContext
     ) -> Iterator[release.DownloadStudyMapResponse]:
         batches = self._use.study_map(self._caller(context), name_of(request.release))
-        for partner, (index_ids, study_ids) in batches:
+        for partner, (index_ids, study_ids, shifts) in batches:
             yield release.DownloadStudyMapResponse(
-                partner=partner, index_ids=index_ids, study_ids=study_ids
+                partner=partner, index_ids=index_ids, study_ids=study_ids, day_shifts=shifts
             )
 
     def AcknowledgeStudyMap(

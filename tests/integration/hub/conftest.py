@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -321,12 +321,14 @@ def steward(steward_connection: Connection) -> Steward:
     return Steward(steward_connection)
 
 
+PERSON = {
+    "name": "people",
+    "kind": "person",
+    "fields": [{"name": "sex", "values": ["f", "m"]}],
+}
+
+
 def make_manifest(**changes: Any) -> Manifest:
-    person = {
-        "name": "people",
-        "kind": "person",
-        "fields": [{"name": "sex", "values": ["f", "m"]}],
-    }
     document = {
         "linkage": "manifest/1",
         "project": f"project-{next(NUMBERS)}",
@@ -335,7 +337,7 @@ def make_manifest(**changes: Any) -> Manifest:
         "legal_basis": "None needed",
         "governance": {"legal": "L", "ethical": "E", "good_idea": "G", "decision": "D"},
         "expires": "2099-01-01",
-        "partners": [{"name": "sheriff", "content": [person]}, {"name": "health"}],
+        "partners": [{"name": "sheriff", "content": [PERSON]}, {"name": "health"}],
         "recipients": [{"name": "county", "role": "assembler"}],
         "fields": [
             {"name": "given_name", "type": "given_name"},
@@ -376,13 +378,18 @@ def write_people(path: Path, *, seed: int, rows: int = 120) -> Path:
     common, own = random.Random(1), random.Random(1000 + seed)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["given_name", "surname", "dob", "sex"])
+        writer.writerow(["given_name", "surname", "dob", "sex", "seen"])
         for number in range(rows):
             draw = own if number >= rows * 2 // 3 else common
             given, surname = ("".join(draw.choices("abdeilmnorst", k=7)) for _ in range(2))
             day = f"{draw.randint(1930, 2010)}-{draw.randint(1, 12):02}-{draw.randint(1, 28):02}"
-            writer.writerow([given, surname, day, draw.choice("fm")])
+            writer.writerow([given, surname, day, draw.choice("fm"), seen(seed, number)])
     return path
+
+
+def seen(seed: int, number: int) -> date:
+    """The day on which an agency saw the person of that row."""
+    return date(2024, 1, 1) + timedelta(days=(number * 37 + seed * 101) % 700)
 
 
 def wait_for_end(steward: Steward, run: str) -> run_pb2.Run:
@@ -402,7 +409,13 @@ class Linked:
 def linked(
     steward: Steward, members: dict[str, Member], tmp_path_factory: pytest.TempPathFactory
 ) -> Linked:
-    manifest = make_manifest(matching={"threshold": 0.6, "pair_keyed": False})
+    day = {"name": "day", "column": "seen", "transform": "day", "means": "day"}
+    contacts = {"name": "contacts", "kind": "event", "fields": [day]}
+    partners = [
+        {"name": "sheriff", "content": [PERSON, contacts]},
+        {"name": "health", "content": [contacts]},
+    ]
+    manifest = make_manifest(matching={"threshold": 0.6, "pair_keyed": False}, partners=partners)
     steward.propose(manifest)
     for name in manifest.partner_names:
         members[name].agent().sign(members[name].connection, manifest)

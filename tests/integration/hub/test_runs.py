@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import Counter
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from linkage.errors import (
@@ -34,7 +37,15 @@ from linkage.v1 import release_pb2, run_pb2, upload_pb2
 from linkage.v1.release_pb2_grpc import ReleaseServiceStub
 from linkage.v1.run_pb2_grpc import RunServiceStub
 
-from .conftest import make_manifest, raw, share_all, small_matrix, wait_for_end, write_people
+from .conftest import (
+    make_manifest,
+    raw,
+    seen,
+    share_all,
+    small_matrix,
+    wait_for_end,
+    write_people,
+)
 
 
 def _release_call(member, method: str, request):
@@ -202,7 +213,8 @@ def test_nobody_approves_for_another(steward, linked, members) -> None:
 
 def test_index_ids_cover_every_row_and_join_to_nothing(steward, linked, members) -> None:
     """Linked or not, every row has one; in another release it has another."""
-    seen: list[bytes] = []
+    index_ids: list[bytes] = []
+    shifts: set[bytes] = set()
     for _ in range(2):
         release = steward.release(linked.run, None)
         for name in linked.manifest.partner_names:
@@ -215,8 +227,12 @@ def test_index_ids_cover_every_row_and_join_to_nothing(steward, linked, members)
             assert len(ids) == len(handles) == 120 * 16
             parts = [ids[i : i + 16] for i in range(0, len(ids), 16)]
             assert parts == sorted(parts)
-            seen += parts
-    assert len(set(seen)) == 4 * 120
+            index_ids += parts
+            drawn = b"".join(answer.day_shifts for answer in answers)
+            shifts |= {drawn[i : i + 4] for i in range(0, len(drawn), 4)}
+    assert len(set(index_ids)) == 4 * 120
+    # Drawn for rows and not for persons: those of two partners have nothing in common either.
+    assert len(shifts) > 4 * 120 - 4
 
 
 @pytest.fixture(scope="module")
@@ -373,6 +389,25 @@ def test_the_study_map_is_handed_over_once(hub, linked, delivered, members, tmp_
     assert not list((hub.home.path / "blobs" / "releases" / delivered / "study").glob("*"))
     # The assembler has its own copy and can do it again.
     assert _assemble(members, linked, delivered, tmp_path / "again").rows == extract.rows
+    _require_days(tmp_path / "again")
+
+
+def _require_days(extract: Path) -> None:
+    """Every interval between two partners' contacts with one person is right, and no date shows."""
+    people = pd.read_parquet(extract / "tables" / "people.parquet")
+    found = people[["study_id", "n_partners"]]
+    for name in ("sheriff", "health"):
+        table = pd.read_parquet(extract / "tables" / f"{name}_contacts.parquet")
+        assert str(table["day"].dtype) == "int32"
+        found = found.merge(table.rename(columns={"day": name}), on="study_id", how="left")
+    both = found[found["n_partners"] == 2]
+    assert (both[["sheriff", "health"]].min(axis=1) == 0).all()
+    between = Counter((seen(11, n) - seen(10, n)).days for n in range(80))
+    # A wrong link may be among them.
+    assert between <= Counter((both["health"] - both["sheriff"]).astype(int))
+    assert len(both) < 90
+    alone = found[found["n_partners"] == 1]
+    assert (alone[["sheriff", "health"]].max(axis=1) == 0).all()
 
 
 def test_a_second_parcel_is_refused(hub, delivered, members) -> None:

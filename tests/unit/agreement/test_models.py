@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from linkage.agreement import ContentTable
 from linkage.agreement.models import IMPERSONAL, MODELS
-from linkage.release.deidentify import output_type
+from linkage.release.coarsen import output_type
 
 
 def table(kind: str, *fields: dict[str, Any], **more: Any) -> ContentTable:
@@ -48,3 +48,9 @@ def test_what_is_about_no_person_joins_to_none(kind: str) -> None:
     assert not table(kind, field("a")).is_personal
     with pytest.raises(ValidationError, match="is about no person"):
         table(kind, field("a"), record_id="rid")
+
+
+def test_days_beside_months_are_warned_of() -> None:
+    day, month = field("d", transform="day"), field("m", transform="month")
+    assert table("event", day).warnings == table("event", month).warnings == ()
+    assert "relative days (d) beside months (m)" in table("event", day, month).warnings[0]

@@ -179,6 +179,48 @@ def test_dictionary_describes_every_column_and_is_plain_json() -> None:
     assert code["values"] == ["a", "b"]
 
 
+def hidden(ids: list[int], found: list[int | None], shifts: dict[bytes, int]) -> pa.Table:
+    """A parcel of days under the shifts whose corrections are given."""
+    rows = pa.table({"day": pa.array(found, pa.date32())})
+    raw = np.frombuffer(b"".join(map(key, ids)), np.uint8).reshape(-1, 16)
+    own = np.array([-shifts[key(number)] for number in ids], np.int64).astype(np.uint32)
+    return attach_index_ids(rows, raw, own)
+
+
+def test_days_are_counted_from_the_first_event_over_all_tables() -> None:
+    day = {"name": "day", "transform": "day", "means": "day"}
+    agreed = manifest(
+        {**HOSPITAL, "content": [{**HOSPITAL["content"][0], "fields": [day]}]},
+        {**SHELTER, "content": [{"name": "stays", "kind": "service", "fields": [day]}]},
+    )
+    shifts = {
+        "hospital": {key(1): 5, key(2): (1 << 32) - 7, key(3): 0},
+        "shelter": {key(11): 1 << 31, key(12): 3},
+    }
+    given = {
+        ("hospital", "visits"): hidden([1, 1, 2, 2], [100, 90, 80, None], shifts["hospital"]),
+        ("shelter", "stays"): hidden([11, 12], [75, 20_000], shifts["shelter"]),
+    }
+    out = assemble(agreed, given, STUDY, shifts)
+    assert [tuple(r.values()) for r in out.tables["hospital_visits"].to_pylist()] == [
+        (key(800).hex(), 5),
+        (key(800).hex(), None),
+        (key(900).hex(), 0),
+        (key(900).hex(), 10),
+    ]
+    assert [tuple(r.values()) for r in out.tables["shelter_stays"].to_pylist()] == [
+        (key(600).hex(), 0),
+        (key(800).hex(), 0),
+    ]
+    with pytest.raises(InvalidRequestError, match="the day shifts for table"):
+        assemble(agreed, given, STUDY)
+    with pytest.raises(InvalidRequestError, match="not for the same rows"):
+        assemble(agreed, given, STUDY, {**shifts, "shelter": {key(11): 1}})
+    other = {**shifts, "shelter": {key(11): 1, key(12): 3}}
+    with pytest.raises(InvalidRequestError, match="are not under the shift"):
+        assemble(agreed, given, STUDY, other)
+
+
 SITES = {
     "name": "sites",
     "kind": "site",

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from linkage.agreement import ContentTable
 from linkage.agreement.models import IMPERSONAL
 from linkage.errors import InvalidRequestError, SourceError
+from linkage.release.coarsen import age_band
 from linkage.release.codes import code_fault
 from linkage.release.deidentify import (
-    age_band,
     attach_index_ids,
     check_deidentified,
     deidentify_table,
