@@ -78,7 +78,7 @@ example-febrl4: $(VENV)/.made ## Rehearse on FEBRL 4; figures in build/febrl4.js
 # Versions younger than a week are left alone: a bad release is mostly found by then.
 LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet --exclude-newer P7D
 lock: $(VENV)/.made ## Pin all dependencies anew, with hashes
-	@$(BIN)/uv pip compile pyproject.toml --extra hub --extra dev $(LOCK) -o requirements/dev.txt
+	@$(BIN)/uv pip compile pyproject.toml --extra hub --extra analysis --extra dev $(LOCK) -o requirements/dev.txt
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK) -c requirements/dev.txt -o requirements/agent.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra hub $(LOCK) -c requirements/dev.txt -o requirements/hub.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra hub --extra cluster $(LOCK) -c requirements/dev.txt -o requirements/cluster.txt
