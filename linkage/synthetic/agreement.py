@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
-from linkage.synthetic import content
+from linkage.synthetic import content, services
 from linkage.synthetic.agencies import AGENCIES, FIELDS, HEALTH, SHERIFF, SOCIAL, Agency
 from linkage.synthetic.people import RACE_CODES
 from linkage.synthetic.places import COUNTY, DEPARTMENTS, MUNICIPALITIES, TRACTS
@@ -158,6 +158,29 @@ def _month(
     }
 
 
+def _day(name: str, column: str, date_format: str = "%Y-%m-%d") -> dict[str, Any]:
+    """Beside the month: the days from event to service, without a date."""
+    return {
+        "name": name,
+        "column": column,
+        "transform": "day",
+        "date_format": date_format,
+        "means": "day",
+    }
+
+
+def _number(name: str, **more: str) -> dict[str, Any]:
+    return {"name": name, "transform": "number", "means": name, **more}
+
+
+def _locations() -> tuple[str, ...]:
+    return tuple(
+        services.location(town, number)
+        for town in range(len(MUNICIPALITIES))
+        for number in range(services.MOST_SITES)
+    )
+
+
 _CONTENT: dict[str, list[dict[str, Any]]] = {
     "sheriff": [
         _person(SHERIFF, birth_format="%m/%d/%Y", own_file=False),
@@ -166,6 +189,7 @@ _CONTENT: dict[str, list[dict[str, Any]]] = {
             "kind": "event",
             "record_id": SHERIFF.column("record_id"),
             "fields": [
+                _day("call_day", "call_date", "%m/%d/%Y"),
                 _month("call_month", "call_date", "%m/%d/%Y"),
                 _codes("department", tuple(DEPARTMENTS), means="agency"),
                 _codes(
@@ -192,6 +216,7 @@ _CONTENT: dict[str, list[dict[str, Any]]] = {
             "kind": "service",
             "record_id": HEALTH.column("record_id"),
             "fields": [
+                _day("start_day", "episode_start"),
                 _month("start_month", "episode_start"),
                 _month("end_month", "episode_end", means="end_month"),
                 _codes("program", content.PROGRAMS, means="service_type"),
@@ -206,9 +231,43 @@ _CONTENT: dict[str, list[dict[str, Any]]] = {
             "kind": "service",
             "record_id": SOCIAL.column("record_id"),
             "fields": [
+                _day("referral_day", "referral_date"),
                 _month("referral_month", "referral_date"),
                 _codes("service", content.SERVICES, means="service_type"),
                 _codes("status", content.SERVICE_STATUS, means="referral_status"),
+            ],
+        },
+        {
+            "name": "sites",
+            "kind": "site",
+            "fields": [
+                _codes("location_id", _locations(), means="location_id"),
+                _codes("organization_id", services.ORGANIZATIONS, means="organization_id"),
+                _codes("service_type", content.SERVICES, means="service_type"),
+                _codes(
+                    "municipality",
+                    tuple(town.name for town in MUNICIPALITIES),
+                    means="municipality",
+                ),
+                _codes(
+                    "tract",
+                    TRACTS,
+                    means="tract",
+                    description="Where services are given, not where the office is",
+                ),
+                {"name": "year", "transform": "year", "date_format": "%Y", "means": "year"},
+                _number("funded_amount", description="Dollars in the year"),
+            ],
+        },
+        {
+            "name": "measures",
+            "kind": "measure",
+            "fields": [
+                _codes("group", services.GROUPS, column="population_group", means="group"),
+                _codes("measure", services.MEASURES, means="measure"),
+                _number("goal"),
+                _month("month", "month"),
+                _number("value", description="Empty where it was not reported"),
             ],
         },
     ],

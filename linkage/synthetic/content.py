@@ -1,7 +1,10 @@
-"""Crisis calls, treatment episodes and referrals, with a planted effect to find again.
+"""Crisis calls, treatment episodes and referrals, with planted effects to find again.
 
-- The effect: of the people with a crisis call in a municipality, a fixed share starts treatment
-  in the calendar month of their first call or in the next one, and no one else of them does.
+- Of the people with a crisis call in a municipality, a fixed share starts treatment within
+  `WITHIN` days of their first call, that day included. No one else of them does so in that time,
+  nor in the calendar month of the call or the two after it: by day and by month the share is the
+  same.
+- Calls about people of some groups end in jail more often (`JAILED`).
 - Calls carry each department's own codes, so nothing can be counted without a crosswalk.
 - A person's calls all come from one municipality.
 """
@@ -19,6 +22,10 @@ from linkage.synthetic.places import CALL_KINDS, DEPARTMENTS, MUNICIPALITIES
 
 FIRST_DAY = np.datetime64("2024-01-01", "D")
 CALL_DAYS = 690
+WITHIN = 28
+JAILED = 0.12
+JAILED_MORE = {"BLACK": 0.3, "AIAN": 0.3}
+"""Share of calls that end in jail: in general, and about people of these categories."""
 DISPOSITIONS = ("ED", "JAIL", "RELEASED", "REFERRED", "CRISIS_TEAM", "GONE")
 LEVELS = ("1", "2", "3", "4")
 PROGRAMS = ("OUTPATIENT", "INTENSIVE", "RESIDENTIAL", "MAT", "CRISIS_STAB", "PEER")
@@ -40,6 +47,7 @@ def make_calls(
     records: pd.DataFrame,
     callers: NDArray[np.int64],
     towns: pd.Series[int],
+    races: pd.Series[str],
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Calls about these people, each filed under one of the person's records.
@@ -47,7 +55,7 @@ def make_calls(
     Args:
         records: the sheriff's identifier records.
         callers: person numbers.
-        towns: municipality number by person number.
+        towns, races: municipality number, and race and ethnicity, by person number.
     """
     again = rng.choice(5, len(callers), p=(0.66, 0.19, 0.09, 0.04, 0.02)) + 1
     person = np.repeat(callers, again)
@@ -72,7 +80,7 @@ def make_calls(
             "day": FIRST_DAY + rng.integers(0, CALL_DAYS, count),
             "department": department,
             "call_code": codes,
-            "disposition": _pick(DISPOSITIONS, (0.26, 0.12, 0.27, 0.16, 0.13, 0.06), count, rng),
+            "disposition": _dispositions(races.reindex(person), rng),
             "response_level": _pick(LEVELS, (0.12, 0.38, 0.34, 0.16), count, rng),
             "municipality": [MUNICIPALITIES[t].name for t in town],
             "tract": np.where(rng.random(count) < 0.06, "", tract),
@@ -80,6 +88,20 @@ def make_calls(
             "truth": person,
         }
     ).sort_values(["day", "incident_no"], ignore_index=True)
+
+
+def _dispositions(races: pd.Series[str], rng: np.random.Generator) -> NDArray[np.object_]:
+    rates = [
+        max([JAILED_MORE.get(code, JAILED) for code in cell.split("|")])
+        for cell in races.astype(str)
+    ]
+    others = _pick(
+        tuple(name for name in DISPOSITIONS if name != "JAIL"),
+        (0.30, 0.30, 0.18, 0.15, 0.07),
+        len(rates),
+        rng,
+    )
+    return np.where(rng.random(len(rates)) < np.array(rates), "JAIL", others).astype(object)
 
 
 def _departments(town: NDArray[Any], rng: np.random.Generator) -> NDArray[np.object_]:
@@ -107,18 +129,13 @@ def make_treatment(
     month = rng.integers(0, 24, len(person))
     called = first["day"].reindex(person).to_numpy().astype("datetime64[M]")
     offset = month - (called - FIRST_DAY.astype("datetime64[M]")).astype(float)
-    later = np.where(month < 20, month + 3, month - 2)
-    month = np.where((offset == 0) | (offset == 1), later, month)
+    later = np.where(month < 20, month + 3, month - 3)
+    month = np.where((offset >= 0) & (offset <= 2), later, month)
     planned = np.array(sorted(treated), dtype=np.int64)
-    call_month = (
-        first["day"].reindex(planned).to_numpy().astype("datetime64[M]")
-        - FIRST_DAY.astype("datetime64[M]")
-    ).astype(int)
     person = np.concatenate([person, planned])
-    soon = call_month + rng.integers(0, 2, len(planned))
-    start = _days_of(np.concatenate([month, soon]), rng)
     called_day = first["day"].reindex(planned).to_numpy().astype("datetime64[D]")
-    start[len(month) :] = np.maximum(start[len(month) :], called_day)
+    soon = called_day + rng.integers(0, WITHIN + 1, len(planned))
+    start = np.concatenate([_days_of(month, rng), soon])
 
     count = len(person)
     status = _pick(REFERRAL_STATUS, (0.34, 0.10, 0.22, 0.12, 0.07, 0.15), count, rng)
@@ -155,15 +172,14 @@ def _days_of(months: NDArray[np.int64], rng: np.random.Generator) -> Days:
 
 
 def measure(calls: pd.DataFrame, episodes: pd.DataFrame) -> dict[str, Any]:
-    """The share of people treated in the month of their first call or the next, by municipality.
+    """The share of people treated within 30 days of their first call, by municipality.
 
     Both tables need `truth`: this is what a perfect linkage would find.
     """
     first = calls.sort_values(["day", "incident_no"]).drop_duplicates("truth")
     both = first.merge(episodes[["truth", "start"]], on="truth", how="left")
-    called = both["day"].to_numpy().astype("datetime64[M]")
-    started = both["start"].to_numpy().astype("datetime64[M]")
-    within = (started == called) | (started == called + 1)
+    waited = (both["start"] - both["day"]).dt.days
+    within = waited.between(0, 30).to_numpy()
     found = first["truth"].isin(both.loc[within, "truth"])
     result: dict[str, Any] = {}
     for town in MUNICIPALITIES:

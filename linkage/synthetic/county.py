@@ -22,10 +22,11 @@ import pandas as pd
 
 from linkage.synthetic.agencies import AGENCIES, HEALTH, SHERIFF, SOCIAL
 from linkage.synthetic.agreement import demo_manifest
-from linkage.synthetic.content import make_calls, make_referrals, make_treatment
+from linkage.synthetic.content import JAILED_MORE, make_calls, make_referrals, make_treatment
 from linkage.synthetic.people import TODAY, make_people
 from linkage.synthetic.places import CALL_KINDS, DEPARTMENTS
 from linkage.synthetic.records import make_records, write_style
+from linkage.synthetic.services import make_measures, make_sites, make_tracts, spending
 
 _PATTERNS = ("", "s", "h", "o", "sh", "so", "ho", "sho")
 _SHARES = (0.135, 0.145, 0.235, 0.255, 0.035, 0.065, 0.095, 0.035)
@@ -41,6 +42,7 @@ class CountyFiles:
     Attributes:
         identifiers: one CSV by partner.
         content: one CSV by partner and table, for the tables that are files of their own.
+        tracts: the public table of census tracts, which is no partner's.
     """
 
     directory: Path
@@ -48,6 +50,7 @@ class CountyFiles:
     truth: Path
     identifiers: Mapping[str, Path]
     content: Mapping[str, Mapping[str, Path]]
+    tracts: Path
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,14 @@ class County:
         people: one row per person, nothing missing or mistaken.
         identifiers: by partner, as in its own file, with the column `truth`.
         content: by partner and table.
-        truth: JSON: sizes, overlaps, the planted effect and the meaning of local codes.
+        tracts: the public table of census tracts: residents, and where they lie.
+        truth: JSON: sizes, overlaps, the planted effects and the meaning of local codes.
     """
 
     people: pd.DataFrame
     identifiers: Mapping[str, pd.DataFrame]
     content: Mapping[str, Mapping[str, pd.DataFrame]]
+    tracts: pd.DataFrame
     truth: Mapping[str, Any]
 
     @classmethod
@@ -95,25 +100,36 @@ class County:
             records["sheriff"],
             _callers(population, member, rng),
             population.set_index("person")["town"],
+            population.set_index("person")["race"],
             rng,
         )
         treatment, effect = make_treatment(records["health"], calls, rng)
         referrals = make_referrals(records["social"], rng)
+        tracts = make_tracts(population)
+        sites = make_sites(tracts, rng)
+        measures = make_measures(people, rng)
         return cls(
             people=population,
             identifiers={a.name: write_style(a, records[a.name]) for a in AGENCIES},
-            content=_content(records, calls, treatment, referrals),
+            content=_content(records, calls, treatment, referrals, sites, measures),
+            tracts=tracts,
             truth={"people": people, "seed": seed}
             | _truth(records)
             | {"crisis_to_treatment": _EFFECT | {"municipalities": effect}}
+            | {"jailed": _JAILED | {"categories": JAILED_MORE}}
+            | {"spending": spending(sites)}
             | _codes(),
         )
 
 
 _EFFECT = {
     "definition": "share of the people with a call in sheriff.crisis_calls who start a health."
-    "treatment episode in the calendar month of their first call or in the next month, by the "
-    "municipality of the first call",
+    "treatment episode within 30 days of their first call, by the municipality of the first call",
+}
+
+_JAILED = {
+    "definition": "share of calls that end in JAIL about people of these categories of race and"
+    " ethnicity, alone or in combination",
 }
 
 
@@ -155,6 +171,8 @@ def _content(
     calls: pd.DataFrame,
     treatment: pd.DataFrame,
     referrals: pd.DataFrame,
+    sites: pd.DataFrame,
+    measures: pd.DataFrame,
 ) -> dict[str, dict[str, pd.DataFrame]]:
     """The content tables with the partners' own columns and date formats."""
     sheriff_id, health_id, social_id = (agency.column("record_id") for agency in AGENCIES)
@@ -181,6 +199,8 @@ def _content(
             "referrals": referrals.assign(day=referrals["day"].dt.strftime("%Y-%m-%d"))
             .drop(columns="truth")
             .rename(columns={"record_id": social_id, "day": "referral_date"}),
+            "sites": sites,
+            "measures": measures,
         },
     }
 
@@ -229,7 +249,9 @@ def write_county(county: County, directory: Path) -> CountyFiles:
             name: {table: directory / f"{name}.{table}.csv" for table in tables}
             for name, tables in county.content.items()
         },
+        tracts=directory / "tracts.csv",
     )
+    _write_csv(county.tracts, files.tracts)
     _write_json(demo_manifest(), files.manifest)
     _write_json(county.truth, files.truth)
     for name, path in files.identifiers.items():

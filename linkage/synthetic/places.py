@@ -28,8 +28,10 @@ class Municipality:
         zips: its ZIP codes.
         tracts: how many census tracts it has.
         groups: shares of the households by group, in the order of `names.GROUPS`.
-        treated: planted share of people with a crisis call who start treatment in the month of
-            their first call or in the next.
+        treated: planted share of people with a crisis call who start treatment within 30 days of
+            their first call.
+        centre: where it lies, in kilometres.
+        funded: planted spending on social services per resident and year, dollars.
         short: how some agencies abbreviate its name.
     """
 
@@ -40,6 +42,8 @@ class Municipality:
     groups: tuple[float, ...]
     treated: float
     short: str
+    centre: tuple[float, float]
+    funded: float
 
 
 _RURAL = (0.82, 0.02, 0.08, 0.02, 0.05, 0.005, 0.005)
@@ -47,7 +51,15 @@ _CITY = (0.58, 0.15, 0.17, 0.05, 0.02, 0.02, 0.01)
 
 MUNICIPALITIES = (
     Municipality(
-        "Prairie City", 0.36, ("57801", "57802", "57803", "57804"), 12, _CITY, 0.30, "PRAIRIE CTY"
+        "Prairie City",
+        0.36,
+        ("57801", "57802", "57803", "57804"),
+        12,
+        _CITY,
+        0.30,
+        "PRAIRIE CTY",
+        (45.0, 30.0),
+        62.0,
     ),
     Municipality(
         "Millbrook",
@@ -57,8 +69,12 @@ MUNICIPALITIES = (
         (0.66, 0.10, 0.15, 0.05, 0.01, 0.02, 0.01),
         0.26,
         "MILLBRK",
+        (20.0, 34.0),
+        48.0,
     ),
-    Municipality("Cedar Bluff", 0.12, ("57820", "57821"), 4, _RURAL, 0.22, "CEDAR BLF"),
+    Municipality(
+        "Cedar Bluff", 0.12, ("57820", "57821"), 4, _RURAL, 0.22, "CEDAR BLF", (68.0, 44.0), 35.0
+    ),
     Municipality(
         "Fort Harlan",
         0.10,
@@ -67,6 +83,8 @@ MUNICIPALITIES = (
         (0.52, 0.22, 0.14, 0.05, 0.02, 0.02, 0.03),
         0.18,
         "FT HARLAN",
+        (62.0, 12.0),
+        22.0,
     ),
     Municipality(
         "Sandhill",
@@ -76,10 +94,14 @@ MUNICIPALITIES = (
         (0.40, 0.03, 0.50, 0.02, 0.04, 0.005, 0.005),
         0.10,
         "SANDHILL",
+        (15.0, 8.0),
+        12.0,
     ),
-    Municipality("Willow Creek", 0.07, ("57850",), 2, _RURAL, 0.24, "WILLOW CRK"),
-    Municipality("New Bergen", 0.05, ("57901",), 2, _RURAL, 0.20, "N BERGEN"),
-    Municipality("St. Olaf", 0.04, ("57910",), 1, _RURAL, 0.14, "SAINT OLAF"),
+    Municipality(
+        "Willow Creek", 0.07, ("57850",), 2, _RURAL, 0.24, "WILLOW CRK", (38.0, 52.0), 40.0
+    ),
+    Municipality("New Bergen", 0.05, ("57901",), 2, _RURAL, 0.20, "N BERGEN", (84.0, 26.0), 30.0),
+    Municipality("St. Olaf", 0.04, ("57910",), 1, _RURAL, 0.14, "SAINT OLAF", (5.0, 56.0), 0.0),
     Municipality(
         "Antelope Flats",
         0.03,
@@ -88,6 +110,8 @@ MUNICIPALITIES = (
         (0.38, 0.01, 0.08, 0.01, 0.51, 0.005, 0.005),
         0.08,
         "ANTELOPE FLT",
+        (92.0, 60.0),
+        0.0,
     ),
 )
 
@@ -98,6 +122,22 @@ def tracts_of(index: int) -> tuple[str, ...]:
         f"{COUNTY_CODE}{index + 1:02d}{tract + 1:02d}00"
         for tract in range(MUNICIPALITIES[index].tracts)
     )
+
+
+def centroids() -> pd.DataFrame:
+    """Where every tract lies: `GEOID`, `municipality`, `x` and `y` in kilometres.
+
+    A town's first tract is its centre, the others lie round it.
+    """
+    rows = []
+    for index, town in enumerate(MUNICIPALITIES):
+        for place, tract in enumerate(tracts_of(index)):
+            angle = 2.4 * place
+            away = 2.2 * place**0.5
+            x = town.centre[0] + away * np.cos(angle)
+            y = town.centre[1] + away * np.sin(angle)
+            rows.append((tract, town.name, round(float(x), 2), round(float(y), 2)))
+    return pd.DataFrame(rows, columns=["GEOID", "municipality", "x", "y"])
 
 
 TRACTS = tuple(tract for index in range(len(MUNICIPALITIES)) for tract in tracts_of(index))
