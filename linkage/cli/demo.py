@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,8 +28,9 @@ def demo(
 ) -> None:
     """Link a made-up county's sheriff, health department and social services, end to end.
 
-    Leaves the extract in OUT/extract, web pages in OUT/reports, and every figure in
-    OUT/result.json. What OUT held is replaced.
+    Leaves the extract in OUT/extract, web pages and tables in OUT/reports, and every figure in
+    OUT/result.json. Effects were planted in the county; it says how many the reports give back
+    within the intervals that they state. What OUT held is replaced.
     """
     from linkage.cli.rehearsal import Rehearsal
     from linkage.errors import AlreadyExistsError
@@ -61,6 +62,7 @@ def demo(
             for table, file in tables.items()
         },
         truth="truth",
+        tracts=county.tracts,
         planted=_planted(county.truth),
         say=say,
     ) as rehearsal:
@@ -72,14 +74,40 @@ def demo(
     write_atomic(out / "result.json", json.dumps(result, indent=1).encode(), mode=0o644)
     text = (
         summary(result)
+        + "\n".join(["", *_recovered(result["figures"])])
         + f"\n\nextract  {out / 'extract'}\nreports  "
         + "\n         ".join(result["reports"])
     )
     show(result, as_json=as_json, text=text)
 
 
-def _planted(truth: Path) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
-    """The shares that were planted, by what they are grouped by."""
-    effect = json.loads(truth.read_bytes())["crisis_to_treatment"]["municipalities"]
+def _planted(truth: Path) -> dict[str, Any]:
+    """What was planted, as the fields of `evaluator.reports.Known`."""
+    planted = json.loads(truth.read_bytes())
+    effect = planted["crisis_to_treatment"]["municipalities"]
     towns = {name: town["planted"] for name, town in effect.items()}
-    return {("sheriff_crisis_calls", "health_treatment"): {"municipality": towns}}
+    calls = "sheriff_crisis_calls"
+    return {
+        "followed": {(calls, "health_treatment"): {"municipality": towns}},
+        "outcomes": {
+            (calls, "disposition", "JAIL", name): rate
+            for name, rate in planted["jailed"]["categories"].items()
+        },
+        "spending": planted["spending"],
+    }
+
+
+_PLANTED = {
+    "follow_up": "treatment within 30 days of a crisis call, by municipality",
+    "disparities": "calls that end in jail, by race and ethnicity",
+    "access": "spending by census tract, exactly",
+}
+
+
+def _recovered(figures: dict[str, Any]) -> list[str]:
+    """How many of the planted effects lie in the intervals that the reports state."""
+    lines = ["", "planted in the county and found again, within the stated 95% intervals:"]
+    for report, what in _PLANTED.items():
+        if found := figures.get(report, {}).get("recovered"):
+            lines.append(f"  {found['inside']:>3} of {found['of']:<4}{what}")
+    return lines

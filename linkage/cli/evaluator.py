@@ -29,7 +29,7 @@ app = typer.Typer(
     help=(
         "Receive what the partners agreed to release.\n\n"
         "The assembler, in order: init, enrol, trust (every partner), assemble. Whoever holds an"
-        " extract: verify, follow-up, report."
+        " extract: verify, report, or one by one follow-up, measures, access, disparities."
     ),
 )
 add_member_commands(app, HOME)

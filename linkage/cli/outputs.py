@@ -22,17 +22,52 @@ OutOption = Annotated[
 ]
 
 
+DaysOption = Annotated[
+    int, typer.Option("--days", min=0, help="A service counts that starts within so many days.")
+]
+ModelErrorOption = Annotated[
+    float,
+    typer.Option(
+        "--model-error",
+        min=0,
+        max=0.5,
+        help="What the report's precision and recall may be off by beside chance (95%).",
+    ),
+]
+TractsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tracts",
+        metavar="FILE",
+        help="CSV of every census tract: GEOID, population, and x and y or lon and lat.",
+    ),
+]
+DistancesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--distances",
+        metavar="FILE",
+        help="CSV of origin, dest (tracts) and cost, such as minutes; default: straight lines.",
+    ),
+]
+ReachOption = Annotated[
+    float,
+    typer.Option("--reach", help="The largest distance at which a service counts, in its unit."),
+]
+
+
 def add_output_commands(app: typer.Typer) -> None:
     app.command("follow-up")(follow_up)
+    app.command("measures")(measures)
+    app.command("access")(access)
+    app.command("disparities")(disparities)
     app.command("report")(report)
 
 
 def follow_up(
     extract: ExtractArgument,
     out: OutOption,
-    days: Annotated[
-        int, typer.Option("--days", min=0, help="A service counts that starts within so many days.")
-    ] = 30,
+    days: DaysOption = 30,
     events: Annotated[
         str | None, typer.Option("--events", metavar="TABLE", help="The events; default: all.")
     ] = None,
@@ -59,15 +94,7 @@ def follow_up(
         float | None,
         typer.Option("--recall", help="Of the links, if known better than by the report."),
     ] = None,
-    model_error: Annotated[
-        float,
-        typer.Option(
-            "--model-error",
-            min=0,
-            max=0.5,
-            help="What the report's precision and recall may be off by beside chance (95%).",
-        ),
-    ] = 0.05,
+    model_error: ModelErrorOption = 0.05,
     as_json: JsonOption = False,
 ) -> None:
     """Who of the people with an event reaches a service within N days, and how sure that is.
@@ -95,18 +122,133 @@ def follow_up(
     _make(lambda read: followup_report.follow_up(read, options), extract, out, as_json)
 
 
+def measures(
+    extract: ExtractArgument,
+    out: OutOption,
+    goals: Annotated[
+        Path | None,
+        typer.Option("--goals", metavar="FILE", help="CSV of group, measure and goal."),
+    ] = None,
+    not_people: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--not-people",
+            metavar="MEASURE",
+            help="A measure that counts no people, such as dollars; its values of 1 to 10 are"
+            " shown. May be repeated.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measures by month against goals: those partners report, and those the linked tables give.
+
+    Writes measures.html and measures.csv with the columns group, measure, goal, year, month,
+    value. A value of 1 to 10 people, and what would give it away, is blank, never 0.
+
+    Needs a table of measures, or events or services with months.
+    """
+    from linkage.evaluator import measures_report
+
+    targets = None if goals is None else measures_report.read_goals(goals)
+    _make(
+        lambda read: measures_report.measures(read, goals=targets, not_people=not_people or ()),
+        extract,
+        out,
+        as_json,
+    )
+
+
+def access(
+    extract: ExtractArgument,
+    out: OutOption,
+    tracts: TractsOption = None,
+    distances: DistancesOption = None,
+    reach: ReachOption = 30.0,
+    sites: Annotated[
+        str | None, typer.Option("--sites", metavar="TABLE", help="The sites; default: all.")
+    ] = None,
+    service_type: Annotated[
+        str | None, typer.Option("--service-type", help="Count only sites of this type.")
+    ] = None,
+    year: Annotated[
+        int | None, typer.Option("--year", help="Count only this year; default: the newest.")
+    ] = None,
+    need: Annotated[
+        str | None,
+        typer.Option("--need", metavar="TABLE", help="The events that are need; default: all."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """How well each census tract reaches services, and what is spent per head against need.
+
+    Scores: two-step floating catchment (2SFCA), enhanced (E2SFCA), three-step (3SFCA), and the
+    rational agent model (RAAM), by the library access. Services count in the tract of the site,
+    not of the organisation's office; a tract's distance to itself is half of that to its nearest
+    neighbour. Writes access.html, with a map, and access.csv.
+
+    Needs a table of sites with tracts, and funded amounts for spending (without, sites are
+    counted). The file of tracts is yours: the Census publishes populations and centroids.
+    """
+    from linkage.errors import InputError
+    from linkage.evaluator import access_report
+    from linkage.evaluator.access_tables import AccessOptions
+    from linkage.evaluator.places import read_distances, read_tracts
+
+    if tracts is None:
+        raise InputError("no file of tracts", remedy="Give it as --tracts FILE")
+    places = read_tracts(tracts)
+    costs = None if distances is None else read_distances(distances)
+    options = AccessOptions(reach, sites, service_type, year, need)
+    _make(lambda read: access_report.access(read, places, costs, options), extract, out, as_json)
+
+
+def disparities(
+    extract: ExtractArgument,
+    out: OutOption,
+    days: DaysOption = 30,
+    model_error: ModelErrorOption = 0.05,
+    as_json: JsonOption = False,
+) -> None:
+    """Race and ethnicity: how complete by partner, how far partners agree, outcomes by group.
+
+    Outcomes are those of people's first events, and whether a service of another partner
+    followed within N days (corrected for linkage error); each group is compared with everybody
+    else, with intervals. Writes disparities.html and four CSV tables. Nothing is inferred: who
+    gives no race or ethnicity is in no group.
+
+    Needs a person table with a column that means race_ethnicity.
+    """
+    from linkage.evaluator import disparities_report
+
+    _make(
+        lambda read: disparities_report.disparities(read, days=days, model_error=model_error),
+        extract,
+        out,
+        as_json,
+    )
+
+
 def report(
     extract: ExtractArgument,
     out: OutOption,
+    days: DaysOption = 30,
+    tracts: TractsOption = None,
+    distances: DistancesOption = None,
+    reach: ReachOption = 30.0,
     as_json: JsonOption = False,
 ) -> None:
     """Write every page and table that the extract permits, and say what it does not permit.
 
-    Each output also has a command of its own, with choices.
+    Each output also has a command of its own, with more choices. Access scores need --tracts.
     """
-    from linkage.evaluator.reports import write_reports
+    from linkage.evaluator.places import read_distances, read_tracts
+    from linkage.evaluator.reports import Places, write_reports
 
-    made = write_reports(extract, out)
+    places = None
+    if tracts is not None:
+        costs = None if distances is None else read_distances(distances)
+        places = Places(read_tracts(tracts), costs, reach)
+    made = write_reports(extract, out, days=days, places=places)
     lines = [f"wrote {path}" for path in (*made.pages, *made.tables)]
     lines += [f"left out {name}: {why}" for name, why in made.left_out.items()]
     result = {

@@ -26,7 +26,6 @@ from linkage.errors import InputError
 from linkage.files import private_directory, write_atomic
 
 PartnerTable = tuple[str, str]
-Planted = Mapping[tuple[str, str], Mapping[str, Mapping[str, float]]]
 Say = Callable[[str], None]
 WAIT = ("--wait", "300")
 
@@ -39,7 +38,8 @@ class Rehearsal:
         content: content file per (partner, table).
         directory: where everything goes; empty or new.
         truth: column of the identifier files that says who is who, or None.
-        planted: true shares of people followed, by column and group, for (events, services).
+        tracts: the public table of census tracts, for access scores; None leaves them out.
+        planted: what is known to be true beside who is who: fields of `evaluator.reports.Known`.
         hub_command: starts the hub process; tests put a listening one in its place.
         environment: variables for all processes.
 
@@ -55,7 +55,8 @@ class Rehearsal:
         *,
         content: Mapping[tuple[str, str], Path] | None = None,
         truth: str | None = None,
-        planted: Planted | None = None,
+        tracts: Path | None = None,
+        planted: Mapping[str, Any] | None = None,
         say: Say = lambda line: None,
         hub_command: Sequence[str] = (*LINKAGE, "hub"),
         environment: Mapping[str, str] | None = None,
@@ -65,7 +66,8 @@ class Rehearsal:
         self._files = dict(files)
         self._content = dict(content or {})
         self._truth = truth
-        self._planted = planted or {}
+        self._tracts = tracts
+        self._planted = dict(planted or {})
         self._say = say
         self._hub_command = list(hub_command)
         self.directory = private_directory(directory.absolute())
@@ -222,7 +224,8 @@ class Rehearsal:
     def report(self, run: dict[str, Any]) -> dict[str, Any]:
         """Score the links, write the reports, sum everything up."""
         from linkage.cli.assessing import assess
-        from linkage.evaluator.reports import Known, write_reports
+        from linkage.evaluator.places import read_tracts
+        from linkage.evaluator.reports import Known, Places, write_reports
 
         quality = json.loads((self.extract / "quality_report.json").read_bytes())
         recommended = quality["recommended"]
@@ -251,7 +254,10 @@ class Rehearsal:
             result |= {k: truth[k] for k in ("matches", "recommended", "best")}
         shown = truth and {"overall": truth, "pairs": truth["pairs"]}
         made = write_reports(
-            self.extract, self.directory / "reports", known=Known(shown, self._planted)
+            self.extract,
+            self.directory / "reports",
+            places=None if self._tracts is None else Places(read_tracts(self._tracts)),
+            known=Known(shown, **self._planted),
         )
         steps = [asdict(step) for step in self.processes.steps]
         result |= {

@@ -12,6 +12,7 @@ import typer
 
 from linkage.cli.common import JsonOption, assignments, errors, show
 from linkage.cli.manifest import FileArgument, load_manifest
+from linkage.cli.outputs import TractsOption
 from linkage.errors import AlreadyExistsError, InputError
 
 
@@ -35,6 +36,7 @@ def rehearse(
             "--content", metavar="NAME.TABLE=FILE", help="File of a partner's content table."
         ),
     ] = None,
+    tracts: TractsOption = None,
     keep: Annotated[
         Path | None,
         typer.Option("--keep", metavar="DIR", help="Keep everything here: extract, reports, logs."),
@@ -68,6 +70,7 @@ def rehearse(
                 directory,
                 content=tables,
                 truth=truth,
+                tracts=tracts,
                 say=lambda line: errors.print(f"  {line}", markup=False),
             )
         )

@@ -2,7 +2,7 @@
 
 - Of several event and service tables of different partners, every pair is followed.
 - Groups with few people, few followed or few not followed are hidden, and so many of the others
-  as would give them away.
+  as would give them away; all groupings of the same events together.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import pandas as pd
 from linkage.errors import NotFoundError
 from linkage.evaluator.followup import DAY, MONTH, Group, count, unit_of
 from linkage.evaluator.linkerror import MODEL_ERROR, Corrected, LinkError, correct
+from linkage.evaluator.protection import TOTAL, hidden_groups, smallest
 from linkage.evaluator.reading import STUDY_ID, Extract
-from linkage.evaluator.smallcells import hidden_rows, is_small
 
 DAYS = 30
 EVERYBODY = "everybody"
+TOTAL_GROUP = "all"
 MAX_CATEGORIES = 12
 MAX_PAIRS = 12
 _USUAL = ("municipality", "age_band", "sex")
@@ -125,7 +126,7 @@ def followed_pair(
     partner = extract.partner(services)
     linked = extract.people.loc[extract.people[f"in_{partner}"], STUDY_ID].tolist()
     error = _error(extract, extract.partner(events), partner, options)
-    rows: list[Row] = []
+    counted: dict[str, list[Group]] = {}
     for by, groups in _groupings(extract, events, options):
         frame = first if groups is None else first.assign(group=groups.to_numpy())
         found = count(
@@ -136,30 +137,47 @@ def followed_pair(
             every=options.every,
             by="group" if by else None,
         )
-        everybody, parts = found[0], found[1:]
-        if not by:
-            rows.append(_row(by, everybody, error, _few(everybody), None))
-        elif len(parts) > 1:
-            hide = hidden_rows([(g.counted.of, g.counted.followed) for g in parts])
-            rows += [
-                _row(by, group, _of_stratum(extract, error, by, group), few, truth.get(by))
-                for group, few in zip(parts, hide, strict=True)
-            ]
+        if not by or len(found) > 2:
+            counted[by] = found[1:] if by else found
+    hidden = _hidden(extract, counted)
+    rows = [
+        Row(
+            by,
+            group,
+            correct(
+                group.counted,
+                _of_stratum(extract, error, by, group) or LinkError.none(),
+                background=group.background,
+            ),
+            hidden[by][group.name or TOTAL],
+            truth.get(by, {}).get(group.name or ""),
+        )
+        for by, groups in counted.items()
+        for group in groups
+    ]
     return Pair(events, services, unit_of(first, second), error, rows)
 
 
-def _row(
-    by: str, group: Group, error: LinkError | None, hide: bool, truth: Mapping[str, float] | None
-) -> Row:
-    found = correct(group.counted, error or LinkError.none(), background=group.background)
-    hide = hide or _few(group)
-    return Row(by, group, found, hide, (truth or {}).get(group.name or ""))
-
-
-def _few(group: Group) -> bool:
-    counted = group.counted
-    counts = (counted.people, counted.of, counted.followed, counted.of - counted.followed)
-    return not counted.of or any(is_small(number) for number in counts)
+def _hidden(extract: Extract, counted: Mapping[str, Sequence[Group]]) -> dict[str, dict[str, bool]]:
+    """By grouping and group, whether it may not be shown; a group without events never is."""
+    everybody = counted[""][0].counted
+    tables, behind = {}, {}
+    for by, groups in counted.items():
+        # Everybody is a grouping of one, so that the totals are protected without any other.
+        name, parts = (by, groups) if by else (EVERYBODY, counted[""])
+        cells = {g.name or TOTAL_GROUP: (g.counted.followed, g.counted.of - g.counted.followed)
+                 for g in parts}  # fmt: skip
+        tables[name] = pd.DataFrame.from_dict(cells, "index", columns=["yes", "no"])
+        people = [g.counted.people for g in parts]
+        behind[name] = tables[name].clip(upper=pd.Series(people, tables[name].index), axis=0)
+    few = hidden_groups(tables, k=smallest(extract.manifest), people=behind)
+    everywhere = {TOTAL: few[EVERYBODY][TOTAL] or not everybody.of}
+    return {
+        by: {g.name or TOTAL: few[by][g.name or ""] or not g.counted.of for g in groups}
+        if by
+        else everywhere
+        for by, groups in counted.items()
+    }
 
 
 def _error(extract: Extract, one: str, other: str, options: Options) -> LinkError | None:

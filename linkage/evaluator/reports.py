@@ -11,10 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from linkage.errors import NotFoundError
+from linkage.evaluator.access_report import access
+from linkage.evaluator.access_tables import REACH, AccessOptions
 from linkage.evaluator.crosssector import cross_sector_page
+from linkage.evaluator.disparities_report import Outcome, disparities
 from linkage.evaluator.followup_report import follow_up
-from linkage.evaluator.followup_tables import Truth
+from linkage.evaluator.followup_tables import DAYS, Options, Truth
+from linkage.evaluator.measures_report import measures
 from linkage.evaluator.output import Output
 from linkage.evaluator.reading import Extract, read_extract
 from linkage.reports.quality import quality_page
@@ -27,10 +33,28 @@ class Known:
     Attributes:
         quality: true figures of the links.
         followed: true shares of people followed, by column and group, for (events, services).
+        outcomes: true shares by (table, outcome, value, category of race and ethnicity).
+        spending: what is truly given in each tract.
     """
 
     quality: dict[str, Any] | None = None
     followed: Truth = field(default_factory=dict)
+    outcomes: Mapping[Outcome, float] = field(default_factory=dict)
+    spending: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Places:
+    """Public tables that an evaluator brings: see `places`.
+
+    Attributes:
+        distances: straight lines between the tracts where not given.
+        reach: the largest distance at which a service counts.
+    """
+
+    tracts: pd.DataFrame
+    distances: pd.DataFrame | None = None
+    reach: float = REACH
 
 
 @dataclass(frozen=True)
@@ -48,8 +72,18 @@ class Made:
     left_out: dict[str, str]
 
 
-def write_reports(extract_dir: Path, out_dir: Path, *, known: Known | None = None) -> Made:
+def write_reports(
+    extract_dir: Path,
+    out_dir: Path,
+    *,
+    days: int = DAYS,
+    places: Places | None = None,
+    known: Known | None = None,
+) -> Made:
     """Make every report that the extract permits.
+
+    Args:
+        days: within which a service follows an event.
 
     Raises:
         NotFoundError: there is no extract.
@@ -60,7 +94,7 @@ def write_reports(extract_dir: Path, out_dir: Path, *, known: Known | None = Non
     written: list[Path] = []
     figures: dict[str, Mapping[str, Any]] = {}
     left_out: dict[str, str] = {}
-    for name, make in _reports(known).items():
+    for name, make in _reports(days, places, known).items():
         try:
             made = make(extract)
         except NotFoundError as error:
@@ -76,12 +110,24 @@ def write_reports(extract_dir: Path, out_dir: Path, *, known: Known | None = Non
     )
 
 
-def _reports(known: Known) -> dict[str, Callable[[Extract], Output]]:
+def _reports(
+    days: int, places: Places | None, known: Known
+) -> dict[str, Callable[[Extract], Output]]:
     return {
         "cross_sector": lambda extract: Output("cross_sector", cross_sector_page(extract), {}),
         "quality": lambda extract: _quality(extract, known.quality),
-        "follow_up": lambda extract: follow_up(extract, truth=known.followed),
+        "follow_up": lambda extract: follow_up(extract, Options(days=days), truth=known.followed),
+        "measures": measures,
+        "access": lambda extract: _access(extract, places, known.spending),
+        "disparities": lambda extract: disparities(extract, days=days, truth=known.outcomes),
     }
+
+
+def _access(extract: Extract, places: Places | None, truth: Mapping[str, float] | None) -> Output:
+    if places is None:
+        raise NotFoundError("no file of tracts was given (--tracts)")
+    options = AccessOptions(reach=places.reach)
+    return access(extract, places.tracts, places.distances, options, truth=truth)
 
 
 def _quality(extract: Extract, truth: dict[str, Any] | None) -> Output:

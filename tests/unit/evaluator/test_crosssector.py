@@ -27,7 +27,8 @@ def test_combinations_of_partners(tmp_path: Path) -> None:
 def test_the_pages_show_the_picture_and_hide_small_cells(tmp_path: Path) -> None:
     source = extract(tmp_path / "x")
     pages = write_reports(source, tmp_path / "out").pages
-    assert [path.name for path in pages] == ["cross_sector.html", "follow_up.html", "quality.html"]
+    made = ["cross_sector", "follow_up", "measures", "quality"]
+    assert [path.stem for path in pages] == made
     html = pages[0].read_text("utf-8")
     for text in ("994 to 1,003", "1-10", "91.2%", "County &lt;i&gt;"):
         assert text in html, text

@@ -17,7 +17,12 @@ from linkage.synthetic.agreement import demo_manifest
 
 
 def manifest_of(**settings: Any) -> Manifest:
-    return parse_manifest(json.dumps(demo_manifest() | settings).encode())
+    """The county's, with nothing in it that is warned of: no days beside months."""
+    document = copy.deepcopy(demo_manifest())
+    for partner in document["partners"]:
+        for table in partner["content"]:
+            table["fields"] = [f for f in table["fields"] if f.get("transform") != "day"]
+    return parse_manifest(json.dumps(document | settings).encode())
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +75,11 @@ def test_open_questions_come_first_and_loudly() -> None:
 def test_an_answered_one_raises_no_alarm(manifest: Manifest) -> None:
     assert "NOT ANSWERED" not in agreement_text(manifest)
     assert "Read this first" not in agreement_text(manifest)
+
+
+def test_days_beside_months_are_warned_of_first() -> None:
+    text = plain(agreement_text(parse_manifest(json.dumps(demo_manifest()).encode())))
+    assert text.index("Read this first") < text.index("narrow the dates of a person")
 
 
 def test_laws_grounds_and_what_follows_are_said(manifest: Manifest) -> None:

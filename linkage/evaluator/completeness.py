@@ -1,0 +1,199 @@
+"""Race and ethnicity across partners: how complete, how far they agree, and outcomes by them.
+
+- A person counts in every category that is given (alone or in combination); groups overlap.
+- What partners say of one person is compared where both give something. Wrong links make
+  people disagree with themselves; the share that differs is corrected for them.
+- Differences compare the people of a category with all the others, with 95% intervals after
+  Newcombe (1998): the distances of both shares' bounds, added in squares.
+
+    completeness(races)
+    disagreement(races["health"], races["sheriff"], error)
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from linkage.evaluator.linkerror import LinkError, Range
+from linkage.evaluator.reading import STUDY_ID, Extract
+from linkage.evaluator.smallcells import wilson
+
+RACE = "race_ethnicity"
+ONE, SEVERAL, DECLINED, UNKNOWN = "one category", "several", "declined", "not known"
+STATES = (ONE, SEVERAL, DECLINED, UNKNOWN)
+SEPARATOR = "|"
+
+_DECLINED = frozenset({"DECLINED", "REFUSED", "PREFER_NOT_TO_SAY"})
+_UNKNOWN = frozenset({"", "UNKNOWN", "UNK", "U", "NOT_KNOWN", "OTHER_UNKNOWN"})
+
+Races = Mapping[str, frozenset[str]]
+
+
+def codes(cell: object) -> frozenset[str]:
+    """The codes in a cell, several joined by "|"."""
+    text = cell if isinstance(cell, str) else ""
+    return frozenset(part.strip() for part in text.split(SEPARATOR)) - {""}
+
+
+def categories(cell: object) -> frozenset[str]:
+    """The codes that name a category, not why there is none."""
+    return codes(cell) - _DECLINED - _UNKNOWN
+
+
+def state(cell: object) -> str:
+    """One of `STATES`."""
+    found = categories(cell)
+    if found:
+        return ONE if len(found) == 1 else SEVERAL
+    return DECLINED if codes(cell) & _DECLINED else UNKNOWN
+
+
+def race_columns(extract: Extract) -> dict[str, pd.Series[Any]]:
+    """By partner, race and ethnicity as its person table has it, by study id."""
+    found: dict[str, pd.Series[Any]] = {}
+    for table in extract.of_kind("person"):
+        column = extract.find(table, RACE)
+        if column is not None:
+            found[extract.partner(table)] = extract.tables[table].set_index(STUDY_ID)[column]
+    return found
+
+
+def race_of(extract: Extract, partner: str) -> dict[str, frozenset[str]]:
+    """Each person's categories, as the partner gives them or else as the first other does.
+
+    Where a partner holds a person more than once, the first record that gives any counts.
+    """
+    columns = race_columns(extract)
+    order = [name for name in (partner, *extract.partners) if name in columns]
+    found: dict[str, frozenset[str]] = {}
+    for name in dict.fromkeys(order):
+        for person, cell in columns[name].items():
+            if str(person) not in found and (given := categories(cell)):
+                found[str(person)] = given
+    return found
+
+
+def completeness(columns: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
+    """Records by partner (rows) and by what is given (`STATES`)."""
+    return pd.DataFrame(
+        {name: column.map(state, na_action=None).value_counts() for name, column in columns.items()}
+    ).T.reindex(columns=list(STATES)).fillna(0).astype(np.int64)  # fmt: skip
+
+
+def by_category(columns: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
+    """Records by partner (rows) and category, each alone or in combination."""
+    counted = {}
+    for name, column in columns.items():
+        every = itertools.chain.from_iterable(column.map(categories, na_action=None))
+        counted[name] = pd.Series(list(every), dtype=object).value_counts()
+    table = pd.DataFrame(counted).T.fillna(0).astype(np.int64)
+    return table[sorted(table.columns)]
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """What two partners say of the people that both know and give something about.
+
+    Attributes:
+        people: of whom both give some category.
+        same, overlapping, different: of these, all categories alike; some; none.
+        seen: share of those who are not alike, with its Wilson interval.
+        corrected: the same without what wrong links add; None where linkage error is not known.
+    """
+
+    people: int
+    same: int
+    overlapping: int
+    different: int
+    seen: Range
+    corrected: Range | None
+
+
+def disagreement(
+    one: pd.Series[Any], other: pd.Series[Any], error: LinkError | None
+) -> Disagreement | None:
+    """Compare two partners' race and ethnicity, by study id; None where they share no one."""
+    left, right = (column[~column.index.duplicated()] for column in (one, other))
+    both = left.index.intersection(right.index)
+    pairs = [
+        (a, b)
+        for a, b in zip(map(categories, left[both]), map(categories, right[both]), strict=True)
+        if a and b
+    ]
+    if not pairs:
+        return None
+    same = sum(a == b for a, b in pairs)
+    overlapping = sum(a != b and bool(a & b) for a, b in pairs)
+    unlike = len(pairs) - same
+    seen = Range(unlike / len(pairs), *wilson(unlike, len(pairs)))
+    by_chance = _unlike_by_chance(pairs)
+    return Disagreement(
+        len(pairs),
+        same,
+        overlapping,
+        unlike - overlapping,
+        seen,
+        None if error is None else _corrected(seen, by_chance, error.precision),
+    )
+
+
+def _unlike_by_chance(pairs: list[tuple[frozenset[str], frozenset[str]]]) -> float:
+    """How often two people picked at random would differ."""
+    left, right = (
+        pd.Series(list(side)).value_counts(normalize=True) for side in zip(*pairs, strict=True)
+    )
+    return 1.0 - float(sum(share * right.get(key, 0.0) for key, share in left.items()))
+
+
+def _corrected(seen: Range, by_chance: float, precision: Range) -> Range:
+    """Of right links: seen = p * true + (1 - p) * by chance."""
+    p = max(precision.value, 1e-9)
+
+    def true(share: float, at: float) -> float:
+        return (share - (1 - at) * by_chance) / at
+
+    value = min(max(true(seen.value, p), 0.0), 1.0)
+    least = max(precision.low, 1e-9)
+    moved = [true(seen.value, least) - value, true(seen.value, precision.high) - value]
+    below = math.hypot((seen.value - seen.low) / p, min(*moved, 0.0))
+    above = math.hypot((seen.high - seen.value) / p, max(*moved, 0.0))
+    return Range(value, max(0.0, value - below), min(1.0, value + above))
+
+
+def difference(one: Range, other: Range) -> Range:
+    """One share minus another, independent one."""
+    value = one.value - other.value
+    below = math.hypot(one.value - one.low, other.high - other.value)
+    above = math.hypot(one.high - one.value, other.value - other.low)
+    return Range(value, value - below, value + above)
+
+
+def shares(
+    values: pd.Series[Any], races: Races, value: str
+) -> dict[str, tuple[int, int, Range, Range]]:
+    """By category: people, those with `value`, their share, and how it differs from the others'.
+
+    Args:
+        values: one value per person, by study id.
+    """
+    known = [(races.get(str(person)), v == value) for person, v in values.items()]
+    known = [(given, hit) for given, hit in known if given]
+    found = {}
+    for category in sorted(
+        set(itertools.chain.from_iterable(given for given, _ in known if given))
+    ):
+        inside = [hit for given, hit in known if given and category in given]
+        outside = [hit for given, hit in known if given and category not in given]
+        share, rest = (
+            Range(sum(hits) / len(hits) if hits else 0.0, *wilson(sum(hits), len(hits)))
+            for hits in (inside, outside)
+        )
+        found[category] = (len(inside), sum(inside), share, difference(share, rest))
+    return found

@@ -1,0 +1,215 @@
+"""What was planted in the made-up county comes out of an extract of a bad linkage."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from linkage.errors import InputError, NotFoundError
+from linkage.evaluator.access_report import access
+from linkage.evaluator.access_tables import AccessOptions
+from linkage.evaluator.disparities_report import disparities
+from linkage.evaluator.followup_report import follow_up
+from linkage.evaluator.followup_tables import Options
+from linkage.evaluator.measures import counted, with_goals
+from linkage.evaluator.measures_report import measures, read_goals
+from linkage.evaluator.output import Output, csv_bytes
+from linkage.evaluator.places import read_distances, read_tracts
+from linkage.evaluator.reading import Extract, read_extract
+from linkage.synthetic import County, CountyFiles, write_county
+from tests.unit.evaluator.linked_county import linked_county
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> CountyFiles:
+    return write_county(County.make(people=8000, seed=2026), tmp_path_factory.mktemp("county"))
+
+
+@pytest.fixture(scope="module")
+def truth(files: CountyFiles) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(files.truth.read_bytes())
+    return found
+
+
+@pytest.fixture(scope="module")
+def extract(files: CountyFiles, tmp_path_factory: pytest.TempPathFactory) -> Extract:
+    directory = tmp_path_factory.mktemp("linked") / "extract"
+    return read_extract(linked_county(files, directory, recall=0.85, precision=0.9, seed=3))
+
+
+def rows(made: Output, name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(csv_bytes(made.tables[name]).decode())))
+
+
+def test_treatment_after_a_call_by_municipality(extract: Extract, truth: dict[str, Any]) -> None:
+    planted = truth["crisis_to_treatment"]["municipalities"]
+    towns = {name: town["planted"] for name, town in planted.items()}
+    made = follow_up(
+        extract,
+        Options(events="crisis_calls", services="treatment", by=["municipality"]),
+        truth={("sheriff_crisis_calls", "health_treatment"): {"municipality": towns}},
+    )
+    assert made.figures["recovered"]["of"] == 9
+    assert made.figures["recovered"]["inside"] >= 8
+    true = sum(t["treated"] for t in planted.values()) / sum(
+        t["people_with_call"] for t in planted.values()
+    )
+    everybody = rows(made, "follow_up")[0]
+    assert float(everybody["corrected_low"]) <= true <= float(everybody["corrected_high"])
+    assert float(everybody["seen"]) < true
+
+
+def test_spending_is_found_where_services_are_given(
+    extract: Extract, files: CountyFiles, truth: dict[str, Any]
+) -> None:
+    made = access(extract, read_tracts(files.tracts), None, AccessOptions(reach=15.0))
+    table = {row["tract"]: row for row in rows(made, "access")}
+    spent = {t: float(row["supply"]) for t, row in table.items() if float(row["supply"])}
+    assert spent == pytest.approx(truth["spending"])
+    far = [row for row in table.values() if row["municipality"] == "Antelope Flats"]
+    city = [row for row in table.values() if row["municipality"] == "Prairie City"]
+    assert {row["2sfca"] for row in far} == {"0.0"}
+    assert min(float(row["2sfca"]) for row in city) > 20
+    assert min(float(row["raam"]) for row in far) > max(float(row["raam"]) for row in city)
+    assert made.figures["residents_without_reach"] > 0
+    people = sum(int(row["population"]) for row in table.values())
+    reached = sum(int(row["population"]) * float(row["2sfca"]) for row in table.values())
+    assert people == 8000
+    assert reached == pytest.approx(sum(truth["spending"].values()), rel=1e-6)
+
+
+def test_need_of_few_people_is_empty(extract: Extract, files: CountyFiles) -> None:
+    made = access(extract, read_tracts(files.tracts))
+    need = [row["people_in_need"] for row in rows(made, "access")]
+    shown = [int(n) for n in need if n]
+    assert shown
+    assert all(n == 0 or n > 10 for n in shown)
+    few = [row for row in rows(made, "access") if not row["people_in_need"]]
+    assert all(not row["need_per_1000"] for row in few)
+    assert all(not row["supply_per_person_in_need"] for row in few)
+
+
+def test_one_kind_of_service_and_one_year(extract: Extract, files: CountyFiles) -> None:
+    tracts = read_tracts(files.tracts)
+    all_of_it = access(extract, tracts).figures["supply"]
+    food = access(extract, tracts, None, AccessOptions(service_type="FOOD")).figures["supply"]
+    before = access(extract, tracts, None, AccessOptions(year=2024)).figures["supply"]
+    assert 0 < food < all_of_it
+    assert before == pytest.approx(0.93 * all_of_it, rel=1e-3)
+    with pytest.raises(NotFoundError, match="no site of that type"):
+        access(extract, tracts, None, AccessOptions(service_type="SKIING"))
+
+
+def test_given_distances_count(extract: Extract, files: CountyFiles, tmp_path: Path) -> None:
+    tracts = read_tracts(files.tracts)
+    names = tracts["tract"].tolist()
+    path = tmp_path / "minutes.csv"
+    lines = [f"{a},{b},{0 if a == b else 10}" for a in names for b in names]
+    path.write_text("\n".join(["origin,destination,cost", *lines]))
+    made = access(extract, tracts, read_distances(path), AccessOptions(reach=20))
+    scores = [float(row["2sfca"]) for row in rows(made, "access")]
+    assert max(scores) == pytest.approx(min(scores))  # everybody reaches everything
+    with pytest.raises(InputError, match="not in the file of tracts"):
+        access(extract, tracts.head(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("GEOID,population\n99901010100,12\n9990101010,5\n", "row 2, field 'tract'"),
+        ("GEOID,population\n99901010100,many\n", "row 1, field 'population'"),
+        ("GEOID,population\n99901010100,-4\n", "row 1, field 'population'"),
+        ("GEOID,population\n99901010100,1\n99901010100,2\n", "row 2, field 'tract'"),
+        ("GEOID,people\n99901010100,1\n", "no column population"),
+        ("", "is not a CSV file"),
+    ],
+)
+def test_a_wrong_file_of_tracts_is_refused(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "tracts.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=told):
+        read_tracts(path)
+
+
+def test_outcomes_by_race_and_ethnicity(extract: Extract, truth: dict[str, Any]) -> None:
+    made = disparities(extract)
+    table = {
+        row["race_ethnicity"]: row
+        for row in rows(made, "disparities")
+        if (row["table"], row["value"]) == ("sheriff_crisis_calls", "JAIL")
+    }
+    planted = truth["jailed"]["categories"]
+    for name in ("BLACK", "WHITE"):
+        rate = planted.get(name, 0.12)
+        low, high = (float(table[name][f"share_{end}"]) for end in ("low", "high"))
+        assert low <= rate <= high, name
+    assert float(table["BLACK"]["difference_low"]) > 0
+    followed = [row for row in rows(made, "disparities") if row["outcome"].startswith("followed")]
+    assert {row["value"] for row in followed} == {"health_treatment", "social_referrals"}
+
+
+def test_completeness_and_agreement_of_partners(extract: Extract, files: CountyFiles) -> None:
+    made = disparities(extract)
+    complete = {(r["partner"], r["state"]): r["records"] for r in rows(made, "race_completeness")}
+    health = pd.read_csv(files.identifiers["health"], dtype=str, keep_default_na=False)
+    missing = int((health["race_ethnicity"] == "").sum())
+    assert complete["health", "not known"] == str(missing)
+    assert complete["health", "total"] == str(len(health))
+    assert made.figures["not_known_or_declined"]["health"] == pytest.approx(
+        missing / len(health), abs=1e-4
+    )
+    [unlike] = [
+        r
+        for r in rows(made, "race_disagreement")
+        if (r["one"], r["other"]) == ("sheriff", "health")
+    ]
+    # One link in ten is wrong; what is left is what clerks cut to the first code.
+    assert float(unlike["unlike_seen"]) > 0.03
+    assert float(unlike["unlike_corrected"]) < float(unlike["unlike_seen"])
+    assert float(unlike["unlike_low"]) <= 0.012 <= float(unlike["unlike_high"])
+
+
+def test_measures_are_blank_where_few(extract: Extract, files: CountyFiles, tmp_path: Path) -> None:
+    made = measures(extract)
+    table = rows(made, "measures")
+    assert list(table[0]) == ["group", "measure", "goal", "year", "month", "value", "suppressed"]
+    source = pd.read_csv(files.content["social"]["measures"], dtype=str, keep_default_na=False)
+    values = {
+        (r["population_group"], r["measure"], r["month"][:7]): r["value"]
+        for r in source.to_dict("records")
+    }
+    reported = [row for row in table if row["group"] != "linked data"]
+    assert len(reported) == len(source)
+    for row in reported:
+        true = values[row["group"], row["measure"], f"{row['year']}-{int(row['month']):02d}"]
+        few = true != "" and 1 <= int(true) <= 10
+        assert row["suppressed"] == str(few)
+        assert row["value"] == ("" if few or true == "" else f"{float(true)}")
+    linked = [row for row in table if row["group"] == "linked data"]
+    numbers = [float(row["value"]) for row in linked if row["value"]]
+    assert numbers
+    assert not np.any((np.array(numbers) >= 1) & (np.array(numbers) <= 10))
+
+    goals = tmp_path / "goals.csv"
+    goals.write_text("group,measure,goal\nlinked data,people in health_treatment,120\n")
+    again = with_goals(counted(extract), read_goals(goals))
+    assert set(again.loc[again["measure"] == "people in health_treatment", "goal"]) == {120.0}
+    goals.write_text("group,measure,goal\na,b,lots\n")
+    with pytest.raises(InputError, match="row 1, field 'goal'"):
+        read_goals(goals)
+
+
+def test_an_extract_without_them_says_so(extract: Extract) -> None:
+    bare = Extract(extract.people, {}, {}, extract.manifest, extract.quality)
+    for make in (disparities, measures):
+        with pytest.raises(NotFoundError):
+            make(bare)
+    with pytest.raises(NotFoundError, match="no table of sites"):
+        access(bare, pd.DataFrame({"tract": ["99901010100"], "population": [1]}))
