@@ -25,6 +25,7 @@ EVERYBODY = "everybody"
 TOTAL_GROUP = "all"
 MAX_CATEGORIES = 12
 MAX_PAIRS = 12
+_FOLLOWED = ("event", "service")
 _USUAL = ("municipality", "age_band", "sex")
 
 Shares = Mapping[str, Mapping[str, float]]
@@ -92,8 +93,12 @@ def table_pairs(extract: Extract, options: Options) -> list[tuple[str, str]]:
     every two tables with times of different partners.
     """
     if options.events and options.services:
-        return [(extract.table(options.events), extract.table(options.services))]
-    timed = [n for n in extract.tables if extract.month_column(n) or extract.find(n, DAY)]
+        return [
+            (extract.table(options.events, *_FOLLOWED), extract.table(options.services, *_FOLLOWED))
+        ]
+    timed = [
+        name for name in extract.personal if extract.month_column(name) or extract.find(name, DAY)
+    ]
     pairs = [
         (one, other)
         for one, other in itertools.permutations(timed, 2)
@@ -102,9 +107,9 @@ def table_pairs(extract: Extract, options: Options) -> list[tuple[str, str]]:
     typical = [p for p in pairs if [extract.kind(n) for n in p] == ["event", "service"]]
     pairs = typical or pairs
     if options.events:
-        pairs = [p for p in pairs if p[0] == extract.table(options.events)]
+        pairs = [p for p in pairs if p[0] == extract.table(options.events, *_FOLLOWED)]
     if options.services:
-        pairs = [p for p in pairs if p[1] == extract.table(options.services)]
+        pairs = [p for p in pairs if p[1] == extract.table(options.services, *_FOLLOWED)]
     if not pairs:
         raise NotFoundError("no two partners of this extract hold tables with days or months")
     return pairs[:MAX_PAIRS]

@@ -48,6 +48,11 @@ class Extract:
     def subtitle(self) -> str:
         return f"Project {self.manifest['project']}, version {self.manifest['version']}"
 
+    @property
+    def personal(self) -> list[str]:
+        """The tables whose rows are about people."""
+        return [name for name, table in self.tables.items() if STUDY_ID in table]
+
     def month_column(self, table: str) -> str | None:
         """The first column of a table that holds months ("2024-05")."""
         return self.find(table, "month") or next(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from linkage.errors import NotFoundError
+from linkage.errors import DisclosureError, NotFoundError
 from linkage.evaluator.access_report import access
 from linkage.evaluator.access_tables import REACH, AccessOptions
 from linkage.evaluator.crosssector import cross_sector_page
@@ -97,7 +97,7 @@ def write_reports(
     for name, make in _reports(days, places, known).items():
         try:
             made = make(extract)
-        except NotFoundError as error:
+        except (NotFoundError, DisclosureError) as error:
             left_out[name] = error.message
             continue
         figures[name] = made.figures

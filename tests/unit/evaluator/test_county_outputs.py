@@ -17,7 +17,7 @@ from linkage.evaluator.access_report import access
 from linkage.evaluator.access_tables import AccessOptions
 from linkage.evaluator.disparities_report import disparities
 from linkage.evaluator.followup_report import follow_up
-from linkage.evaluator.followup_tables import Options
+from linkage.evaluator.followup_tables import Options, table_pairs
 from linkage.evaluator.measures import counted, with_goals
 from linkage.evaluator.measures_report import measures, read_goals
 from linkage.evaluator.output import Output, csv_bytes
@@ -204,6 +204,15 @@ def test_measures_are_blank_where_few(extract: Extract, files: CountyFiles, tmp_
     goals.write_text("group,measure,goal\na,b,lots\n")
     with pytest.raises(InputError, match="row 1, field 'goal'"):
         read_goals(goals)
+
+
+def test_without_events_services_follow_services_and_nothing_else(extract: Extract) -> None:
+    tables = {n: t for n, t in extract.tables.items() if not n.startswith("sheriff")}
+    served = Extract(extract.people, tables, extract.columns, extract.manifest, extract.quality)
+    assert table_pairs(served, Options()) == [
+        ("health_treatment", "social_referrals"),
+        ("social_referrals", "health_treatment"),
+    ]
 
 
 def test_an_extract_without_them_says_so(extract: Extract) -> None:
