@@ -12,13 +12,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.agent.plan import sorted_order
+from linkage.agent.planted import OwnIdentifiers
 from linkage.agent.rowmap import RowMap
 from linkage.agent.source import SourceFile
 from linkage.agreement import ContentTable, Manifest, Partner, Transform
 from linkage.encodings import HANDLE_BYTES
 from linkage.errors import AgreementError, InputError, Problem, SourceError
 from linkage.release.days import Shifts, read_shifts
-from linkage.release.deidentify import attach_index_ids, deidentify_table, sort_rows
+from linkage.release.deidentify import (
+    attach_index_ids,
+    deidentify_table,
+    is_open,
+    sort_rows,
+)
 from linkage.release.parcels import ParcelAddress, pack
 from linkage.rpc.channel import Connection
 from linkage.rpc.member import trusted_party
@@ -57,6 +63,7 @@ def pack_content(
     recipient = trusted_party(keyring, project, manifest.assembler)
     index_ids, shifts = _index_ids(connection, release, sent.handles, days=_has_days(partner))
     tables, left_out = {}, {}
+    own = _own_identifiers(manifest, partner, SourceFile(file), sent, submitted)
     for table in partner.content:
         source = SourceFile(content.get(table.name, file))
         if not table.is_personal:
@@ -74,10 +81,13 @@ def pack_content(
             left_out[table.name] = left
         frame, rows = frame[kept].reset_index(drop=True), np.flatnonzero(kept)
         with _rows_of_the_file(rows):
-            coarse = deidentify_table(table, frame, file=source.name, missing=partner.missing)
-        own = places[kept]
-        row_shifts = None if shifts is None else shifts[own]
-        tables[table.name] = attach_index_ids(coarse, index_ids[own], row_shifts)
+            look = None if own is None else own.look_at(places[kept])
+            coarse = deidentify_table(
+                table, frame, file=source.name, missing=partner.missing, look=look
+            )
+        records = places[kept]
+        row_shifts = None if shifts is None else shifts[records]
+        tables[table.name] = attach_index_ids(coarse, index_ids[records], row_shifts)
     address = ParcelAddress(
         manifest.project, manifest.fingerprint, release, partner.name, recipient.name
     )
@@ -159,6 +169,16 @@ def _records(
         ]
         raise SourceError(source.name, shown, total=len(unknown), remedy="Nothing was sent")
     return found
+
+
+def _own_identifiers(
+    manifest: Manifest, partner: Partner, file: SourceFile, sent: RowMap, submitted: str
+) -> OwnIdentifiers | None:
+    """What must not stand in fields of open codes; None where there is no such field."""
+    if not any(is_open(table, field) for table in partner.content for field in table.fields):
+        return None
+    _require_submitted(file, submitted)
+    return OwnIdentifiers(file, partner, manifest.fields, sent.rows, sent.record_ids)
 
 
 def _has_days(partner: Partner) -> bool:

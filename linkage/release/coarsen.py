@@ -57,17 +57,25 @@ def type_at_home(field: ContentField) -> pa.DataType:
     return pa.date32() if field.transform is Transform.DAY else output_type(field)
 
 
-def converter(field: ContentField) -> Convert:
+def converter(field: ContentField, *, personal: bool = True) -> Convert:
     """What the field's transform makes of a cell.
+
+    Args:
+        personal: whether the table is about persons.
 
     Raises:
         ManifestError: the transform cannot work as it was agreed.
     """
+    if field.transform is Transform.KEEP:
+        return _keep(field, personal=personal)
     return _CONVERTERS[field.transform](field)
 
 
-def result_fault(field: ContentField) -> Check:
+def result_fault(field: ContentField, *, personal: bool = True) -> Check:
     """Why a value cannot have come of the field's transform."""
+    if field.transform is Transform.KEEP:
+        convert = _keep(field, personal=personal)
+        return lambda value: convert(value)[1]
     return _CHECKS[field.transform](field)
 
 
@@ -165,21 +173,28 @@ def _date_parser(field: ContentField) -> Convert:
     return parse
 
 
-def _keep(field: ContentField) -> Convert:
+# Ids of organizations and places, long as they are, are no person's.
+_OF_NO_PERSON = frozenset(
+    ("organization_id", "service_id", "service_at_location_id", "location_id")
+)
+
+
+def _keep(field: ContentField, *, personal: bool) -> Convert:
     if field.values is not None:
         allowed = frozenset(field.values)
         fault = f"is not one of the {len(allowed)} codes the partners agreed to"
         return lambda text: (text, None) if text in allowed else (None, fault)
 
+    numbers = personal and field.means not in _OF_NO_PERSON
+
     def convert(text: str) -> Transformed:
-        fault = code_fault(text)
+        fault = code_fault(text, numbers=numbers)
         return (None, fault) if fault else (text, None)
 
     return convert
 
 
 _CONVERTERS: dict[Transform, Callable[[ContentField], Convert]] = {
-    Transform.KEEP: _keep,
     Transform.YEAR: _year,
     Transform.MONTH: _month,
     Transform.DAY: _date_parser,
@@ -202,13 +217,7 @@ def _unless(holds: Callable[[Any], bool], fault: Fault) -> Callable[[ContentFiel
     return lambda field: lambda value: None if holds(value) else fault
 
 
-def _kept(field: ContentField) -> Check:
-    convert = _keep(field)
-    return lambda value: convert(value)[1]
-
-
 _CHECKS: dict[Transform, Callable[[ContentField], Check]] = {
-    Transform.KEEP: _kept,
     Transform.YEAR: _unless(lambda value: FIRST_YEAR <= value <= 9999, "is not a year"),
     Transform.MONTH: _unless(lambda value: bool(_MONTH_RESULT.fullmatch(value)), "is not a month"),
     # Hidden: any number may be one.

@@ -23,7 +23,7 @@ What each transform gives:
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,16 @@ MANY_ROWS = 50
 MOSTLY_DISTINCT = 0.9
 
 
+Look = Callable[[ContentField, "pd.Series[Any]"], dict[int, str]]
+
+
 def deidentify_table(
-    table: ContentTable, frame: pd.DataFrame, *, file: str, missing: Collection[str] = ()
+    table: ContentTable,
+    frame: pd.DataFrame,
+    *,
+    file: str,
+    missing: Collection[str] = (),
+    look: Look | None = None,
 ) -> pa.Table:
     """The allow-listed fields of `frame`, each under its transform, in the manifest's order.
 
@@ -58,6 +66,8 @@ def deidentify_table(
         frame: the partner's rows; every cell is a str or missing.
         file: how messages name the file.
         missing: cells that mean "not known", compared without case.
+        look: finds what only the partner can know for an identifier, in fields of open codes: the
+            faulty rows from 0, and -1 for the column as a whole, each with what is wrong.
 
     Raises:
         SourceError: a column is missing, or some cells may not leave; at most 1,000 are listed.
@@ -71,9 +81,16 @@ def deidentify_table(
     for place, field in enumerate(table.fields):
         column, faults = _field(table, field, frame[_column_name(field)], unknown)
         columns.append(column)
+        found = faults.first()
         total += len(faults)
+        if look is not None and is_open(table, field):
+            known = set(faults.rows)
+            more = look(field, frame[_column_name(field)])
+            more = {row: text for row, text in more.items() if row not in known}
+            total += len(more)
+            found += [(row + 1, text) for row, text in sorted(more.items())[:MAX_PROBLEMS]]
         name = _column_name(field)
-        problems += [(row, place, Problem(row, name, text)) for row, text in faults.first()]
+        problems += [(row, place, Problem(row, name, text)) for row, text in found]
     if total:
         problems.sort(key=lambda item: item[:2])
         raise SourceError(
@@ -152,7 +169,7 @@ def check_deidentified(table: ContentTable, parcel: pa.Table, *, source: str) ->
     if table.is_personal and parcel[INDEX_ID].null_count:
         raise InvalidRequestError(f"{source}: a row has no index id")
     for field in table.fields:
-        fault_of = result_fault(field)
+        fault_of = result_fault(field, personal=table.is_personal)
         for value in pc.unique(parcel[field.name]).to_pylist():
             fault = None if value is None else fault_of(value)
             if fault:
@@ -194,6 +211,12 @@ class _Faults:
     def __init__(self, rows: npt.NDArray[np.intp], codes: Any, messages: list[str | None]) -> None:
         self._rows, self._codes, self._messages = rows, codes, messages
 
+    @property
+    def rows(self) -> list[int]:
+        """From 0; -1 is the column as a whole."""
+        found: list[int] = self._rows.tolist()
+        return found
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -207,7 +230,7 @@ def _field(
 ) -> tuple[Any, _Faults]:
     """Transform each distinct cell once, then spread the results over the rows."""
     codes, distinct = pd.factorize(cells, use_na_sentinel=True)
-    convert = converter(field)
+    convert = converter(field, personal=table.is_personal)
     results: list[Any] = []
     messages: list[str | None] = []
     for cell in distinct:
@@ -231,11 +254,16 @@ def _field(
     return values.take(take), _Faults(rows, codes, messages)
 
 
+def is_open(table: ContentTable, field: ContentField) -> bool:
+    """Whether any short code may stand in the field of a person's table."""
+    return table.is_personal and field.transform is Transform.KEEP and field.values is None
+
+
 def _record_number(
     table: ContentTable, field: ContentField, codes: npt.NDArray[np.intp], results: list[Any]
 ) -> str | None:
     """Say so if a column of codes has a value of its own in almost every row."""
-    if field.transform is not Transform.KEEP or field.values is not None or not table.is_personal:
+    if not is_open(table, field):
         return None
     known = np.array([result is not None for result in results])
     filled = int(known[codes].sum())

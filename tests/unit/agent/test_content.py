@@ -57,7 +57,10 @@ class Bench:
     def __init__(self, tmp_path: Path, make_manifest: MakeManifest) -> None:
         self.manifest = make_manifest({"content": TABLES})
         self.file = tmp_path / "jail.csv"
-        self.file.write_text("id,SEX\nR1,F\nR2,M\nR3,\n")
+        self.file.write_text(
+            "id,SEX,given,LAST,dob\n"
+            "R1,F,Maria,Lopez,1987-03-14\nR2,M,Ezra,Quigley,1950-01-02\nR3,,Ann,Reed,1999-12-31\n"
+        )
         self.submitted = SourceFile(self.file).digest()
         self.visits = tmp_path / "visits.csv"
         self.write_visits(*VISITS)
@@ -146,7 +149,7 @@ def test_rows_of_unknown_records(bench: Bench) -> None:
 
 
 def test_an_identifier_file_other_than_the_one_submitted(bench: Bench) -> None:
-    bench.file.write_text("id,SEX\nR2,M\nR1,F\nR3,\n")
+    bench.file.write_text("id,SEX,given,LAST,dob\nR2,M,a,b,\nR1,F,c,d,\nR3,,e,f,\n")
     error = bench.refused(SourceError)
     assert "jail.csv: the file is not the one that was submitted" in str(error)
 

@@ -147,7 +147,7 @@ def test_a_listed_code_may_be_anything_the_partners_signed() -> None:
 
 
 def test_a_record_number_in_disguise_is_refused() -> None:
-    numbers = [f"MRN{i:05d}" for i in range(200)]
+    numbers = [f"K{i:05d}" for i in range(200)]
     error = problems(table({"name": "code"}), {"code": numbers})
     assert [(p.row, p.field) for p in error.problems] == [(0, "code")]
     assert run(table({"name": "code"}, kind="site"), {"code": numbers})["code"] == numbers
