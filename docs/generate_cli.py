@@ -28,6 +28,7 @@ from linkage.agreement import (
     budgets,
     clk,
     content,
+    content_profiles,
     fields,
     governance,
     manifest,
@@ -36,6 +37,7 @@ from linkage.agreement import (
     policies,
     safeguards,
     scheme,
+    transforms,
 )
 from linkage.cli.main import app
 from linkage.errors import LinkageError
@@ -180,6 +182,36 @@ def content_page() -> str:
             " [manifest](manifest.md#contenttable) lists for it, and nothing else of its files."
         ),
         "",
+        "## Transforms\n",
+        "| transform | what leaves |",
+        "|---|---|",
+        *(f"| `{one}` | {_cell(text)} |" for one, text in transforms.MEANINGS.items()),
+        "",
+        (
+            "A missing cell stays missing under all of them. One cell that does not fit stops the"
+            " whole table; every problem is reported by row and column, without the cell. A cell of"
+            " a field of open codes (`keep` without `values`) is searched for identifiers, also in"
+            " disguise, and compared with those of the record that it is about."
+        ),
+        "",
+        "## Profiles\n",
+        (
+            "`profile` of a partner, or of one of its tables, says what the rows have to be. A"
+            " manifest with a field that violates it is refused, and the message names the rule."
+            " Under every profile, and under none, the column of a name, telephone number, e-mail"
+            " address or national id leaves encoded only, and that of an address as a larger area."
+        ),
+        "",
+        "| profile | a field is refused that | rule |",
+        "|---|---|---|",
+        *(f"| `{profile}` | {text} | {rule} |" for profile, text, rule in PROFILE_RULES),
+        "",
+        (
+            "Holding to a profile is necessary for what the law calls de-identified or a limited"
+            " data set. That it suffices is for counsel to say: no program knows what somebody else"
+            " knows of a person (45 CFR 164.514(b)(2)(ii))."
+        ),
+        "",
         "## Terms\n",
         (
             "A field that says in `means` which term of its table's kind it is can be found by"
@@ -197,6 +229,42 @@ def content_page() -> str:
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
+
+PROFILE_RULES = (
+    (
+        "safe-harbor",
+        "means, or is the column of, a place smaller than a state, other than by `zip3`",
+        "45 CFR 164.514(b)(2)(i)(B)",
+    ),
+    ("safe-harbor", "leaves by `month`", "(b)(2)(i)(C)"),
+    (
+        "safe-harbor",
+        "leaves by `day`, where any table has years or months beside days and so tells their dates",
+        "(b)(2)(i)(C)",
+    ),
+    (
+        "safe-harbor",
+        (
+            "is the birth date, other than by `age_band`, or an age whose bands or top code end above"
+            " 90"
+        ),
+        "(b)(2)(i)(C)",
+    ),
+    ("safe-harbor", "keeps codes that the manifest does not list", "(b)(2)(i)(R)"),
+    (
+        "limited-dataset",
+        "is a direct identifier; dates, municipalities, tracts and ZIP codes may leave",
+        "45 CFR 164.514(e)(2)",
+    ),
+    (
+        "aggregate-only",
+        (
+            "any recipient's extract would hold: `recipients` must be `[]`. Rows go to the"
+            " assembler, for its tables alone"
+        ),
+        "the agreement itself",
+    ),
+)
 
 PAGES = {
     "cli.md": cli_page,
@@ -436,6 +504,7 @@ _WORDS = {
     "Bytes": "whole number, 1 to 2^50",
     "People": "whole number, 0 to 1,000,000",
     "Transform": "[Transform](#transform)",
+    "ContentProfile": " or ".join(f"`{one}`" for one in content_profiles.ContentProfile),
     "Kind": " or ".join(f"`{kind}`" for kind in models.MODELS),
 }
 

@@ -2,6 +2,7 @@
 
 from linkage.agreement.clk import Clk
 from linkage.agreement.content import ContentField, ContentTable, Transform
+from linkage.agreement.content_profiles import ContentProfile
 from linkage.agreement.fields import FieldType, IdentifierField, MatchKey
 from linkage.agreement.manifest import Manifest
 from linkage.agreement.parties import Partner, Recipient
@@ -11,6 +12,7 @@ from linkage.agreement.scheme import Matching, Saul
 __all__ = [
     "Clk",
     "ContentField",
+    "ContentProfile",
     "ContentTable",
     "FieldType",
     "IdentifierField",

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from linkage.agreement.checks import distinct
+from linkage.agreement.content_profiles import ContentProfile
 from linkage.agreement.fields import Name, Strict
 from linkage.agreement.models import IMPERSONAL, MODELS, Kind
 from linkage.agreement.policies import Policies
@@ -18,6 +19,7 @@ __all__ = ["ContentField", "ContentTable", "Transform"]
 
 Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
+MAX_MAPPED = 20_000
 RESERVED = frozenset({"index_id", "study_id"})
 _NEEDED: dict[Transform, tuple[str, ...]] = {
     Transform.YEAR: ("year",),
@@ -51,6 +53,9 @@ class ContentField(Strict):
         values: the only codes allowed with `keep`; None allows any short code, and refuses
             free text.
         reference: for `age_band`, the date (YYYY-MM-DD) at which age is counted.
+        mapping: for `generalise`, every cell there may be and the coarser code it leaves as.
+        edges: for `band`, where bands begin, ascending; 0, 18, 65 give <0, 0-17, 18-64, 65+.
+        top: for `top_code`, the whole number from which on numbers leave as "90+".
         means: the term of the [minimal model](content.md) of the table's kind that the field is;
             reports find their columns by it.
         recipients: whose extracts hold the field; those of every recipient where not given.
@@ -63,6 +68,15 @@ class ContentField(Strict):
     date_format: Annotated[str, StringConstraints(max_length=40)] = "%Y-%m-%d"
     reference: Annotated[date, Field(strict=False)] | None = None
     description: Annotated[str, StringConstraints(max_length=1000)] = ""
+    mapping: dict[Column, Column] | None = None
+    edges: (
+        Annotated[
+            tuple[Annotated[int, Field(ge=0, le=1_000_000_000)], ...],
+            Field(min_length=1, max_length=100, strict=False),
+        ]
+        | None
+    ) = None
+    top: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
     means: Name | None = None
     recipients: Annotated[tuple[Name, ...], Field(max_length=16, strict=False)] | None = None
 
@@ -70,6 +84,26 @@ class ContentField(Strict):
     def _reference_given(self) -> ContentField:
         if self.transform is Transform.AGE_BAND and self.reference is None:
             raise ValueError("age_band needs a reference date")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_fit_the_transform(self) -> ContentField:
+        for transform, setting in (
+            (Transform.GENERALISE, "mapping"),
+            (Transform.BAND, "edges"),
+            (Transform.TOP_CODE, "top"),
+        ):
+            given = getattr(self, setting) is not None
+            if given and self.transform is not transform:
+                raise ValueError(f"{setting}: is for the transform {transform} only")
+            if not given and self.transform is transform:
+                raise ValueError(f"{setting}: the transform {transform} needs it")
+        if self.mapping is not None and not 0 < len(self.mapping) <= MAX_MAPPED:
+            raise ValueError(f"mapping: must have 1 to {MAX_MAPPED} cells")
+        if self.edges is not None and list(self.edges) != sorted(set(self.edges)):
+            raise ValueError("edges: must ascend")
+        if self.values is not None and self.transform is not Transform.KEEP:
+            raise ValueError("values: is for the transform keep only")
         return self
 
     @model_validator(mode="after")
@@ -99,6 +133,7 @@ class ContentTable(Strict):
             leaves the agent. None means that the table is the identifier file itself, or is about
             no person.
         policies: laws and rules that it is under beside the partner's, or on another ground.
+        profile: what its rows have to be; the partner's where not given.
     """
 
     name: Name
@@ -106,6 +141,7 @@ class ContentTable(Strict):
     record_id: Column | None = None
     fields: Annotated[tuple[ContentField, ...], Field(min_length=1, max_length=200, strict=False)]
     policies: Policies = ()
+    profile: Annotated[ContentProfile, Field(strict=False)] | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -52,9 +52,15 @@ _DOWN = (
 _ADDED = r"partners\.[^.]+|recipients\.[^.]+|fields\.[^.]+|match_keys\.[^.]+|strata\.[^.]+"
 _ADDED += r"|partners\.[^.]+\.(content\..*|aliases\..*|strata\..*)"
 _REMOVED = r"partners\..*policies\..*|stewards\.[^.]+"
-_RANKS: dict[str, dict[str, int]] = {
-    "transform": dict.fromkeys(map(str, Transform), 0)
-    | {"day": 1, "month": 1, "number": 2, "keep": 2},
+_RANKS: dict[str, dict[str | None, int]] = {
+    "profile": {"aggregate-only": 0, "safe-harbor": 1, "limited-dataset": 2, None: 3},
+    "transform": {
+        **{transform.value: 0 for transform in Transform},
+        "day": 1,
+        "month": 1,
+        "number": 2,
+        "keep": 2,
+    },
     "partner_report": {"none": 0, "summary": 1, "full": 2},
 }
 _WORSE = {"two_stewards": False, "risk_acknowledged": True}

@@ -21,6 +21,7 @@ from linkage.agreement.budgets import Budgets
 from linkage.agreement.canonical import canonical, fingerprint
 from linkage.agreement.checks import distinct, subset
 from linkage.agreement.clk import Clk
+from linkage.agreement.content_profiles import profile_faults
 from linkage.agreement.fields import (
     MAX_KEY_FIELDS,
     MAX_VARIANTS,
@@ -158,6 +159,7 @@ class Manifest(Strict):
         for partner in self.partners:
             self._check_partner(partner, known)
         self._check_matching()
+        self._check_profiles()
         self._check_policies()
         self._check_stewards()
         distinct("strata", [s.name for s in self.strata])
@@ -184,6 +186,11 @@ class Manifest(Strict):
             subset("matching: swaps: fields that are names", (one, other), person)
             distinct("matching: swaps: fields of one pair", [one, other])
         distinct("matching: swaps", [" and ".join(sorted(pair)) for pair in self.matching.swaps])
+
+    def _check_profiles(self) -> None:
+        kinds = {field.name: field.type for field in self.fields}
+        if faults := list(profile_faults(self.partners, kinds)):
+            raise ValueError("\n".join(faults))
 
     def _check_policies(self) -> None:
         distinct("policy_tags", [*rules_of(()), *(one.tag for one in self.policy_tags)])

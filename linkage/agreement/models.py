@@ -33,8 +33,12 @@ class Term:
     transforms: tuple[Transform, ...]
 
 
-def _code(meaning: str) -> Term:
-    return Term(meaning, (Transform.KEEP,))
+OF_NO_PERSON = frozenset(("organization_id", "service_id", "service_at_location_id", "location_id"))
+"""Terms of ids that are not a person's, long as they are."""
+
+
+def _code(meaning: str, *more: Transform) -> Term:
+    return Term(meaning, (Transform.KEEP, Transform.GENERALISE, *more))
 
 
 def _number(meaning: str) -> Term:
@@ -42,8 +46,8 @@ def _number(meaning: str) -> Term:
 
 
 _MUNICIPALITY = _code("the municipality, by name or code")
-_COUNTY = _code("the county: five digits of its Census GEOID, or its name")
-_TRACT = _code("the census tract: eleven digits of its GEOID")
+_COUNTY = _code("the county: five digits of its Census GEOID, or its name", Transform.COUNTY)
+_TRACT = _code("the census tract: eleven digits of its GEOID", Transform.TRACT)
 _SECTOR = _code("the sector that the row comes from, such as police, health or housing")
 _DAY = Term("the day, counted from the person's first event over all tables", (Transform.DAY,))
 _MONTH = Term("year and month, 2024-05", (Transform.MONTH,))
@@ -54,7 +58,7 @@ _SERVICE_TYPE = _code("the kind of service")
 
 MODELS: dict[str, dict[str, Term]] = {
     "person": {
-        "age_band": Term("age in bands", (Transform.AGE_BAND, Transform.KEEP)),
+        "age_band": _code("age in bands", Transform.AGE_BAND, Transform.BAND, Transform.TOP_CODE),
         "sex": _code("sex"),
         "race_ethnicity": _code("race and ethnicity: codes of one standard, several joined by |"),
         "race_ethnicity_standard": _code("the standard of the codes: 1997 or 2024"),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from linkage.agreement.content import Column, ContentTable
+from linkage.agreement.content_profiles import ContentProfile
 from linkage.agreement.fields import Name, Strict
 from linkage.agreement.policies import Policies
 
@@ -33,6 +34,7 @@ class Partner(Strict):
         strata: the column of each permitted stratum.
         content: what it contributes after the release.
         policies: laws and rules that its file, and all its tables, are under.
+        profile: what the rows of its content tables have to be; see [content](content.md#profiles).
         duplicates: the share of its rows that may be encoded like another one in every match key;
             by default 0.1, and 0.95 where the file is not unique.
     """
@@ -57,6 +59,7 @@ class Partner(Strict):
     strata: dict[Name, Column] = Field(default_factory=dict)
     content: Annotated[tuple[ContentTable, ...], Field(max_length=20, strict=False)] = ()
     policies: Policies = ()
+    profile: Annotated[ContentProfile, Field(strict=False)] | None = None
     duplicates: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         default_factory=lambda given: 0.1 if given.get("unique", True) else 0.95
     )

@@ -15,3 +15,27 @@ class Transform(StrEnum):
     ZIP3 = "zip3"
     NUMBER = "number"
     DAY = "day"
+    GENERALISE = "generalise"
+    BAND = "band"
+    TOP_CODE = "top_code"
+    TRACT = "tract"
+    COUNTY = "county"
+
+
+MEANINGS: dict[Transform, str] = {
+    Transform.KEEP: "the code as it stands: one of `values`, or a short one without an identifier",
+    Transform.YEAR: "the year of a date, 1987",
+    Transform.MONTH: "year and month of a date, 2024-05",
+    Transform.AGE_BAND: "age in bands of ten years at the `reference` date, 30-39; from 90 on 90+",
+    Transform.ZIP3: "the first three digits of a ZIP code; 000 where that area has 20,000 people or"
+    " fewer, by the censuses of 2000 and 2010",
+    Transform.NUMBER: "a number as it stands, of a site or a measure",
+    Transform.DAY: "the day, counted from the person's first event over all tables; what leaves the"
+    " agent is hidden by a shift of the row's own",
+    Transform.GENERALISE: "the coarser code that `mapping` gives; a cell not in it is refused",
+    Transform.BAND: "a number in the bands that begin at `edges`",
+    Transform.TOP_CODE: "a whole number; from `top` on one code, 90+",
+    Transform.TRACT: "the census tract of a Census GEOID of a tract, block group or block",
+    Transform.COUNTY: "the county of a Census GEOID, its first five digits",
+}
+"""What each gives, for people."""

@@ -265,6 +265,11 @@ _TRANSFORMS = {
     "age_band": "age in years, in bands",
     "zip3": "first three digits of a ZIP code; 000 for small areas",
     "number": "a number as the partner holds it",
+    "generalise": "a coarser code, as the manifest maps it",
+    "band": "a number in bands",
+    "top_code": "a number, the large ones as one",
+    "tract": "census tract, eleven digits",
+    "county": "county, five digits",
     "day": "days from the person's first event over all tables; 0 is that event",
 }
 

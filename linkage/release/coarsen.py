@@ -7,15 +7,18 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
 
 from linkage.agreement import ContentField, Transform
+from linkage.agreement.models import OF_NO_PERSON
 from linkage.errors import ManifestError
 from linkage.release.codes import code_fault
 
@@ -132,6 +135,75 @@ def _zip3(text: str) -> Transformed:
     return "000" if area in SMALL_ZIP3 else area, None
 
 
+def _generalise(field: ContentField) -> Convert:
+    coarser = {_spaced(cell): code for cell, code in (field.mapping or {}).items()}
+
+    def convert(text: str) -> Transformed:
+        code = coarser.get(_spaced(text))
+        if code is None:
+            return None, f"is not one of the {len(coarser)} cells that the manifest maps"
+        return code, None
+
+    return convert
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+_QUANTITY = re.compile(r"[+-]?\d{1,9}(\.\d{1,9})?", re.ASCII)
+
+
+def _band(field: ContentField) -> Convert:
+    edges = field.edges or ()
+    labels = _band_labels(edges)
+
+    def convert(text: str) -> Transformed:
+        if not _QUANTITY.fullmatch(text):
+            return None, "is not a number in digits, such as 12 or 12.5"
+        return labels[bisect.bisect_right(edges, float(text))], None
+
+    return convert
+
+
+def _band_labels(edges: Sequence[int]) -> list[str]:
+    between = [
+        f"{low}-{high - 1}" if high - low > 1 else str(low)
+        for low, high in itertools.pairwise(edges)
+    ]
+    return [f"<{edges[0]}", *between, f"{edges[-1]}+"]
+
+
+_WHOLE = re.compile(r"\d{1,9}", re.ASCII)
+
+
+def _top_code(field: ContentField) -> Convert:
+    top = field.top or 0
+
+    def convert(text: str) -> Transformed:
+        if not _WHOLE.fullmatch(text):
+            return None, "is not a whole number in digits"
+        return (f"{top}+" if int(text) >= top else str(int(text))), None
+
+    return convert
+
+
+_GEOID = re.compile(r"\d{11,12}|\d{15}", re.ASCII)
+_COUNTY_GEOID = re.compile(r"\d{5}|\d{11,12}|\d{15}", re.ASCII)
+
+
+def _tract(text: str) -> Transformed:
+    if not _GEOID.fullmatch(text):
+        return None, "is not the Census GEOID of a tract, block group or block (11, 12, 15 digits)"
+    return text[:11], None
+
+
+def _county(text: str) -> Transformed:
+    if not _COUNTY_GEOID.fullmatch(text):
+        return None, "is not a Census GEOID of 5, 11, 12 or 15 digits (was a leading zero lost?)"
+    return text[:5], None
+
+
 _NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,10})?", re.ASCII)
 
 
@@ -173,19 +245,13 @@ def _date_parser(field: ContentField) -> Convert:
     return parse
 
 
-# Ids of organizations and places, long as they are, are no person's.
-_OF_NO_PERSON = frozenset(
-    ("organization_id", "service_id", "service_at_location_id", "location_id")
-)
-
-
 def _keep(field: ContentField, *, personal: bool) -> Convert:
     if field.values is not None:
         allowed = frozenset(field.values)
         fault = f"is not one of the {len(allowed)} codes the partners agreed to"
         return lambda text: (text, None) if text in allowed else (None, fault)
 
-    numbers = personal and field.means not in _OF_NO_PERSON
+    numbers = personal and field.means not in OF_NO_PERSON
 
     def convert(text: str) -> Transformed:
         fault = code_fault(text, numbers=numbers)
@@ -201,6 +267,11 @@ _CONVERTERS: dict[Transform, Callable[[ContentField], Convert]] = {
     Transform.AGE_BAND: _age_band,
     Transform.ZIP3: lambda field: _zip3,
     Transform.NUMBER: lambda field: _number,
+    Transform.GENERALISE: _generalise,
+    Transform.BAND: _band,
+    Transform.TOP_CODE: _top_code,
+    Transform.TRACT: lambda field: _tract,
+    Transform.COUNTY: lambda field: _county,
 }
 
 _MONTH_RESULT = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
@@ -211,6 +282,21 @@ _BANDS = frozenset(
         f"{TOP_AGE}+",
     ]
 )
+
+
+def _listed(field: ContentField) -> Check:
+    codes = frozenset(_band_labels(field.edges) if field.edges else (field.mapping or {}).values())
+    return lambda value: None if value in codes else "is not one of the codes agreed to"
+
+
+def _topped(field: ContentField) -> Check:
+    top = field.top or 0
+
+    def fault(value: Any) -> Fault | None:
+        whole = _WHOLE.fullmatch(value) and int(value) < top
+        return None if whole or value == f"{top}+" else f"is no number below {top}, nor {top}+"
+
+    return fault
 
 
 def _unless(holds: Callable[[Any], bool], fault: Fault) -> Callable[[ContentField], Check]:
@@ -228,4 +314,13 @@ _CHECKS: dict[Transform, Callable[[ContentField], Check]] = {
         "is not an allowed three-digit area",
     ),
     Transform.NUMBER: _unless(math.isfinite, "is not a number"),
+    Transform.GENERALISE: _listed,
+    Transform.BAND: _listed,
+    Transform.TOP_CODE: _topped,
+    Transform.TRACT: _unless(
+        lambda value: len(value) == 11 and value.isdecimal(), "is not a tract of eleven digits"
+    ),
+    Transform.COUNTY: _unless(
+        lambda value: len(value) == 5 and value.isdecimal(), "is not a county of five digits"
+    ),
 }

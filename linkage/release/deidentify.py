@@ -15,6 +15,11 @@ What each transform gives:
     month      string   "2024-05"
     age_band   string   "30-39", from 90 on "90+", at the manifest's reference date
     zip3       string   "021"; "000" where the area has 20,000 people or fewer
+    generalise string   the coarser code that the manifest maps the cell to
+    band       string   "<18", "18-64", "65+", at the manifest's edges
+    top_code   string   "37", and "90+" from the manifest's number on
+    tract      string   "17031010202", of a Census GEOID of 11, 12 or 15 digits
+    county     string   "17031", of such a GEOID
     day        int32    hidden by the row's day shift (see `days`), before that a date
     number     double   a number as it stands, of a site or a measure
     a missing cell is null under all of them

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from linkage.agreement import Clk, ContentField, ContentTable, Manifest, Partner, Transform
+from linkage.agreement.content_profiles import profile_of
 from linkage.agreement.governance import QUESTIONS, is_unwritten
 from linkage.agreement.policies import policies_of, rules_of
 from linkage.agreement.safeguards import PartnerReport
@@ -32,6 +33,11 @@ _TRANSFORMS = {
     Transform.AGE_BAND: "as an age band",
     Transform.ZIP3: "the first three digits only",
     Transform.NUMBER: "a number, as it stands",
+    Transform.GENERALISE: "as a coarser code",
+    Transform.BAND: "as a band of numbers",
+    Transform.TOP_CODE: "as a number, the large ones as one",
+    Transform.TRACT: "as a census tract",
+    Transform.COUNTY: "as a county",
     Transform.DAY: "as days from the person's first event; the date itself does not leave",
 }
 _REPORTS = {
@@ -232,10 +238,15 @@ def _leaves(manifest: Manifest) -> Iterator[Paragraph | DataTable]:
             yield _says(f"{partner.name} contributes no content.")
         for table in partner.content:
             yield DataTable(
-                f"Content of {partner.name}: {table.name} ({table.kind})",
+                f"Content of {partner.name}: {table.name} ({table.kind}{_profile(partner, table)})",
                 ("Field", "How it leaves", "Allowed values", "For whom", "Meaning"),
                 [_field(field) for field in table.fields],
             )
+
+
+def _profile(partner: Partner, table: ContentTable) -> str:
+    profile = profile_of(partner, table)
+    return f", {profile}" if profile else ""
 
 
 def _more_of(partner: Partner) -> list[str]:
@@ -253,6 +264,12 @@ def _field(field: ContentField) -> tuple[str, ...]:
     how = _TRANSFORMS[field.transform]
     if field.reference is not None:
         how += f" at {field.reference}"
+    if field.edges is not None:
+        how += f", beginning at {', '.join(map(str, field.edges))}"
+    if field.top is not None:
+        how += f", from {field.top} on"
+    if field.mapping is not None:
+        how += f", one of {', '.join(dict.fromkeys(field.mapping.values()))}"
     if field.transform is not Transform.KEEP:
         allowed = ""
     elif field.values is None:

@@ -89,6 +89,9 @@ _POLICIES: dict[str, list[dict[str, Any]]] = {
 }
 
 
+_PROFILES = {HEALTH.name: "limited-dataset"}
+
+
 def _partner(agency: Agency) -> dict[str, Any]:
     return {
         "name": agency.name,
@@ -99,6 +102,7 @@ def _partner(agency: Agency) -> dict[str, Any]:
         "date_formats": {"date_of_birth": list(agency.dates)},
         "missing": list(agency.unknown_words),
         "policies": _POLICIES[agency.name],
+        "profile": _PROFILES.get(agency.name),
         "content": _CONTENT[agency.name],
     }
 

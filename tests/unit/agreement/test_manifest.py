@@ -373,7 +373,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "a304217312927de70e0f159bcda5a91d82f00da1eadf6ab3ee53e905e8207591"
+KNOWN = "9bfa2ebf9d5b88551f77062f2dcc5212ecab49d14e53382bde77e74f6b2d10bb"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:

@@ -5,9 +5,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from linkage.agreement import ContentTable
+from linkage.agreement import ContentTable, Transform
 from linkage.agreement.models import IMPERSONAL, MODELS
 from linkage.release.coarsen import output_type
+
+NEEDED: dict[Transform, dict[str, Any]] = {
+    Transform.GENERALISE: {"mapping": {"a": "b"}},
+    Transform.BAND: {"edges": [10]},
+    Transform.TOP_CODE: {"top": 90},
+}
 
 
 def table(kind: str, *fields: dict[str, Any], **more: Any) -> ContentTable:
@@ -24,6 +30,7 @@ def test_every_term_can_be_declared_with_every_transform_it_fits(kind: str) -> N
         types = set()
         for transform in term.transforms:
             declared: dict[str, Any] = {"transform": transform.value, "reference": "2026-01-01"}
+            declared |= NEEDED.get(transform, {})
             found = table(kind, field("f", means=name, **declared)).fields[0]
             types.add(output_type(found))
         assert len(types) == 1, name

@@ -274,3 +274,48 @@ def test_the_assembler_refuses_what_an_honest_agent_cannot_send(
     assert str(cells[0]) not in str(caught.value)
     with pytest.raises(InvalidRequestError, match="not the ones the partners agreed"):
         check_deidentified(EVERYTHING, parcel({**good, "extra": ["x"]}), source="s")
+
+
+COARSE = table(
+    {"name": "kind", "transform": "generalise", "mapping": {"ER visit": "ACUTE", "IN": "ACUTE"}},
+    {"name": "cost", "transform": "band", "edges": [0, 1, 100, 5000]},
+    {"name": "age", "transform": "top_code", "top": 90},
+    {"name": "tract", "transform": "tract"},
+    {"name": "county", "column": "tract", "transform": "county"},
+)
+
+
+def test_coarser_codes_bands_and_areas() -> None:
+    result = run(
+        COARSE,
+        {
+            "kind": ["er  VISIT", "IN", None, "IN", "IN"],
+            "cost": ["-3", "0.5", "99.99", "100", "5000"],
+            "age": ["89", "90", "104", "007", ""],
+            "tract": ["17031010202", "170310102021", "170310102021003", None, "01001020100"],
+        },
+    )
+    assert result == {
+        "kind": ["ACUTE", "ACUTE", None, "ACUTE", "ACUTE"],
+        "cost": ["<0", "0", "1-99", "100-4999", "5000+"],
+        "age": ["89", "90+", "90+", "7", None],
+        "tract": ["17031010202", "17031010202", "17031010202", None, "01001020100"],
+        "county": ["17031", "17031", "17031", None, "01001"],
+    }
+    coarse = pa.table(result)
+    parcel = attach_index_ids(coarse, draw_ids(5))
+    check_deidentified(COARSE, parcel, source="s")
+    for column, wrong in (
+        ("kind", "ER visit"), ("cost", "17"), ("age", "91"), ("tract", "170310102021"),
+        ("county", "1703"),
+    ):  # fmt: skip
+        place = parcel.column_names.index(column)
+        changed = parcel.set_column(place, column, pa.array([wrong] * 5))
+        with pytest.raises(InvalidRequestError, match=f"column '{column}': a cell is"):
+            check_deidentified(COARSE, changed, source="s")
+
+
+def test_what_cannot_be_coarsened_is_refused() -> None:
+    cells = {"kind": ["OUT"], "cost": ["much"], "age": ["9.5"], "tract": ["1001020100"]}
+    error = problems(COARSE, cells)
+    assert [p.field for p in error.problems] == ["kind", "cost", "age", "tract", "tract"]
