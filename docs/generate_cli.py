@@ -245,8 +245,8 @@ PROFILE_RULES = (
     (
         "safe-harbor",
         (
-            "is the birth date, other than by `age_band`, or an age whose bands or top code end above"
-            " 90"
+            "is the birth date, other than by `age_band`, or an age whose bands or top code end"
+            " above 90"
         ),
         "(b)(2)(i)(C)",
     ),
