@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from linkage.cli.common import JsonOption, errors, show
+from linkage.cli.county_crosswalk import county_crosswalk
 from linkage.cli.manifest import load_manifest
 from linkage.cli.rehearse import summary
 from linkage.files import write_atomic
@@ -52,6 +53,8 @@ def demo(
 
     say(f"making up a county of {people:,} people")
     county = write_county(County.make(people=people, seed=seed), out / "county")
+    crosswalk = county.manifest.parent / "crosswalk.json"
+    write_atomic(crosswalk, county_crosswalk().canonical, mode=0o644)
     with Rehearsal(
         load_manifest(county.manifest),
         county.identifiers,
@@ -63,6 +66,7 @@ def demo(
         },
         truth="truth",
         tracts=county.tracts,
+        crosswalk=crosswalk,
         planted=_planted(county.truth),
         say=say,
     ) as rehearsal:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from linkage.cli.centrallog import add_central_log_command
 from linkage.cli.common import (
     Bar,
     HomeOption,
@@ -77,3 +78,4 @@ def verify(extract: ExtractArgument, as_json: JsonOption = False) -> None:
 
 
 add_output_commands(app)
+add_central_log_command(app)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from linkage.cli.common import JsonOption, show
+from linkage.cli.crosswalk_documents import CrosswalkOption, load_crosswalk
 
 if TYPE_CHECKING:
     from linkage.evaluator.output import Output
@@ -119,7 +120,7 @@ def follow_up(
         recall=recall,
         model_error=model_error,
     )
-    _make(lambda read: followup_report.follow_up(read, options), extract, out, as_json)
+    make(lambda read: followup_report.follow_up(read, options), extract, out, as_json)
 
 
 def measures(
@@ -150,7 +151,7 @@ def measures(
     from linkage.evaluator import measures_report
 
     targets = None if goals is None else measures_report.read_goals(goals)
-    _make(
+    make(
         lambda read: measures_report.measures(read, goals=targets, not_people=not_people or ()),
         extract,
         out,
@@ -199,7 +200,7 @@ def access(
     places = read_tracts(tracts)
     costs = None if distances is None else read_distances(distances)
     options = AccessOptions(reach, sites, service_type, year, need)
-    _make(lambda read: access_report.access(read, places, costs, options), extract, out, as_json)
+    make(lambda read: access_report.access(read, places, costs, options), extract, out, as_json)
 
 
 def disparities(
@@ -220,7 +221,7 @@ def disparities(
     """
     from linkage.evaluator import disparities_report
 
-    _make(
+    make(
         lambda read: disparities_report.disparities(read, days=days, model_error=model_error),
         extract,
         out,
@@ -235,11 +236,13 @@ def report(
     tracts: TractsOption = None,
     distances: DistancesOption = None,
     reach: ReachOption = 30.0,
+    crosswalk: CrosswalkOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write every page and table that the extract permits, and say what it does not permit.
 
-    Each output also has a command of its own, with more choices. Access scores need --tracts.
+    Each output also has a command of its own, with more choices. Access scores need --tracts;
+    the central log takes standard codes from --crosswalk where the extract has local ones.
     """
     from linkage.evaluator.places import read_distances, read_tracts
     from linkage.evaluator.reports import Places, write_reports
@@ -248,7 +251,8 @@ def report(
     if tracts is not None:
         costs = None if distances is None else read_distances(distances)
         places = Places(read_tracts(tracts), costs, reach)
-    made = write_reports(extract, out, days=days, places=places)
+    used = load_crosswalk(crosswalk) if crosswalk else None
+    made = write_reports(extract, out, days=days, places=places, crosswalk=used)
     lines = [f"wrote {path}" for path in (*made.pages, *made.tables)]
     lines += [f"left out {name}: {why}" for name, why in made.left_out.items()]
     result = {
@@ -260,7 +264,7 @@ def report(
     show(result, as_json=as_json, text="\n".join(lines))
 
 
-def _make(build: Callable[[Extract], Output], extract: Path, out: Path, as_json: bool) -> None:
+def make(build: Callable[[Extract], Output], extract: Path, out: Path, as_json: bool) -> None:
     from linkage.evaluator.reading import read_extract
 
     made = build(read_extract(extract))

@@ -38,6 +38,7 @@ class Rehearsal:
         content: content file per (partner, table).
         directory: where everything goes; empty or new.
         truth: column of the identifier files that says who is who, or None.
+        crosswalk: gives standard codes to the central log; None leaves local codes.
         tracts: the public table of census tracts, for access scores; None leaves them out.
         planted: what is known to be true beside who is who: fields of `evaluator.reports.Known`.
         hub_command: starts the hub process; tests put a listening one in its place.
@@ -55,6 +56,7 @@ class Rehearsal:
         *,
         content: Mapping[tuple[str, str], Path] | None = None,
         truth: str | None = None,
+        crosswalk: Path | None = None,
         tracts: Path | None = None,
         planted: Mapping[str, Any] | None = None,
         say: Say = lambda line: None,
@@ -67,6 +69,7 @@ class Rehearsal:
         self._content = dict(content or {})
         self._truth = truth
         self._tracts = tracts
+        self._crosswalk = crosswalk
         self._planted = dict(planted or {})
         self._say = say
         self._hub_command = list(hub_command)
@@ -224,6 +227,7 @@ class Rehearsal:
     def report(self, run: dict[str, Any]) -> dict[str, Any]:
         """Score the links, write the reports, sum everything up."""
         from linkage.cli.assessing import assess
+        from linkage.cli.crosswalk_documents import load_crosswalk
         from linkage.evaluator.places import read_tracts
         from linkage.evaluator.reports import Known, Places, write_reports
 
@@ -257,6 +261,7 @@ class Rehearsal:
             self.extract,
             self.directory / "reports",
             places=None if self._tracts is None else Places(read_tracts(self._tracts)),
+            crosswalk=None if self._crosswalk is None else load_crosswalk(self._crosswalk),
             known=Known(shown, **self._planted),
         )
         steps = [asdict(step) for step in self.processes.steps]

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from linkage.cli.common import JsonOption, assignments, errors, show
+from linkage.cli.crosswalk_documents import CrosswalkOption
 from linkage.cli.manifest import FileArgument, load_manifest
 from linkage.cli.outputs import TractsOption
 from linkage.errors import AlreadyExistsError, InputError
@@ -37,6 +38,7 @@ def rehearse(
         ),
     ] = None,
     tracts: TractsOption = None,
+    crosswalk: CrosswalkOption = None,
     keep: Annotated[
         Path | None,
         typer.Option("--keep", metavar="DIR", help="Keep everything here: extract, reports, logs."),
@@ -71,6 +73,7 @@ def rehearse(
                 content=tables,
                 truth=truth,
                 tracts=tracts,
+                crosswalk=crosswalk,
                 say=lambda line: errors.print(f"  {line}", markup=False),
             )
         )

@@ -16,6 +16,7 @@ import pandas as pd
 from linkage.errors import DisclosureError, NotFoundError
 from linkage.evaluator.access_report import access
 from linkage.evaluator.access_tables import REACH, AccessOptions
+from linkage.evaluator.centrallog_report import central_log_report
 from linkage.evaluator.crosssector import cross_sector_page
 from linkage.evaluator.disparities_report import Outcome, disparities
 from linkage.evaluator.followup_report import follow_up
@@ -23,6 +24,7 @@ from linkage.evaluator.followup_tables import DAYS, Options, Truth
 from linkage.evaluator.measures_report import measures
 from linkage.evaluator.output import Output
 from linkage.evaluator.reading import Extract, read_extract
+from linkage.release.crosswalk.documents import Crosswalk
 from linkage.reports.quality import quality_page
 
 
@@ -78,12 +80,14 @@ def write_reports(
     *,
     days: int = DAYS,
     places: Places | None = None,
+    crosswalk: Crosswalk | None = None,
     known: Known | None = None,
 ) -> Made:
     """Make every report that the extract permits.
 
     Args:
         days: within which a service follows an event.
+        crosswalk: gives standard codes to the central log where the extract has local ones.
 
     Raises:
         NotFoundError: there is no extract.
@@ -94,7 +98,7 @@ def write_reports(
     written: list[Path] = []
     figures: dict[str, Mapping[str, Any]] = {}
     left_out: dict[str, str] = {}
-    for name, make in _reports(days, places, known).items():
+    for name, make in _reports(days, places, crosswalk, known).items():
         try:
             made = make(extract)
         except (NotFoundError, DisclosureError) as error:
@@ -111,11 +115,12 @@ def write_reports(
 
 
 def _reports(
-    days: int, places: Places | None, known: Known
+    days: int, places: Places | None, crosswalk: Crosswalk | None, known: Known
 ) -> dict[str, Callable[[Extract], Output]]:
     return {
         "cross_sector": lambda extract: Output("cross_sector", cross_sector_page(extract), {}),
         "quality": lambda extract: _quality(extract, known.quality),
+        "central_log": lambda extract: central_log_report(extract, crosswalk=crosswalk),
         "follow_up": lambda extract: follow_up(extract, Options(days=days), truth=known.followed),
         "measures": measures,
         "access": lambda extract: _access(extract, places, known.spending),
