@@ -90,9 +90,16 @@ def _planted(truth: Path) -> dict[str, Any]:
     planted = json.loads(truth.read_bytes())
     effect = planted["crisis_to_treatment"]["municipalities"]
     towns = {name: town["planted"] for name, town in effect.items()}
+    people = sum(town["people_with_call"] for town in effect.values())
+    everybody = sum(town["treated"] for town in effect.values()) / people
     calls = "sheriff_crisis_calls"
     return {
-        "followed": {(calls, "health_treatment"): {"municipality": towns}},
+        "followed": {
+            (calls, "health_treatment"): {
+                "everybody": {"everybody": everybody},
+                "municipality": towns,
+            }
+        },
         "outcomes": {
             (calls, "disposition", "JAIL", name): rate
             for name, rate in planted["jailed"]["categories"].items()
@@ -102,7 +109,7 @@ def _planted(truth: Path) -> dict[str, Any]:
 
 
 _PLANTED = {
-    "follow_up": "treatment within 30 days of a crisis call, by municipality",
+    "follow_up": "treatment within 30 days of a crisis call: everybody, and by municipality",
     "disparities": "calls that end in jail, by race and ethnicity",
     "access": "spending by census tract, exactly",
 }

@@ -18,7 +18,7 @@ from linkage.errors import NotFoundError
 from linkage.evaluator import completeness as race
 from linkage.evaluator.followup import count
 from linkage.evaluator.followup_tables import Options, table_pairs, timed
-from linkage.evaluator.linkerror import LinkError, Range, correct
+from linkage.evaluator.linkerror import LinkError, ModelError, Range, correct
 from linkage.evaluator.protection import TOTAL, hidden_groups, hidden_overlapping, smallest
 from linkage.evaluator.reading import STUDY_ID, Extract
 
@@ -84,7 +84,7 @@ def _first(extract: Extract, table: str) -> pd.DataFrame:
     return source.drop_duplicates(STUDY_ID)
 
 
-def followed(extract: Extract, days: int, model_error: float) -> Iterator[Line]:
+def followed(extract: Extract, days: int, model_error: ModelError) -> Iterator[Line]:
     """Shares of people whom a service followed, corrected for linkage error, by category."""
     try:
         pairs = table_pairs(extract, Options())

@@ -19,7 +19,7 @@ import pandas as pd
 from linkage.errors import NotFoundError
 from linkage.evaluator import completeness as race
 from linkage.evaluator.disparities import Line, followed, outcomes
-from linkage.evaluator.linkerror import MODEL_ERROR, LinkError, Range
+from linkage.evaluator.linkerror import MEASURED, LinkError, ModelError, Range
 from linkage.evaluator.output import Output
 from linkage.evaluator.protection import TOTAL, hidden_cells, smallest
 from linkage.evaluator.reading import Extract
@@ -37,7 +37,7 @@ def disparities(
     extract: Extract,
     *,
     days: int = 30,
-    model_error: float = MODEL_ERROR,
+    model_error: ModelError = MEASURED,
     truth: Mapping[Outcome, float] | None = None,
 ) -> Output:
     """The whole output.
@@ -113,7 +113,7 @@ def _share(table: pd.DataFrame, partner: str, states: tuple[str, ...]) -> float 
 
 
 def _disagreements(
-    extract: Extract, columns: dict[str, pd.Series[Any]], model_error: float
+    extract: Extract, columns: dict[str, pd.Series[Any]], model_error: ModelError
 ) -> Iterator[tuple[str, str, race.Disagreement]]:
     for one, other in itertools.combinations(columns, 2):
         error = LinkError.between(extract.quality, one, other, model_error=model_error)

@@ -275,12 +275,14 @@ def _sensitivity(everybody: Row, error: LinkError) -> DataTable:
 
 
 def _reading(options: Options) -> Iterator[Block]:
+    p, r = options.model_error.precision, options.model_error.recall
     yield Paragraph(
         "As seen: what the linked tables show, with sampling error alone. A missed link hides a"
         " follow-up; a wrong link can make one. Corrected: (seen - (1 - precision) × linked ×"
         " background) / recall. Its interval adds the uncertainty of precision and recall: chance,"
-        f" and ±{percent(options.model_error, 0)} for what the linkage's own estimates may be off"
-        " by."
+        " and how far the linkage's own estimates may be off (precision"
+        f" -{percent(p[0], 0)} to +{percent(p[1], 0)}, recall -{percent(r[0], 0)} to"
+        f" +{percent(r[1], 0)})."
     )
     yield Paragraph(
         "This holds if links are missed as often among those who were followed as among others."

@@ -16,7 +16,7 @@ import pandas as pd
 
 from linkage.errors import NotFoundError
 from linkage.evaluator.followup import DAY, MONTH, Group, count, unit_of
-from linkage.evaluator.linkerror import MODEL_ERROR, Corrected, LinkError, correct
+from linkage.evaluator.linkerror import MEASURED, Corrected, LinkError, ModelError, correct
 from linkage.evaluator.protection import TOTAL, hidden_groups, smallest
 from linkage.evaluator.reading import STUDY_ID, Extract
 
@@ -52,7 +52,7 @@ class Options:
     every: bool = False
     precision: float | None = None
     recall: float | None = None
-    model_error: float = MODEL_ERROR
+    model_error: ModelError = MEASURED
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def followed_pair(
                 background=group.background,
             ),
             hidden[by][group.name or TOTAL],
-            truth.get(by, {}).get(group.name or ""),
+            truth.get(by or EVERYBODY, {}).get(group.name or EVERYBODY),
         )
         for by, groups in counted.items()
         for group in groups

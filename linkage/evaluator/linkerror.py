@@ -15,8 +15,8 @@ the other partner picked at random has such a service in the same window:
 - Intervals are 95%. Sampling (Wilson, over persons), the recall's uncertainty and the
   precision's are joined by the method of variance estimates recovery (Zou and Donner 2008), so
   that a bound near 0 or 1 keeps its own width.
-- The report's intervals of precision and recall tell of chance alone. `MODEL_ERROR` is what the
-  model's estimates were seen to be off by beside that; see docs/explanation/linkage-error.md.
+- The report's intervals of precision and recall tell of chance alone. `MEASURED` is how far the
+  model's estimates were seen to be off beside that; see docs/explanation/linkage-error.md.
 
     error = LinkError.between(quality, "sheriff", "health")
     correct(Counted(people=961, followed=289, linked=402), error, background=0.06).true
@@ -32,8 +32,6 @@ from typing import Any
 from linkage.errors import InputError
 from linkage.evaluator.smallcells import wilson
 
-MODEL_ERROR = 0.05
-
 
 @dataclass(frozen=True)
 class Range:
@@ -47,11 +45,29 @@ class Range:
     def exactly(cls, value: float) -> Range:
         return cls(value, value, value)
 
-    def widened(self, by: float) -> Range:
-        """With another, independent source of error of this half-width, inside 0 and 1."""
-        below = math.hypot(self.value - self.low, by)
-        above = math.hypot(self.high - self.value, by)
-        return Range(self.value, max(0.0, self.value - below), min(1.0, self.value + above))
+    def widened(self, below: float, above: float) -> Range:
+        """With another, independent source of error on either side, inside 0 and 1."""
+        down = math.hypot(self.value - self.low, below)
+        up = math.hypot(self.high - self.value, above)
+        return Range(self.value, max(0.0, self.value - down), min(1.0, self.value + up))
+
+
+@dataclass(frozen=True)
+class ModelError:
+    """How far the true precision and recall may lie below and above the model's estimates."""
+
+    precision: tuple[float, float]
+    recall: tuple[float, float]
+
+    @classmethod
+    def of(cls, size: float) -> ModelError:
+        """The same everywhere."""
+        return cls((size, size), (size, size))
+
+
+# The model believes a little too much of its links, and leaves much of its doubt with pairs that
+# are none, so that its recall is too low.
+MEASURED = ModelError(precision=(0.04, 0.01), recall=(0.03, 0.11))
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,7 @@ class LinkError:
         return cls(one, one, "both tables are of one partner: no link is involved")
 
     @classmethod
-    def given(cls, precision: float, recall: float, *, model_error: float = 0.0) -> LinkError:
+    def given(cls, precision: float, recall: float) -> LinkError:
         """Measured by other means: a clerical review, or a truth.
 
         Raises:
@@ -82,7 +98,7 @@ class LinkError:
         for name, value in (("precision", precision), ("recall", recall)):
             if not 0 < value <= 1:
                 raise InputError(f"a {name} is above 0 and at most 1, not {value:g}")
-        p, r = (Range.exactly(value).widened(model_error) for value in (precision, recall))
+        p, r = Range.exactly(precision), Range.exactly(recall)
         return cls(p, r, "given by whoever made this report")
 
     @classmethod
@@ -92,7 +108,7 @@ class LinkError:
         one: str,
         other: str,
         *,
-        model_error: float = MODEL_ERROR,
+        model_error: ModelError = MEASURED,
     ) -> LinkError | None:
         """What the quality report estimates for a pair of partners; None where it says nothing.
 
@@ -108,11 +124,10 @@ class LinkError:
         if "at_recommended" not in pair:
             source = "the quality report's estimate for all partners together"
         reached = pair.get("candidate_recall")
+        recall = _scaled(_range(found, "recall"), 1.0 if reached is None else reached)
         return cls(
-            _range(found, "precision").widened(model_error),
-            _scaled(_range(found, "recall"), 1.0 if reached is None else reached).widened(
-                model_error
-            ),
+            _range(found, "precision").widened(*model_error.precision),
+            recall.widened(*model_error.recall),
             source,
         )
 
@@ -222,10 +237,11 @@ def _moved(range_: Range, to: float) -> Range:
 
 
 __all__ = [
-    "MODEL_ERROR",
+    "MEASURED",
     "Corrected",
     "Counted",
     "LinkError",
+    "ModelError",
     "Range",
     "correct",
     "observations",

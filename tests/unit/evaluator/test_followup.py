@@ -9,7 +9,7 @@ import pytest
 
 from linkage.errors import InputError
 from linkage.evaluator.followup import Group, count, months_of
-from linkage.evaluator.linkerror import Counted, LinkError, Range, correct
+from linkage.evaluator.linkerror import MEASURED, Counted, LinkError, ModelError, Range, correct
 from linkage.evaluator.smallcells import wilson
 from linkage.synthetic import County
 
@@ -165,12 +165,15 @@ QUALITY = {
 
 
 def test_the_error_is_the_reports_and_wider() -> None:
-    error = LinkError.between(QUALITY, "b", "a", model_error=0.04)
+    error = LinkError.between(QUALITY, "b", "a", model_error=ModelError.of(0.04))
     assert error is not None
     assert error.recall.value == pytest.approx(0.882)
     assert error.recall.low == pytest.approx(0.882 - np.hypot(0.0294, 0.04))
     assert error.precision.high == 1.0
     assert error.source == "the quality report's estimate for b and a"
+    usual = LinkError.between(QUALITY, "a", "b")
+    assert usual is not None
+    assert usual.recall.high - 0.882 > 0.882 - usual.recall.low > MEASURED.recall[0]
     stratum = error.for_stratum({"precision": 0.8, "recall": 0.7}, "town Millbrook")
     assert stratum.recall.value == 0.7
     assert stratum.recall.high - stratum.recall.low == pytest.approx(
