@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from linkage.agent.plan import sorted_order
 from linkage.agent.planted import OwnIdentifiers
@@ -63,29 +64,19 @@ def pack_content(
     recipient = trusted_party(keyring, project, manifest.assembler)
     index_ids, shifts = _index_ids(connection, release, sent.handles, days=_has_days(partner))
     tables, left_out = {}, {}
-    own = _own_identifiers(manifest, partner, SourceFile(file), sent, submitted)
+    if has_open_codes(partner):
+        _require_submitted(SourceFile(file), submitted)
+    own = own_identifiers(manifest, partner, SourceFile(file), sent)
     for table in partner.content:
         source = SourceFile(content.get(table.name, file))
+        if table.is_personal and table.record_id is None:
+            _require_submitted(source, submitted)
+        coarse, records, left = coarsened(table, source, partner, sent, own)
         if not table.is_personal:
-            frame = _frame(table, source)
-            coarse = deidentify_table(table, frame, file=source.name, missing=partner.missing)
             tables[table.name] = sort_rows(coarse)
             continue
-        frame = _frame(table, source)
-        if table.record_id is None:
-            _require_submitted(source, submitted)
-        places = _records(table, source, frame, sent)
-        kept = places >= 0
-        frame = frame.drop(columns=[] if table.record_id is None else [_JOIN])
-        if left := int(np.count_nonzero(~kept)):
+        if left:
             left_out[table.name] = left
-        frame, rows = frame[kept].reset_index(drop=True), np.flatnonzero(kept)
-        with _rows_of_the_file(rows):
-            look = None if own is None else own.look_at(places[kept])
-            coarse = deidentify_table(
-                table, frame, file=source.name, missing=partner.missing, look=look
-            )
-        records = places[kept]
         row_shifts = None if shifts is None else shifts[records]
         tables[table.name] = attach_index_ids(coarse, index_ids[records], row_shifts)
     address = ParcelAddress(
@@ -93,6 +84,35 @@ def pack_content(
     )
     packed = pack(tables, address, lambda raw, info: seal(recipient.sealing_key, raw, info))
     return packed, left_out
+
+
+def coarsened(
+    table: ContentTable,
+    source: SourceFile,
+    partner: Partner,
+    sent: RowMap,
+    own: OwnIdentifiers | None,
+) -> tuple[pa.Table, npt.NDArray[np.intp], int]:
+    """A table's rows as they may leave, the place of each one's record among those sent, and how
+    many rows were left out with the records that were skipped.
+
+    Raises:
+        SourceError: content that may not leave, or rows of unknown records.
+    """
+    frame = _frame(table, source)
+    if not table.is_personal:
+        coarse = deidentify_table(table, frame, file=source.name, missing=partner.missing)
+        return coarse, np.empty(0, np.intp), 0
+    places = _records(table, source, frame, sent)
+    kept = places >= 0
+    frame = frame.drop(columns=[] if table.record_id is None else [_JOIN])
+    frame, rows = frame[kept].reset_index(drop=True), np.flatnonzero(kept)
+    with _rows_of_the_file(rows):
+        look = None if own is None else own.look_at(places[kept])
+        coarse = deidentify_table(
+            table, frame, file=source.name, missing=partner.missing, look=look
+        )
+    return coarse, places[kept], int(np.count_nonzero(~kept))
 
 
 _JOIN = "\0record"
@@ -171,13 +191,17 @@ def _records(
     return found
 
 
-def _own_identifiers(
-    manifest: Manifest, partner: Partner, file: SourceFile, sent: RowMap, submitted: str
+def has_open_codes(partner: Partner) -> bool:
+    """Whether a field of the partner's may hold any short code."""
+    return any(is_open(table, field) for table in partner.content for field in table.fields)
+
+
+def own_identifiers(
+    manifest: Manifest, partner: Partner, file: SourceFile, sent: RowMap
 ) -> OwnIdentifiers | None:
     """What must not stand in fields of open codes; None where there is no such field."""
-    if not any(is_open(table, field) for table in partner.content for field in table.fields):
+    if not has_open_codes(partner):
         return None
-    _require_submitted(file, submitted)
     return OwnIdentifiers(file, partner, manifest.fields, sent.rows, sent.record_ids)
 
 

@@ -28,6 +28,7 @@ from linkage.cli.common import (
     patiently,
     show,
 )
+from linkage.cli.content import content_lines, content_result
 from linkage.cli.crisis_report import add_crisis_report_commands
 from linkage.cli.describing import (
     DateFormatOption,
@@ -204,6 +205,14 @@ def check(
         Path | None,
         typer.Option("--errors", metavar="FILE.csv", help="Write them here: row, field, message."),
     ] = None,
+    content: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--content",
+            metavar="TABLE=FILE",
+            help="Also check a content table, as contribute would; may be repeated.",
+        ),
+    ] = None,
     show_values: ShowValuesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -212,9 +221,15 @@ def check(
     Also shows what the file is like: what is missing, how values repeat, what may stand for
     "not known", and what each match key covers. No cell is shown, unless --show-values is given.
 
+    With --content the tables of content are de-identified too: every cell that may not leave is
+    named by row and column, and what would leave is counted by column. Tables that the identifier
+    file itself holds are checked with them.
+
     Exit codes: 0 no errors; 8 errors, but the other records may be sent (submit --skip-invalid);
-    2 nothing may be sent, as no record is left or the file cannot be read as a table.
+    2 nothing may be sent, as no record is left or the file cannot be read as a table, or content
+    may not leave.
     """
+    from linkage.agent.content_check import check_content
     from linkage.agent.profile import Profiler
     from linkage.agent.records import Records
     from linkage.agent.source import SourceFile
@@ -252,6 +267,26 @@ def check(
         }
     lines = [*_verdict(file.name, found, errors_file), "", *_figures_text(figures, values)]
     lines += _declared(checked)
+    if content:
+        tables = check_content(
+            agreed, agreed.partner(partner), file, assignments(content, "--content")
+        )
+        result["content"] = content_result(tables)
+        lines += content_lines(tables)
+        if total := sum(table.total for table in tables):
+            problems = [vars(problem) for table in tables for problem in table.problems]
+            message = f"{file.name}: content may not leave as it is"
+            result.setdefault(
+                "error",
+                {
+                    "reason": SourceError.reason,
+                    "message": message,
+                    "total": total,
+                    "problems": problems,
+                },
+            )
+            show(result, as_json=as_json, text="\n".join(lines))
+            raise typer.Exit(SourceError.exit_code)
     show(result, as_json=as_json, text="\n".join(lines))
     if found.total or not found.usable:
         raise typer.Exit(CLEAN_SUBSET if found.usable else SourceError.exit_code)

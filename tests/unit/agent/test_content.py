@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from linkage.agent import content as module
 from linkage.agent.content import pack_content
+from linkage.agent.content_check import check_content
 from linkage.agent.rowmap import RowMap
 from linkage.agent.source import SourceFile
+from linkage.cli.main import app
 from linkage.errors import AgreementError, InputError, LinkageError, SourceError, UntrustedKeyError
 from linkage.release.parcels import ParcelAddress, unpack
 from linkage.release.pseudonyms import draw_ids
@@ -251,3 +255,43 @@ def test_a_table_about_no_person_joins_to_nothing(
     error = bench.refused(SourceError)
     assert isinstance(error, SourceError)
     assert (error.problems[0].row, error.problems[0].field) == (1, "money")
+
+
+def test_a_dry_run_says_what_would_leave_and_what_may_not(bench: Bench) -> None:
+    partner = bench.manifest.partners[0]
+    person, visits = check_content(bench.manifest, partner, bench.file, bench.content)
+    assert (person.table, person.rows, person.total) == ("person", 3, 0)
+    column = person.columns[0]
+    assert (column.name, column.column, column.transform) == ("sex", "SEX", "keep")
+    assert (column.filled, column.missing, column.distinct, column.few) == (2, 1, 2, 2)
+    assert [(c.name, c.filled, c.distinct) for c in visits.columns] == [
+        ("program", 3, 3),
+        ("month", 2, 2),
+    ]
+    bench.write_visits("R1,lopez-7,2024-05-06", "R2,A,May", "R2,A,2024-05-06")
+    person, visits = check_content(bench.manifest, partner, bench.file, bench.content)
+    assert person.rows == 3
+    assert [(p.row, p.field) for p in visits.problems] == [(1, "program"), (2, "day")]
+    assert "an identifier of the record" in visits.problems[0].message
+    assert (visits.total, visits.columns) == (2, ())
+    bench.write_visits("R9,A,2024-05-06")
+    (problem,) = check_content(bench.manifest, partner, bench.file, bench.content)[1].problems
+    assert "no record with this id" in problem.message
+    with pytest.raises(InputError, match="no content table 'arrests'"):
+        check_content(bench.manifest, partner, bench.file, {"arrests": bench.visits})
+
+
+def test_the_command_shows_it_and_exits_with_2(bench: Bench, tmp_path: Path) -> None:
+    manifest = tmp_path / "m.json"
+    manifest.write_bytes(bench.manifest.canonical)
+    words = ["agent", "check", str(bench.file), "--manifest", str(manifest), "--partner", "north"]
+    words += ["--content", f"visits={bench.visits}"]
+    done = CliRunner().invoke(app, words)
+    assert "content table visits (event) from visits.csv" in done.output
+    assert "3 rows would leave" in done.output
+    bench.write_visits(f"R1,{MARKER}@example.org,2024-05-06")
+    done = CliRunner().invoke(app, [*words, "--json"])
+    assert done.exit_code == 2
+    assert MARKER not in done.output
+    shown = json.loads(done.output.strip().splitlines()[-1])
+    assert shown["content"]["visits"]["problems"][0]["field"] == "program"

@@ -57,6 +57,18 @@ def test_another_address_opens_nothing(change: dict[str, str]) -> None:
         unpack(sealed(), replace(ADDRESS, **change), KEY.open)
 
 
+def test_another_key_opens_nothing_and_no_part_can_be_moved() -> None:
+    with pytest.raises(SealError):
+        unpack(sealed(), ADDRESS, SealingKey.generate().open)
+    head, _, rest = sealed().partition(b"\n")
+    index = json.loads(head)
+    index["parts"].reverse()
+    sizes = [part["size"] for part in index["parts"]]
+    moved = rest[sizes[1] :] + rest[: sizes[1]]
+    with pytest.raises(SealError):
+        unpack(json.dumps(index).encode() + b"\n" + moved, ADDRESS, KEY.open)
+
+
 def _csv() -> bytes:
     return pd.DataFrame({"name": ["Zoe", "Adam"] * 900, "n": range(1800)}).to_csv().encode()
 
