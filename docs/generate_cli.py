@@ -29,6 +29,7 @@ from linkage.agreement import (
     clk,
     content,
     content_profiles,
+    disclosure,
     fields,
     governance,
     manifest,
@@ -135,6 +136,9 @@ MODELS = (
     clk.Clk,
     scheme.Matching,
     safeguards.Safeguards,
+    disclosure.Disclosure,
+    disclosure.CountTable,
+    disclosure.CheckerKey,
     budgets.Budgets,
     budgets.Budget,
     budgets.ProjectBudget,
@@ -414,6 +418,7 @@ SETTING_NOTES = {
         "max_rows": "a longer file is refused",
         "policy_tags": "further tags that `policies` may name",
         "safeguards": "bounds against a partner that probes",
+        "disclosure": "the disclosure gate: what every extract and table of counts must be",
         "budgets": "how much may be done at the hub in a minute and in a day",
         "stewards": "who may confirm releases, with their keys",
         "two_stewards": "a release needs two different stewards' signatures before any partner is"
@@ -429,6 +434,7 @@ SETTING_NOTES = {
     },
     "Recipient": {"name": "as enrolled at the hub", "title": "for people"},
     "StewardKey": {"title": "for people"},
+    "CheckerKey": {"title": "for people"},
     "Stratum": {"name": "the stratum's name"},
     "MatchKey": {
         "name": "the match key's name",
@@ -484,6 +490,8 @@ def _type(model: type[BaseModel], name: str) -> str:
 _WORDS = {
     "Any": "JSON",
     "Name": "name",
+    "Qualified": "text, `PARTNER_TABLE.COLUMN`",
+    "TableName": "text, `PARTNER_TABLE` or `people`",
     "Text": "text, 1 to 4,000 characters",
     "Column": "text, 1 to 200 characters",
     "str": "text",

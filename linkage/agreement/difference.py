@@ -44,13 +44,16 @@ class Change:
 _UP = (
     r"retention_days|max_rows|expires|matching\.(quota|answer_runs|answer_hours)"
     r"|safeguards\.(rows_per_person|commonest_share)|partners\..*\.duplicates|budgets\..*"
+    r"|disclosure\.most_suppressed"
 )
 _DOWN = (
     r"min_rows|scheme\.hashes|matching\.(threshold|precision)"
     r"|safeguards\.(min_change|min_overlap|min_apart)"
+    r"|disclosure\.(min_cell|k|l|rounding)"
 )
 _ADDED = r"partners\.[^.]+|recipients\.[^.]+|fields\.[^.]+|match_keys\.[^.]+|strata\.[^.]+"
 _ADDED += r"|partners\.[^.]+\.(content\..*|aliases\..*|strata\..*)"
+_ADDED += r"|disclosure\.tables\.[^.]+|disclosure\.checkers\.[^.]+"
 _REMOVED = r"partners\..*policies\..*|stewards\.[^.]+"
 _RANKS: dict[str, dict[str | None, int]] = {
     "profile": {"aggregate-only": 0, "safe-harbor": 1, "limited-dataset": 2, None: 3},
@@ -63,7 +66,7 @@ _RANKS: dict[str, dict[str | None, int]] = {
     },
     "partner_report": {"none": 0, "summary": 1, "full": 2},
 }
-_WORSE = {"two_stewards": False, "risk_acknowledged": True}
+_WORSE = {"two_stewards": False, "two_checkers": False, "risk_acknowledged": True}
 
 
 def differences(one: Manifest, other: Manifest) -> tuple[Change, ...]:

@@ -22,6 +22,7 @@ from linkage.agreement.canonical import canonical, fingerprint
 from linkage.agreement.checks import distinct, subset
 from linkage.agreement.clk import Clk
 from linkage.agreement.content_profiles import profile_faults
+from linkage.agreement.disclosure import Disclosure
 from linkage.agreement.fields import (
     MAX_KEY_FIELDS,
     MAX_VARIANTS,
@@ -67,6 +68,7 @@ class Manifest(Strict):
     max_rows: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000
     policy_tags: Annotated[tuple[PolicyTag, ...], Field(max_length=20, strict=False)] = ()
     safeguards: Safeguards = Field(default_factory=Safeguards)
+    disclosure: Disclosure = Field(default_factory=Disclosure)
     budgets: Budgets = Field(default_factory=Budgets)
     stewards: Annotated[tuple[StewardKey, ...], Field(max_length=16, strict=False)] = ()
     two_stewards: bool = False
@@ -162,6 +164,7 @@ class Manifest(Strict):
         self._check_profiles()
         self._check_policies()
         self._check_stewards()
+        self._check_disclosure()
         distinct("strata", [s.name for s in self.strata])
         for stratum in self.strata:
             distinct(f"stratum {stratum.name!r}: values", list(stratum.values))
@@ -212,6 +215,21 @@ class Manifest(Strict):
             raise ValueError(
                 "two_stewards: name at least two stewards, with their keys, under stewards"
             )
+
+    def _check_disclosure(self) -> None:
+        columns = {
+            f"{p.name}_{t.name}": {f.name for f in t.fields}
+            for p in self.partners
+            for t in p.content
+        }
+        columns["people"] = {*(f"in_{name}" for name in self.partner_names), "n_partners"}
+        for table in self.disclosure.tables:
+            where = f"disclosure: table {table.name!r}"
+            subset(f"{where}: of", [table.of], set(columns), what="table of the extract")
+            subset(f"{where}: by", table.by, columns[table.of], what="column")
+        for one in self.disclosure.sensitive:
+            of, _, column = one.partition(".")
+            subset("disclosure: sensitive", [column], columns.get(of, set()), what="column")
 
     def _check_partner(self, partner: Partner, known: set[str]) -> None:
         where = f"partner {partner.name!r}"

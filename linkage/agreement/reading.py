@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from linkage.agreement.budgets import Budget, Budgets, ProjectBudget
 from linkage.agreement.clk import Clk
 from linkage.agreement.content import ContentField, ContentTable
+from linkage.agreement.disclosure import CheckerKey, CountTable, Disclosure
 from linkage.agreement.fields import IdentifierField, MatchKey, Strict
 from linkage.agreement.governance import Governance
 from linkage.agreement.manifest import Manifest
@@ -72,6 +73,9 @@ _MODELS: dict[str, type[Strict]] = {
     "policies": Policy,
     "policy_tags": PolicyTag,
     "safeguards": Safeguards,
+    "disclosure": Disclosure,
+    "tables": CountTable,
+    "checkers": CheckerKey,
     "budgets": Budgets,
     "partner": Budget,
     "project": ProjectBudget,

@@ -20,7 +20,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,44 @@ from linkage.errors import (
     InvalidRequestError,
     NotFoundError,
 )
+from linkage.evaluator.describe import (
+    datapackage,
+    dictionary_page,
+    readme,
+    suppression_page,
+)
+from linkage.evaluator.stata import write_stata
+from linkage.evaluator.twin import make_twin
 from linkage.release.assemble import Assembled, dictionary
-from linkage.reports.html import DataTable, Paragraph, Section, page
+from linkage.release.disclosure.gate import ProtectedTable
+from linkage.reports.quality import quality_page
 
 CHECKSUMS = "SHA256SUMS"
 
 _FORMULA = r"^[=+\-@\t\r]"
 _NUMBER = r"^[+-]?\d+(\.\d+)?$"
 _CHECKSUM_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+@dataclass(frozen=True)
+class About:
+    """What an extract says of itself, beside its tables.
+
+    Attributes:
+        recipient: whose extract it is; None for one with every field.
+        counts: protected tables of counts.
+        suppression: the gate's log.
+        provenance: release, software and the hub's log.
+        stata: write Stata files too.
+        made_up: it is a dummy twin itself; others have one beside their tables.
+    """
+
+    recipient: str | None = None
+    counts: Mapping[str, ProtectedTable] = field(default_factory=dict)
+    suppression: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] | None = None
+    stata: bool = False
+    made_up: bool = False
 
 
 def write_extract(
@@ -53,6 +84,8 @@ def write_extract(
     manifest: Manifest,
     quality: Mapping[str, Any],
     overwrite: bool = False,
+    about: About = About(),
+    ready: Callable[[str], None] = lambda digest: None,
 ) -> list[Path]:
     """Write the extract and give its files, in order of name.
 
@@ -60,24 +93,41 @@ def write_extract(
         directory: does not exist yet, or is empty.
         quality: the quality report of the run, as plain JSON values.
         overwrite: replace an extract that is there; anything else there is left alone.
+        ready: called with the extract's digest when all is written and nothing is to be seen yet;
+            what it raises keeps the extract from being there.
 
     Raises:
         AlreadyExistsError: something is there that may not be replaced.
         InvalidRequestError: the tables are not those the manifest describes.
     """
-    described = dictionary(manifest)
+    described = dictionary(manifest, about.recipient)
     _require_described(assembled, described)
     _require_free(directory, overwrite=overwrite)
     directory.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        _write_tables(work / "tables", assembled)
+        write_tables(work / "tables", assembled, described, stata=about.stata)
+        _write_counts(work / "counts", about.counts)
+        if not about.made_up:
+            write_tables(work / "twin", make_twin(manifest, about.recipient), described)
+        files = {name: work / "tables" / f"{name}.csv" for name in assembled.named}
         _write(work / "data_dictionary.json", _json(described))
-        _write(work / "data_dictionary.html", _dictionary_page(manifest, described).encode())
+        _write(work / "data_dictionary.html", dictionary_page(manifest, described).encode())
+        _write(work / "datapackage.json", _json(datapackage(manifest, described, files)))
         _write(work / "quality_report.json", _json(quality))
+        if "overall" in quality:
+            _write(work / "linkage_error.html", quality_page(quality).encode())
+        if about.suppression is not None:
+            _write(work / "suppression_log.json", _json(about.suppression))
+            page = suppression_page(manifest, about.suppression)
+            _write(work / "suppression_log.html", page.encode())
+        if about.provenance is not None:
+            _write(work / "provenance.json", _json(about.provenance))
         _write(work / "manifest.json", manifest.canonical)
-        _write(work / "README.txt", _readme(manifest, assembled).encode())
+        text = readme(manifest, assembled, about.recipient, about.counts, made_up=about.made_up)
+        _write(work / "README.txt", text.encode())
         _write(work / CHECKSUMS, _checksums(work).encode())
+        ready(digest_of(work))
         _replace(work, directory)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -108,6 +158,11 @@ def verify_extract(directory: Path) -> list[Path]:
             remedy="Ask the assembler to send it again",
         )
     return _files(directory)
+
+
+def digest_of(directory: Path) -> str:
+    """What stands for an extract as a whole: SHA-256 of its list of checksums."""
+    return _sha256(directory / CHECKSUMS)
 
 
 def _require_described(assembled: Assembled, described: Mapping[str, Any]) -> None:
@@ -153,36 +208,60 @@ def _replace(work: Path, directory: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _write_tables(directory: Path, assembled: Assembled) -> None:
+def write_tables(
+    directory: Path, assembled: Assembled, described: Mapping[str, Any], *, stata: bool = False
+) -> None:
+    """Each table as Parquet and CSV, and for Stata where that is asked for."""
     directory.mkdir()
     for name, table in assembled.named.items():
-        pq.write_table(
-            table,
-            directory / f"{name}.parquet",
-            version="2.6",
-            compression="zstd",
-            compression_level=3,
-            row_group_size=1 << 18,
-            data_page_version="1.0",
-            store_schema=False,
-        )
-        csv.write_csv(
-            _without_formulas(table),
-            directory / f"{name}.csv",
-            csv.WriteOptions(quoting_style="needed", eol="\n"),
-        )
+        _write_parquet(table, directory / f"{name}.parquet")
+        _write_csv(table, directory / f"{name}.csv")
+        if stata:
+            labels = {
+                entry["column"]: str(entry["description"])
+                for entry in described["columns"]
+                if entry["table"] == name
+            }
+            write_stata(directory / f"{name}.dta", table, labels)
+
+
+def _write_counts(directory: Path, counts: Mapping[str, ProtectedTable]) -> None:
+    if counts:
+        directory.mkdir()
+    for name, one in counts.items():
+        table = pa.Table.from_pandas(one.cells, preserve_index=False).replace_schema_metadata(None)
+        _write_parquet(table, directory / f"{name}.parquet")
+        _write_csv(table, directory / f"{name}.csv")
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    pq.write_table(
+        table,
+        path,
+        version="2.6",
+        compression="zstd",
+        compression_level=3,
+        row_group_size=1 << 18,
+        data_page_version="1.0",
+        store_schema=False,
+    )
+
+
+def _write_csv(table: pa.Table, path: Path) -> None:
+    options = csv.WriteOptions(quoting_style="needed", eol="\n")
+    csv.write_csv(_without_formulas(table), path, options)
 
 
 def _without_formulas(table: pa.Table) -> pa.Table:
-    for place, field in enumerate(table.schema):
-        if not pa.types.is_string(field.type):
+    for place, column in enumerate(table.schema):
+        if not pa.types.is_string(column.type):
             continue
-        texts = table[field.name]
+        texts = table[column.name]
         risky = pc.and_not(
             pc.match_substring_regex(texts, _FORMULA), pc.match_substring_regex(texts, _NUMBER)
         )
         marked = pc.binary_join_element_wise("'", texts, "")
-        table = table.set_column(place, field, pc.if_else(risky, marked, texts))
+        table = table.set_column(place, column, pc.if_else(risky, marked, texts))
     return table
 
 
@@ -221,110 +300,3 @@ def _read_checksums(path: Path) -> dict[str, str]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _dictionary_page(manifest: Manifest, described: Mapping[str, Any]) -> str:
-    tables: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in described["columns"]:
-        tables.setdefault(entry["table"], []).append(entry)
-    about = Section(
-        "About this extract",
-        [
-            DataTable(
-                "The agreement",
-                ("", ""),
-                [
-                    ("Project", f"{manifest.project}, version {manifest.version}"),
-                    ("Purpose", manifest.purpose),
-                    ("Legal basis", manifest.legal_basis),
-                    ("Fingerprint", manifest.fingerprint),
-                ],
-            ),
-            Paragraph(
-                "Tables about persons join by study_id. A study id is random and means nothing"
-                " outside this extract; it stands for one person as far as linkage can tell."
-            ),
-        ],
-    )
-    sections = [about]
-    for name, entries in tables.items():
-        first = entries[-1]
-        source = f", from {first['partner']} ({first['kind']})" if first["partner"] else ""
-        rows = [
-            (e["column"], e["type"], _meaning(e["transform"], e), e["description"]) for e in entries
-        ]
-        columns = ("Column", "Type", "How it was made", "Description")
-        sections.append(Section(name, [DataTable(f"Columns of {name}{source}", columns, rows)]))
-    return page(f"Data dictionary: {manifest.title}", sections, subtitle=manifest.project)
-
-
-_TRANSFORMS = {
-    "keep": "as the partner holds it",
-    "year": "year of a date",
-    "month": "year and month of a date",
-    "age_band": "age in years, in bands",
-    "zip3": "first three digits of a ZIP code; 000 for small areas",
-    "number": "a number as the partner holds it",
-    "generalise": "a coarser code, as the manifest maps it",
-    "band": "a number in bands",
-    "top_code": "a number, the large ones as one",
-    "tract": "census tract, eleven digits",
-    "county": "county, five digits",
-    "day": "days from the person's first event over all tables; 0 is that event",
-}
-
-
-def _meaning(transform: str | None, entry: Mapping[str, Any]) -> str:
-    if transform is None:
-        return "by the linkage"
-    text = _TRANSFORMS[transform]
-    if "reference" in entry:
-        text += f" of {entry['band_years']}, on {entry['reference']}"
-    if "values" in entry:
-        listed = ", ".join(entry["values"][:20])
-        more = len(entry["values"]) - 20
-        text += f"; one of: {listed}{f' and {more} more' if more > 0 else ''}"
-    return text
-
-
-def _readme(manifest: Manifest, assembled: Assembled) -> str:
-    tables = "\n".join(
-        f"    {name:<40} {table.num_rows:>12,} rows" for name, table in assembled.named.items()
-    )
-    return f"""{manifest.title}
-{"=" * len(manifest.title)}
-
-Linked, de-identified data of the project {manifest.project!r}, version {manifest.version} of its
-agreement. It may be used for this purpose only:
-
-    {manifest.purpose}
-
-on this legal basis:
-
-    {manifest.legal_basis}
-
-The agreement ends on {manifest.expires.isoformat()}; the data may be kept for
-{manifest.retention_days} days. Do not try to find out who a person is, and do not join this
-extract with other data about persons.
-
-Files
-
-    tables/*.parquet, tables/*.csv   the same tables in two formats
-    data_dictionary.html, .json      every column: type, meaning, source, how it was coarsened
-    quality_report.json              how good the linkage is; read it before you count
-    manifest.json                    the agreement; its SHA-256 is the signed fingerprint
-    SHA256SUMS                       check with: sha256sum --check SHA256SUMS
-
-Tables
-
-{tables}
-
-Tables about persons join by study_id, 32 hexadecimal digits. `people` has one row per person
-and says which partners hold a record. A missed link makes two persons of one; a false one makes
-one of two.
-
-CSV is UTF-8 with a header row, comma-separated, lines ending in LF; text is quoted, an empty
-unquoted cell is a missing value. A text that a spreadsheet could take for a formula (beginning
-with = + - @, not a plain number) has an apostrophe before it; the Parquet files hold it
-without. A spreadsheet may turn age bands and months into dates: import such columns as text.
-"""

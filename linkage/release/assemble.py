@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,10 +51,12 @@ class Assembled:
         people: one row per study id: `study_id`, `in_<partner>` for each, `n_partners`.
         tables: content tables by name, `<partner>_<table>`; `study_id` first, where the rows are
             about persons.
+        counted_only: tables of which no row may leave, for counts alone.
     """
 
     people: pa.Table
     tables: dict[str, pa.Table]
+    counted_only: dict[str, pa.Table] = dataclasses.field(default_factory=dict)
 
     @property
     def named(self) -> dict[str, pa.Table]:
@@ -66,6 +69,8 @@ def assemble(
     tables: Mapping[tuple[str, str], pa.Table],
     study_ids: Mapping[str, Mapping[bytes, bytes]],
     day_shifts: Mapping[str, Mapping[bytes, int]] | None = None,
+    *,
+    recipient: str | None = None,
 ) -> Assembled:
     """Join parcels through the one-time map.
 
@@ -76,6 +81,7 @@ def assemble(
             partner's upload, linked or not.
         day_shifts: per partner, index id → what is added to hidden days; needed where there are
             any.
+        recipient: for whom; only fields that it may have come out. None takes every field.
 
     Raises:
         NotReadyError: a parcel the manifest provides for is not there.
@@ -93,16 +99,32 @@ def assemble(
         content = _content(manifest.partner(owner), table)
         if not content.is_personal:
             check_deidentified(content, tables[owner, table], source=_source(owner, table))
-            joined[name] = tables[owner, table]
+            if allowed_fields(content, recipient):
+                joined[name] = _allowed(content, tables[owner, table], recipient)
             continue
         places = _join(owner, content, tables[owner, table], maps[owner])
         person = numbers[owner][places]
         fields = tables[owner, table].drop_columns([INDEX_ID])
+        if not _for_nobody(content):
+            fields = _allowed(content, tables[owner, table], recipient)
+        if not fields.num_columns:
+            continue
         hidden.add(name, content, fields, person, maps[owner].shift_at(places))
         people = texts.take(pa.array(person))
         joined[name] = fields.add_column(0, pa.field(STUDY_ID, pa.string()), people)
     found = {name: _plain(table) for name, table in hidden.shown(joined).items()}
-    return Assembled(_people(manifest, texts, numbers), dict(sorted(found.items())))
+    withheld = {names[p.name, t.name] for p, t in _contents(manifest) if _for_nobody(t)}
+    withheld = withheld if recipient is not None else set()
+    return Assembled(
+        _people(manifest, texts, numbers),
+        {name: table for name, table in sorted(found.items()) if name not in withheld},
+        {name: table for name, table in sorted(found.items()) if name in withheld},
+    )
+
+
+def _for_nobody(table: ContentTable) -> bool:
+    """Whether no recipient may have a row: such a table is counted only (aggregate-only)."""
+    return table.is_personal and all(field.recipients == () for field in table.fields)
 
 
 class _Hidden:
@@ -117,7 +139,7 @@ class _Hidden:
         self, name: str, content: ContentTable, table: pa.Table, person: Places, shifts: Shifts
     ) -> None:
         for field in content.fields:
-            if field.transform is not Transform.DAY:
+            if field.transform is not Transform.DAY or field.name not in table.column_names:
                 continue
             column = table[field.name].combine_chunks()
             if len(shifts) != len(column):
@@ -141,6 +163,19 @@ class _Hidden:
         return found
 
 
+def allowed_fields(table: ContentTable, recipient: str | None) -> list[str]:
+    """The fields of a table that a recipient may have; all for None."""
+    return [
+        field.name
+        for field in table.fields
+        if recipient is None or field.recipients is None or recipient in field.recipients
+    ]
+
+
+def _allowed(content: ContentTable, parcel: pa.Table, recipient: str | None) -> pa.Table:
+    return parcel.select(allowed_fields(content, recipient))
+
+
 def table_names(manifest: Manifest) -> dict[tuple[str, str], str]:
     """The extract's name of each content table, by (partner, table).
 
@@ -156,8 +191,12 @@ def table_names(manifest: Manifest) -> dict[tuple[str, str], str]:
     return names
 
 
-def dictionary(manifest: Manifest) -> dict[str, Any]:
-    """The data dictionary: one entry per column of the extract, as plain JSON values."""
+def dictionary(manifest: Manifest, recipient: str | None = None) -> dict[str, Any]:
+    """The data dictionary: one entry per column of the extract, as plain JSON values.
+
+    Args:
+        recipient: whose extract; None describes every field.
+    """
     names = table_names(manifest)
     columns = [
         _entry(PEOPLE, STUDY_ID, "string", "A person, as far as linkage can tell; random"),
@@ -170,9 +209,14 @@ def dictionary(manifest: Manifest) -> dict[str, Any]:
     for partner, table in _contents(manifest):
         name = names[partner.name, table.name]
         source = {"partner": partner.name, "kind": table.kind}
+        allowed = allowed_fields(table, recipient)
+        if not allowed:
+            continue
         if table.is_personal:
             columns.append(_entry(name, STUDY_ID, "string", "The person in `people`", **source))
         for field in table.fields:
+            if field.name not in allowed:
+                continue
             extra: dict[str, Any] = dict(source)
             if field.values is not None:
                 extra["values"] = list(field.values)

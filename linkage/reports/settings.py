@@ -46,9 +46,30 @@ def bounds(manifest: Manifest) -> list[Paragraph | DataTable]:
         ("Runs in a day", "", f"{whole.runs_per_day:,}"),
     ]
     return [
+        _disclosure(manifest),
         DataTable("Against probing and flooding", ("Bound", "Value"), limits),
         DataTable("Budgets at the hub", ("", "One partner", "All together"), rows),
     ]
+
+
+def _disclosure(manifest: Manifest) -> DataTable:
+    rules = manifest.disclosure
+    alike = ", ".join(rules.quasi_identifiers) or "nothing"
+    rows = [
+        ("A count that is shown is 0 or at least", f"{rules.min_cell:,}"),
+        ("Persons alike in what others may know of them, at least", f"{rules.k:,}"),
+        ("Others may know of a person", alike.replace("_", " ")),
+        ("Different values of what is sensitive among them, at least", f"{rules.l:,}"),
+        ("What is sensitive", ", ".join(rules.sensitive) or "nothing named"),
+        ("Counts are rounded to multiples of", f"{rules.rounding:,}"),
+        (
+            "Who must have checked an extract",
+            "two of " + ", ".join(one.title or one.name for one in rules.checkers)
+            if rules.two_checkers
+            else "nobody",
+        ),
+    ]
+    return DataTable("What leaves the assembler", ("Bound", "Value"), rows)
 
 
 def settings(manifest: Manifest) -> DataTable:

@@ -107,6 +107,25 @@ def confirmation_statement(release: bytes, steward: str) -> bytes:
     return statement("confirmation", release=_digest(release), steward=steward)
 
 
+def sign_off_statement(
+    fingerprint: str, release: str, recipient: str, extract: str, checker: str
+) -> bytes:
+    """A checker's word that an extract may leave.
+
+    Args:
+        fingerprint: of the manifest.
+        extract: SHA-256 of the extract's list of checksums.
+    """
+    return statement(
+        "sign-off",
+        fingerprint=fingerprint,
+        release=release,
+        recipient=recipient,
+        extract=extract,
+        checker=checker,
+    )
+
+
 class HeadStatement(Strict):
     """The newest checkpoint of the hub's log that a party has verified.
 

@@ -373,7 +373,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "9bfa2ebf9d5b88551f77062f2dcc5212ecab49d14e53382bde77e74f6b2d10bb"
+KNOWN = "686a8a405865f767f5ea4370925be3e1b97e72364091ffec04edd6d88449d6f6"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:

@@ -89,12 +89,17 @@ def test_the_files_and_what_they_say(tmp_path: Path) -> None:
         "SHA256SUMS",
         "data_dictionary.html",
         "data_dictionary.json",
+        "datapackage.json",
         "manifest.json",
         "quality_report.json",
         "tables/hospital_visits.csv",
         "tables/hospital_visits.parquet",
         "tables/people.csv",
         "tables/people.parquet",
+        "twin/hospital_visits.csv",
+        "twin/hospital_visits.parquet",
+        "twin/people.csv",
+        "twin/people.parquet",
     ]
     assert [p.name for p in root.parent.iterdir()] == ["extract"]
     assert json.loads((root / "quality_report.json").read_bytes()) == QUALITY

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from linkage.errors import DigestMismatchError, DisclosureError
+from linkage.evaluator.ledger import Entry, Ledger
+from linkage.release.assemble import Assembled
+
+CELLS = {("rows of calls", (("month", "2024-05"), ("town", "A"))): 40, ("rows of calls", ()): 90}
+ENTRY = Entry("r1", "bureau", "f" * 64, "e" * 64, 100, CELLS, 3)
+
+
+def extract(people: int, *, changed: int = 0) -> Assembled:
+    study = [f"{n:032x}" for n in range(people)]
+    code = ["changed" if n < changed else f"code{n % 7}" for n in range(people)]
+    return Assembled(pa.table({"study_id": study}), {"t": pa.table({"study_id": study, "c": code})})
+
+
+def renamed(made: Assembled) -> Assembled:
+    """The same persons under other ids, in another order."""
+    ids = {one: f"{n:032x}" for n, one in enumerate(reversed(made.people["study_id"].to_pylist()))}
+    tables = {}
+    for name, table in made.named.items():
+        column = pa.array([ids[one] for one in table["study_id"].to_pylist()])
+        tables[name] = table.set_column(0, "study_id", column).take(
+            list(reversed(range(table.num_rows)))
+        )
+    return Assembled(tables.pop("people"), tables)
+
+
+def test_what_left_is_known_and_stands_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "county")
+    persons = ledger.persons(extract(100))
+    ledger.add(ENTRY, persons)
+    ledger.add(ENTRY, persons)
+    other = dataclasses.replace(ENTRY, release="r2", counts={("rows of calls", ()): 120})
+    ledger.add(other, persons)
+    again = Ledger(tmp_path, "county")
+    assert again.entries() == [ENTRY, other]
+    assert again.published() == CELLS | other.counts
+    assert again.published("r2", "bureau") == CELLS
+    assert Ledger(tmp_path, "another").entries() == []
+
+
+def test_a_line_cut_short_by_a_crash_is_dropped(tmp_path: Path) -> None:
+    ledger, none = Ledger(tmp_path, "county"), np.zeros(0, np.uint64)
+    ledger.add(ENTRY, none)
+    path = tmp_path / "ledger" / "county.jsonl"
+    whole = path.read_bytes()
+    second = dataclasses.replace(ENTRY, release="r2")
+    for cut in (b'{"half', b"x" * 500):
+        path.write_bytes(whole + cut)
+        assert Ledger(tmp_path, "county").entries() == [ENTRY]
+        Ledger(tmp_path, "county").add(second, none)
+        assert Ledger(tmp_path, "county").entries() == [ENTRY, second]
+        path.write_bytes(whole)
+
+
+def test_a_changed_or_missing_line_is_seen(tmp_path: Path) -> None:
+    ledger, none = Ledger(tmp_path, "county"), np.zeros(0, np.uint64)
+    for release in ("r1", "r2", "r3"):
+        ledger.add(dataclasses.replace(ENTRY, release=release), none)
+    path = tmp_path / "ledger" / "county.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    for wrong in (
+        [lines[0].replace(b"90", b"91"), *lines[1:]],
+        [lines[0], lines[2]],
+        lines[1:],
+        [lines[0], b"[]\n", lines[2]],
+    ):
+        path.write_bytes(b"".join(wrong))
+        with pytest.raises(DigestMismatchError, match="of the ledger of project 'county'"):
+            Ledger(tmp_path, "county").entries()
+
+
+def test_extracts_that_few_persons_tell_apart_are_refused(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "county")
+    ledger.add(ENTRY, ledger.persons(extract(100)))
+
+    def ask(made: Assembled, recipient: str = "bureau") -> None:
+        ledger.require_apart("r2", recipient, ledger.persons(made), 11)
+
+    ask(renamed(extract(100)))
+    ask(extract(100, changed=11))
+    ask(extract(111))
+    for made in (extract(97), extract(110), renamed(extract(100, changed=4))):
+        with pytest.raises(DisclosureError, match="fewer than 11 persons from that of release r1"):
+            ask(made)
+        ask(made, "university")
+
+
+def test_hashes_of_persons_differ_from_home_to_home(tmp_path: Path) -> None:
+    one, two = (Ledger(tmp_path / name, "county").persons(extract(50)) for name in ("one", "two"))
+    assert not np.intersect1d(one, two).size

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from linkage.agreement import parse_manifest
+from linkage.cli.main import app
+from linkage.evaluator.extract import About, verify_extract, write_extract
+from linkage.evaluator.twin import make_twin
+from linkage.release.assemble import dictionary
+from linkage.synthetic import demo_manifest
+
+MANIFEST = parse_manifest(json.dumps(demo_manifest()).encode())
+
+
+def test_a_twin_has_the_form_of_the_extract_and_is_made_of_the_manifest_alone() -> None:
+    made = make_twin(MANIFEST)
+    expected = [(e["table"], e["column"], e["type"]) for e in dictionary(MANIFEST)["columns"]]
+    found = [
+        (name, field.name, str(field.type))
+        for name in dict.fromkeys(table for table, _, _ in expected)
+        for field in made.named[name].schema
+    ]
+    assert found == expected
+    allowed = {
+        (e["table"], e["column"]): e["values"]
+        for e in dictionary(MANIFEST)["columns"]
+        if "values" in e
+    }
+    for (table, column), values in allowed.items():
+        assert set(made.named[table][column].to_pylist()) <= {*values, None}
+    people = set(made.people["study_id"].to_pylist())
+    for table in (t for t in made.tables.values() if "study_id" in t.column_names):
+        assert set(table["study_id"].to_pylist()) <= people
+    again = make_twin(MANIFEST)
+    assert all(table.equals(again.named[name]) for name, table in made.named.items())
+
+
+def test_the_command_needs_nothing_but_the_manifest(tmp_path: Path) -> None:
+    path, out = tmp_path / "manifest.json", tmp_path / "twin"
+    path.write_bytes(json.dumps(demo_manifest()).encode())
+    done = CliRunner().invoke(
+        app, ["evaluator", "twin", str(path), "--out", str(out), "--stata", "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["rows"]["people"] == 100
+    verify_extract(out)
+    assert "ALL ROWS ARE MADE UP" in (out / "README.txt").read_text()
+
+
+def test_pandas_stata_and_duckdb_read_the_same(tmp_path: Path) -> None:
+    about = About(stata=True)
+    for place in ("one", "two"):
+        write_extract(
+            tmp_path / place, make_twin(MANIFEST), manifest=MANIFEST, quality={}, about=about
+        )
+    sums = [(tmp_path / place / "SHA256SUMS").read_bytes() for place in ("one", "two")]
+    assert sums[0] == sums[1]
+    root = tmp_path / "one" / "tables"
+    table = pq.read_table(root / "sheriff_crisis_calls.parquet").to_pandas()
+    stata = pd.read_stata(root / "sheriff_crisis_calls.dta")
+    csv = pd.read_csv(root / "sheriff_crisis_calls.csv", dtype="string")
+    assert stata["study_id"].tolist() == table["study_id"].tolist() == csv["study_id"].tolist()
+    assert stata["call_month"].tolist() == table["call_month"].fillna("").tolist()
+    people = pd.read_stata(root / "people.dta")
+    assert set(people["in_health"]) <= {0, 1}
+    duckdb = pytest.importorskip("duckdb")
+    found = duckdb.read_parquet(str(root / "sheriff_crisis_calls.parquet")).fetchall()
+    assert len(found) == len(table)
+
+
+def test_the_data_package_describes_every_csv_file(tmp_path: Path) -> None:
+    root = tmp_path / "x"
+    write_extract(root, make_twin(MANIFEST), manifest=MANIFEST, quality={})
+    package = json.loads((root / "datapackage.json").read_bytes())
+    named = {one["name"] for one in package["resources"]}
+    for one in package["resources"]:
+        data = (root / one["path"]).read_bytes()
+        assert one["hash"] == f"sha256:{hashlib.sha256(data).hexdigest()}"
+        header = pd.read_csv(root / one["path"], nrows=0).columns
+        assert [f["name"] for f in one["schema"]["fields"]] == list(header)
+        for key in one["schema"].get("foreignKeys", ()):
+            assert key["reference"]["resource"] in named

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from linkage.agreement import Manifest
+from linkage.agreement.content_profiles import ContentProfile
+from linkage.errors import DisclosureError
+from linkage.release.assemble import Assembled, assemble, dictionary
+from linkage.release.deidentify import attach_index_ids
+from linkage.release.gate import gate
+
+PERSON = {
+    "name": "person",
+    "kind": "person",
+    "fields": [
+        {"name": "sex", "means": "sex", "values": ["f", "m"]},
+        {"name": "race", "means": "race_ethnicity", "values": ["A", "B", "C"]},
+        {"name": "tract", "means": "tract"},
+        {"name": "illness", "recipients": ["bureau"]},
+    ],
+}
+CALLS = {
+    "name": "calls",
+    "kind": "event",
+    "record_id": "rid",
+    "fields": [
+        {"name": "town", "means": "municipality"},
+        {"name": "kind", "values": ["x", "y"]},
+    ],
+}
+
+
+def manifest(**disclosure: Any) -> Manifest:
+    return Manifest.model_validate(
+        {
+            "linkage": "manifest/1",
+            "project": "county",
+            "title": "t",
+            "purpose": "p",
+            "legal_basis": "l",
+            "expires": "2030-01-01",
+            "partners": [
+                {"name": "police", "record_id": "rid", "content": [PERSON, CALLS]},
+                {"name": "clinic", "content": [PERSON]},
+            ],
+            "recipients": [
+                {"name": "bureau", "role": "assembler"},
+                {"name": "university", "role": "evaluator"},
+            ],
+            "fields": [{"name": "given", "type": "given_name"}],
+            "match_keys": [{"name": "k", "fields": ["given"]}],
+            "scheme": {"name": "saul-v1"},
+            "disclosure": disclosure,
+        }
+    )
+
+
+def ids(random: np.random.Generator, count: int) -> np.ndarray:
+    return random.integers(0, 256, (count, 16), dtype=np.uint8)
+
+
+def released(
+    agreed: Manifest, *, people: int = 400, seed: int = 1, recipient: str | None = None
+) -> Assembled:
+    """Two person tables that agree on most people, and calls from towns large and small."""
+    random = np.random.default_rng(seed)
+    study = ids(random, people)
+    true = {
+        "sex": random.choice(["f", "m"], people),
+        "race": random.choice(["A", "B", "C"], people, p=[0.7, 0.25, 0.05]),
+        "tract": random.choice([f"T{n}" for n in range(8)], people),
+    }
+    tables, maps = {}, {}
+    for name, share in (("police", 0.6), ("clinic", 0.5)):
+        members = np.flatnonzero(random.random(people) < share)
+        index = ids(random, len(members))
+        maps[name] = {bytes(index[n]): bytes(study[who]) for n, who in enumerate(members)}
+        columns = {key: values[members].astype(object) for key, values in true.items()}
+        wrong = random.random(len(members)) < 0.05
+        columns["race"][wrong] = "B"
+        columns["tract"][random.random(len(members)) < 0.05] = None
+        columns["illness"] = random.choice(["i", "j"], len(members))
+        table = pa.table({key: pa.array(list(v), pa.string()) for key, v in columns.items()})
+        tables[name, "person"] = attach_index_ids(table, index)
+        if name == "police":
+            who = random.integers(0, len(members), 900)
+            towns = random.choice(["big", "small"], len(members), p=[0.98, 0.02])[who]
+            calls = pa.table({"town": towns, "kind": random.choice(["x", "y"], 900)})
+            tables[name, "calls"] = attach_index_ids(calls, index[who])
+    return assemble(agreed, tables, maps, recipient=recipient)
+
+
+def smallest(frame: pd.DataFrame, columns: list[str]) -> int:
+    """Persons of the smallest class, by another way than the gate's."""
+    return int(frame.fillna("").groupby(columns)["study_id"].nunique().min())
+
+
+QUASI = ["sex", "race", "tract"]
+
+
+@pytest.mark.parametrize("k", [2, 5, 11])
+def test_every_person_is_hidden_among_k_in_each_table_and_in_all_together(k: int) -> None:
+    agreed = manifest(k=k)
+    before = released(agreed)
+    after = gate(agreed, before)
+    tables = {name: t.to_pandas() for name, t in after.assembled.tables.items()}
+    persons = [tables["police_person"], tables["clinic_person"]]
+    assert all(smallest(frame, QUASI) >= k for frame in persons)
+    # Whoever joins the tables learns no more than one of them tells.
+    both = persons[0].merge(persons[1], on="study_id", how="outer", suffixes=("", "_2"))
+    known = {
+        name: both[[name, f"{name}_2"]].apply(
+            lambda row: "|".join(sorted({str(v) for v in row if pd.notna(v)})), axis=1
+        )
+        for name in QUASI
+    }
+    joined = pd.DataFrame({**known, "study_id": both["study_id"]})
+    assert smallest(joined, QUASI) >= k
+    assert smallest(tables["police_calls"].dropna(subset="town"), ["town"]) >= k
+    # Nothing is changed but taken away, and what it cost is told.
+    for one in after.log["rows"]:
+        was, now = before.tables[one["table"]], after.assembled.tables[one["table"]]
+        assert was.num_rows == now.num_rows
+        for column, lost in one["suppressed"].items():
+            gone = now[column].null_count - was[column].null_count
+            assert gone == lost["suppressed"]
+    assert after.assembled.tables["police_person"]["illness"].null_count == 0
+
+
+def test_the_least_important_term_pays() -> None:
+    agreed = manifest(k=11)
+    log = gate(agreed, released(agreed)).log
+    told = next(one for one in log["rows"] if one["table"] == "police_person")
+    lost = told["suppressed"]
+    assert lost["tract"]["suppressed"] > lost["race"]["suppressed"] >= 0
+    assert told["smallest_class"] >= 11
+
+
+def test_places_of_few_people_are_not_shown() -> None:
+    agreed = manifest(k=11)
+    calls = gate(agreed, released(agreed)).assembled.tables["police_calls"].to_pandas()
+    assert set(calls["town"].dropna()) == {"big"}
+
+
+def test_diversity_of_what_is_sensitive() -> None:
+    agreed = manifest(k=5, l=2, sensitive=["police_person.illness"])
+    after = gate(agreed, released(agreed))
+    frame = after.assembled.tables["police_person"].to_pandas().fillna("")
+    assert frame.groupby(QUASI)["illness"].nunique().min() >= 2
+    told = next(o for o in after.log["rows"] if o["table"] == "police_person")["sensitive"]
+    assert told["illness"]["l"] >= 2
+    assert 0 <= told["illness"]["t"] <= 1
+
+
+def test_rows_can_be_left_as_they_are() -> None:
+    agreed = manifest(k=1)
+    before = released(agreed)
+    assert gate(agreed, before).assembled.tables == before.tables
+
+
+def test_too_few_people_are_refused_with_a_reason() -> None:
+    agreed = manifest(k=11)
+    with pytest.raises(DisclosureError, match="holds fewer than 11 persons"):
+        gate(agreed, released(agreed, people=12))
+
+
+def test_too_much_loss_is_refused() -> None:
+    agreed = manifest(k=11, most_suppressed=0.05)
+    with pytest.raises(DisclosureError, match=r"would have to be suppressed") as caught:
+        gate(agreed, released(agreed))
+    assert "most_suppressed at" in str(caught.value.remedy)
+
+
+COUNTS = [
+    {"name": "by_town", "of": "police_calls", "by": ["town", "kind"]},
+    {"name": "seen", "of": "people", "by": ["n_partners"], "count": "people"},
+]
+
+
+def test_tables_of_counts_are_protected_and_checked_against_earlier_ones() -> None:
+    agreed = manifest(k=1, tables=COUNTS)
+    first = gate(agreed, released(agreed))
+    cells = first.counts["by_town"].cells
+    assert cells["count"].isna().any(), "the small town is hidden"
+    assert not ((cells["count"] > 0) & (cells["count"] < 11)).any()
+    told = {k: v for one in first.counts.values() for k, v in one.published.items()}
+    again = gate(agreed, released(agreed), published=told)
+    assert again.counts["by_town"].cells.equals(cells)
+    known = next(key for key in told if key[1] == (("kind", "x"),))
+    with pytest.raises(DisclosureError, match="differ by fewer than 11 from what an earlier"):
+        gate(agreed, released(agreed), published={**told, known: told[known] + 3})
+    gate(agreed, released(agreed), published={**told, known: told[known] + 30})
+
+
+def test_a_recipient_gets_its_own_fields_only() -> None:
+    agreed = manifest(k=1, tables=COUNTS)
+    mine = released(agreed, recipient="university")
+    assert "illness" not in mine.tables["police_person"].column_names
+    assert "illness" in released(agreed, recipient="bureau").tables["police_person"].column_names
+    described = {(e["table"], e["column"]) for e in dictionary(agreed, "university")["columns"]}
+    found = {(name, c) for name, table in mine.named.items() for c in table.column_names}
+    assert described == found
+
+
+def test_a_source_for_counts_alone_leaves_no_row() -> None:
+    agreed = manifest(k=1, tables=COUNTS)
+    police, clinic = agreed.partners
+    person, calls = police.content
+    only = [f.model_copy(update={"recipients": ()}) for f in calls.fields]
+    withheld = calls.model_copy(
+        update={"fields": tuple(only), "profile": ContentProfile.AGGREGATE_ONLY}
+    )
+    closed = agreed.model_copy(
+        update={"partners": (police.model_copy(update={"content": (person, withheld)}), clinic)}
+    )
+    after = gate(closed, released(closed, recipient="university"))
+    assert "police_calls" not in after.assembled.named
+    assert not any(e["table"] == "police_calls" for e in dictionary(closed, "bureau")["columns"])
+    open_one = gate(agreed, released(agreed, recipient="university"))
+    assert after.counts["by_town"].cells.equals(open_one.counts["by_town"].cells)
+
+
+@pytest.mark.parametrize(
+    ("rules", "fault"),
+    [
+        ({"quasi_identifiers": ["shoe_size"]}, "is not a declared term"),
+        ({"sensitive": ["police_person.shoe"]}, "is not a declared column"),
+        ({"tables": [{"name": "t", "of": "police_x", "by": ["a"]}]}, "table of the extract"),
+        ({"tables": [{"name": "t", "of": "people", "by": ["a"]}]}, "is not a declared column"),
+        ({"two_checkers": True}, "name at least two checkers"),
+        ({"k": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_rules_that_cannot_be_kept_are_refused(rules: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ValidationError, match=fault):
+        manifest(**rules)
