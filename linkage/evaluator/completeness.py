@@ -1,6 +1,8 @@
 """Race and ethnicity across partners: how complete, how far they agree, and outcomes by them.
 
 - A person counts in every category that is given (alone or in combination); groups overlap.
+- Answers are read and compared as OMB's directive of 1997 and 2024 has it (`release.race`): what
+  the older question did not ask counts as no answer, never as no.
 - What partners say of one person is compared where both give something. Wrong links make
   people disagree with themselves; the share that differs is corrected for them.
 - Differences compare the people of a category with all the others, with 95% intervals after
@@ -16,52 +18,66 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from linkage.errors import InvalidRequestError
 from linkage.evaluator.linkerror import LinkError, Range
 from linkage.evaluator.reading import STUDY_ID, Extract
 from linkage.evaluator.smallcells import wilson
+from linkage.release.race import DECLINED as DECLINED_CODE
+from linkage.release.race import SEPARATOR, Answer, Collection, Standard, comparable, read
 
 RACE = "race_ethnicity"
 ONE, SEVERAL, DECLINED, UNKNOWN = "one category", "several", "declined", "not known"
 STATES = (ONE, SEVERAL, DECLINED, UNKNOWN)
-SEPARATOR = "|"
+STANDARD, COLLECTION = "race_ethnicity_standard", "race_ethnicity_collection"
 
-_DECLINED = frozenset({"DECLINED", "REFUSED", "PREFER_NOT_TO_SAY"})
-_UNKNOWN = frozenset({"", "UNKNOWN", "UNK", "U", "NOT_KNOWN", "OTHER_UNKNOWN"})
+_REFUSED = frozenset({"REFUSED", "PREFER_NOT_TO_SAY"})
 
 Races = Mapping[str, frozenset[str]]
 
 
-def codes(cell: object) -> frozenset[str]:
-    """The codes in a cell, several joined by "|"."""
+@cache
+def answer(cell: object, standard: str = "2024", collection: str = "self") -> Answer:
+    """What a cell says, in the terms of OMB's directive; codes of another list stay as they are."""
     text = cell if isinstance(cell, str) else ""
-    return frozenset(part.strip() for part in text.split(SEPARATOR)) - {""}
+    year = Standard.OMB_1997 if standard == "1997" else Standard.OMB_2024
+    said_by = Collection(collection) if collection in set(Collection) else Collection.SELF
+    try:
+        return read(text, year, said_by)
+    except InvalidRequestError:
+        codes = frozenset(part.strip() for part in text.split(SEPARATOR)) - {""}
+        return Answer(frozenset({DECLINED_CODE}) if codes & _REFUSED else codes, year, said_by)
 
 
-def categories(cell: object) -> frozenset[str]:
-    """The codes that name a category, not why there is none."""
-    return codes(cell) - _DECLINED - _UNKNOWN
-
-
-def state(cell: object) -> str:
+def state(said: Answer) -> str:
     """One of `STATES`."""
-    found = categories(cell)
-    if found:
-        return ONE if len(found) == 1 else SEVERAL
-    return DECLINED if codes(cell) & _DECLINED else UNKNOWN
+    if said.categories:
+        return ONE if len(said.categories) == 1 else SEVERAL
+    return DECLINED if DECLINED_CODE in said.codes else UNKNOWN
 
 
 def race_columns(extract: Extract) -> dict[str, pd.Series[Any]]:
-    """By partner, race and ethnicity as its person table has it, by study id."""
+    """By partner, the answers in its person table, by study id.
+
+    Where the table does not say of which standard they are, it is the one of 2024.
+    """
     found: dict[str, pd.Series[Any]] = {}
     for table in extract.of_kind("person"):
         column = extract.find(table, RACE)
-        if column is not None:
-            found[extract.partner(table)] = extract.tables[table].set_index(STUDY_ID)[column]
+        if column is None:
+            continue
+        rows = extract.tables[table]
+        said = [rows[column].tolist()]
+        for means, usual in ((STANDARD, "2024"), (COLLECTION, "self")):
+            other = extract.find(table, means)
+            said.append([usual] * len(rows) if other is None else rows[other].tolist())
+        answers = [answer(*cells) for cells in zip(*said, strict=True)]
+        found[extract.partner(table)] = pd.Series(answers, index=rows[STUDY_ID], dtype=object)
     return found
 
 
@@ -74,16 +90,16 @@ def race_of(extract: Extract, partner: str) -> dict[str, frozenset[str]]:
     order = [name for name in (partner, *extract.partners) if name in columns]
     found: dict[str, frozenset[str]] = {}
     for name in dict.fromkeys(order):
-        for person, cell in columns[name].items():
-            if str(person) not in found and (given := categories(cell)):
-                found[str(person)] = given
+        for person, said in columns[name].items():
+            if str(person) not in found and said.categories:
+                found[str(person)] = said.categories
     return found
 
 
 def completeness(columns: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
     """Records by partner (rows) and by what is given (`STATES`)."""
     return pd.DataFrame(
-        {name: column.map(state, na_action=None).value_counts() for name, column in columns.items()}
+        {name: column.map(state).value_counts() for name, column in columns.items()}
     ).T.reindex(columns=list(STATES)).fillna(0).astype(np.int64)  # fmt: skip
 
 
@@ -91,7 +107,7 @@ def by_category(columns: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
     """Records by partner (rows) and category, each alone or in combination."""
     counted = {}
     for name, column in columns.items():
-        every = itertools.chain.from_iterable(column.map(categories, na_action=None))
+        every = itertools.chain.from_iterable(said.categories for said in column)
         counted[name] = pd.Series(list(every), dtype=object).value_counts()
     table = pd.DataFrame(counted).T.fillna(0).astype(np.int64)
     return table[sorted(table.columns)]
@@ -119,14 +135,14 @@ class Disagreement:
 def disagreement(
     one: pd.Series[Any], other: pd.Series[Any], error: LinkError | None
 ) -> Disagreement | None:
-    """Compare two partners' race and ethnicity, by study id; None where they share no one."""
+    """Compare two partners' answers, by study id; None where they share no one.
+
+    Answers of two standards are compared in as far as both were asked (see `release.race`).
+    """
     left, right = (column[~column.index.duplicated()] for column in (one, other))
     both = left.index.intersection(right.index)
-    pairs = [
-        (a, b)
-        for a, b in zip(map(categories, left[both]), map(categories, right[both]), strict=True)
-        if a and b
-    ]
+    compared = (comparable(a, b) for a, b in zip(left[both], right[both], strict=True))
+    pairs = [pair for pair in compared if pair is not None]
     if not pairs:
         return None
     same = sum(a == b for a, b in pairs)
