@@ -145,27 +145,24 @@ def _hide_persons(
         for term, column in columns
     }
 
-    def known(names: Sequence[str]) -> Codes:
-        """What these tables tell of each person, all persons x terms."""
-        columns = [[of[n, term] for n in names if (n, term) in of] for term in terms]
-        return np.column_stack([_joint(one, len(people)) for one in columns])
-
     watched = [name for name in described if name in quasi or _sensitive(rules, name)]
-    members = {name: np.unique(place[name]) for name in watched}
-    everybody = np.unique(np.concatenate(list(members.values())))
+    everybody = np.unique(np.concatenate([place[name] for name in watched]))
     number = np.zeros(len(people), np.int64)
     number[everybody] = np.arange(len(everybody))
-    groups = [Group("the release", number[everybody], known(list(quasi))[everybody])]
+    all_known = np.column_stack(
+        [_joint([of[n, term] for n in quasi if (n, term) in of], len(people)) for term in terms]
+    )
+    groups = [Group("the release", number[everybody], all_known[everybody])]
     for name in watched:
-        inside = np.zeros(len(people), np.int64)
-        inside[members[name]] = np.arange(len(members[name]))
-        values = [
-            (inside[place[name]], _factor(tables[name][column]))
-            for column in _sensitive(rules, name)
-        ]
         # A table without quasi-identifiers of its own is joined to those that have some.
-        told = known([name] if name in quasi else list(quasi))[members[name]]
-        groups.append(Group(f"table {name!r}", number[members[name]], told, values))
+        told = (
+            _told(tables[name], dict(quasi[name]), terms)
+            if name in quasi
+            else all_known[place[name]]
+        )
+        rows = np.arange(tables[name].num_rows)
+        values = [(rows, _factor(tables[name][column])) for column in _sensitive(rules, name)]
+        groups.append(Group(f"table {name!r}", number[place[name]], told, values))
     hidden = np.zeros((len(people), len(terms)), np.bool_)
     hidden[everybody] = suppress_locally(len(everybody), groups, k=rules.k, l=rules.l)
     found: dict[str, dict[str, int]] = {}
@@ -343,6 +340,12 @@ def _factor(column: pa.ChunkedArray) -> Codes:
     numbers, _ = pd.factorize(column.to_pandas(), sort=True)
     found: Codes = numbers.astype(np.int64) + 1
     return found
+
+
+def _told(table: pa.Table, columns: Mapping[str, str], terms: Sequence[str]) -> Codes:
+    """What each row of a table tells, rows x terms."""
+    nothing = np.zeros(table.num_rows, np.int64)
+    return np.column_stack([_factor(table[columns[t]]) if t in columns else nothing for t in terms])
 
 
 def _joint(sources: Sequence[tuple[Codes, pa.ChunkedArray]], people: int) -> Codes:

@@ -75,9 +75,9 @@ class Group:
 
     Attributes:
         name: for people.
-        members: the persons' places among all.
-        codes: members x terms, the most important term first: what is known of each; 0 is missing.
-        sensitive: per sensitive column, (place among the members, value) of each of its rows.
+        members: whose row it is, by the place among all persons; one may have several.
+        codes: rows x terms, the most important term first: what a row tells; 0 is missing.
+        sensitive: per sensitive column, (row, value).
     """
 
     name: str
@@ -121,7 +121,7 @@ def suppress_locally(
 
 
 def _require_possible(group: Group, k: int, l: int) -> None:  # noqa: E741
-    persons = len(group.members)
+    persons = len(np.unique(group.members))
     if 0 < persons < k:
         raise DisclosureError(
             f"{group.name} holds fewer than {k} persons, too few for any of them to be hidden"
@@ -163,7 +163,9 @@ def _fine(hidden: Mask, groups: Sequence[Group], k: int, l: int) -> Mask:  # noq
     found = np.ones(len(hidden), np.bool_)
     for group in groups:
         keys = _keys(hidden, group)
-        sizes = np.bincount(keys)
+        # A person with two rows of a class is one of it.
+        persons = np.unique(keys * len(hidden) + group.members) // len(hidden)
+        sizes = np.bincount(persons)
         fine = sizes >= k
         for person, value in group.sensitive if l > 1 else ():
             pairs = pd.DataFrame({"key": keys[person], "value": value}).drop_duplicates()
