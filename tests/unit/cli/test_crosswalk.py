@@ -189,3 +189,15 @@ def test_a_list_of_ones_own(files: dict[str, Path]) -> None:
     with pytest.raises(InputError, match="Make one of it"):
         call("check", home / "c1", "--list", home / "apco.csv")
     assert call("list")["name"] == "crisis"
+
+
+def test_the_made_up_countys_crosswalk_knows_every_code() -> None:
+    from linkage.cli.county_crosswalk import county_crosswalk
+    from linkage.release.crosswalk.checking import parse_crosswalk
+    from linkage.release.crosswalk.lists import bundled_list
+    from linkage.synthetic.places import DEPARTMENTS
+
+    read = parse_crosswalk(county_crosswalk().canonical, codes=bundled_list("crisis"))
+    assert {one.key for one in read.mappings} == {
+        (name, code) for name, (_, codes) in DEPARTMENTS.items() for code in codes
+    }
