@@ -131,6 +131,7 @@ def _over_time(log: CentralLog) -> Iterator[Block]:
         description="How many contacts there were; a gap is a number that may not be shown."
         + (f" The {len(drawn)} most frequent are drawn; the table of all is a file." if by else ""),
         y_title="Contacts",
+        x_title=period.capitalize(),
     )
 
 

@@ -168,7 +168,9 @@ def grouped_bars(
     return Chart(draw(drawing, title), title, description, table)
 
 
-def months(rows: Rows, *, title: str, description: str, y_title: str) -> Chart:
+def months(
+    rows: Rows, *, title: str, description: str, y_title: str, x_title: str = "Month"
+) -> Chart:
     """Counts over months, one line per series.
 
     Args:
@@ -181,7 +183,7 @@ def months(rows: Rows, *, title: str, description: str, y_title: str) -> Chart:
     base = alt.Chart(alt.Data(values=list(rows))).encode(
         x=alt.X(
             "month:O",
-            title="Month",
+            title=x_title,
             scale=alt.Scale(domain=order),
             axis=alt.Axis(values=order[::every], labelAngle=-45),
         ),
@@ -200,7 +202,7 @@ def months(rows: Rows, *, title: str, description: str, y_title: str) -> Chart:
     cells = {(row["month"], row["series"]): row["label"] for row in rows}
     table = DataTable(
         title,
-        ("Month", *series),
+        (x_title, *series),
         [(month, *(cells.get((month, name), "0") for name in series)) for month in order],
     )
     chart = marks.properties(width=WIDTH, height=240)
