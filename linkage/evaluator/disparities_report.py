@@ -278,6 +278,11 @@ def _text(range_: Range) -> str:
 
 def _reading() -> Iterator[Block]:
     yield Paragraph(
+        "What the disclosure gate took out of the extract's rows, so that nobody is alone with a"
+        " value, is missing here and counts as not known, small categories first. The extract's"
+        " suppression log says how many values of which column it is."
+    )
+    yield Paragraph(
         "Race and ethnicity are those that the partner of the events holds, or else the first other"
         " partner that gives any. A person counts in every category given. Nothing is inferred: who"
         " gives none is in no group. Follow-up is corrected for linkage error; outcomes of one"
