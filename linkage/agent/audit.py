@@ -23,15 +23,27 @@ import scipy.sparse as sp
 
 from linkage.agent.source import SourceFile
 from linkage.agent.table import RecordTable
-from linkage.agreement import FieldType, IdentifierField, Manifest, Partner
+from linkage.agreement import (
+    FieldType,
+    IdentifierField,
+    Manifest,
+    MatchKey,
+    Minhash,
+    Partner,
+    Saul,
+)
 from linkage.encoding import Encoder
+from linkage.encoding.minhash import MinhashScheme
 from linkage.encoding.prf import SECRET_BYTES, namespace_of
 from linkage.encoding.tokens import Vocabulary, tokenise
 from linkage.errors import InputError
 from linkage.risk import (
     CONTROL_FLOOR,
     FEWEST,
+    Choices,
     Finding,
+    Law,
+    Majorities,
     Outcome,
     Policy,
     Register,
@@ -241,6 +253,19 @@ def _distinct(columns: Sequence[Objects]) -> npt.NDArray[np.int64]:
         if all(values):
             first.setdefault(values, row)
     return np.fromiter(first.values(), np.int64, count=len(first))
+
+
+def law_of(manifest: Manifest, key: MatchKey, columns: Columns) -> Law:
+    """The law of one match key's encodings under the manifest's scheme."""
+    fields = [manifest.field(name) for name in key.fields]
+    scheme = manifest.scheme
+    if isinstance(scheme, Minhash):
+        parts: dict[str, list[IdentifierField]] = {}
+        for field in fields:
+            parts.setdefault(namespace_of(field), []).append(field)
+        choices = MinhashScheme.of(scheme, fields).choices
+        return Choices([tokens_of(parts[name], columns) for name in sorted(parts)], choices)
+    return Majorities(tokens_of(fields, columns), scheme.hashes if isinstance(scheme, Saul) else 1)
 
 
 def tokens_of(fields: Sequence[IdentifierField], columns: Columns) -> sp.csr_matrix:

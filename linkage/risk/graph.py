@@ -35,7 +35,7 @@ def neighbours(words: Words, count: int = NEIGHBOURS) -> sp.csr_matrix:
     """
     rows = len(words)
     count = min(count, rows - 1)
-    distances, which = _nearest(np.ascontiguousarray(words), count)
+    distances, which = nearest(np.ascontiguousarray(words), count)
     mean, deviation = _at_random(words)
     weight = np.maximum((mean - distances) / deviation - _CUT, 0).astype(np.float32)
     start = np.arange(0, rows * count + 1, count)
@@ -124,7 +124,7 @@ def _ones(_context: Any, value: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _nearest(words: Any, count: int) -> Any:
+def nearest(words: Any, count: int) -> Any:
     """Distances and numbers of the nearest other rows, nearest first."""
     rows, width = words.shape
     distances = np.full((rows, count), 1 << 30, np.int64)

@@ -71,11 +71,11 @@ def features(words: Words, references: Rows) -> Floats:
     scale = np.float32(1 / (there[:512] @ there[-512:].T).std())
     fill = np.bitwise_count(words).sum(axis=1, dtype=np.int64).astype(np.float32)
     length = (centred * centred).sum(axis=1)
-    known = _normal(np.stack([fill, length], axis=1))
-    level = np.hstack([known, _normal(_means(centred, there, references, scale, None))])
+    known = normal(np.stack([fill, length], axis=1))
+    level = np.hstack([known, normal(_means(centred, there, references, scale, None))])
     found = [level]
     for _ in range(_LEVELS):
-        level = _normal(_means(centred, there, references, scale, level[references]))
+        level = normal(_means(centred, there, references, scale, level[references]))
         found.append(level)
         level = np.hstack([known, level[:, :: max(1, level.shape[1] // 16)]])
     return np.hstack(found)
@@ -103,7 +103,7 @@ def _means(
     return np.concatenate(parts)
 
 
-def _normal(values: Floats) -> Floats:
+def normal(values: Floats) -> Floats:
     ranks = values.argsort(axis=0).argsort(axis=0)
     normal: Floats = ndtri((ranks + 0.5) / len(values)).astype(np.float32)
     return normal

@@ -11,10 +11,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+
+if TYPE_CHECKING:
+    from linkage.risk.law import Law
 
 Words = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
@@ -41,11 +45,13 @@ class Register:
         words: (people, words) uint64: encoded as the view is, under the attacker's own secret.
         again: the same people under another one.
         tokens: (people, vocabulary): how often each token stands in a person's record.
+        law: how alike people's encodings are by the scheme's law; None where it is not known.
     """
 
     words: Words
     again: Words
     tokens: sp.csr_matrix
+    law: Law | None = None
 
     def __len__(self) -> int:
         return len(self.words)

@@ -7,14 +7,20 @@ import pytest
 import scipy.sparse as sp
 
 from linkage.risk import (
+    HARDENINGS,
     NOBODY,
+    Choices,
+    Majorities,
     Outcome,
     Policy,
     Register,
     Trial,
     View,
     attack,
+    by_differences,
+    by_law,
     control_trial,
+    hardened_trial,
     judge,
     leakage,
     pooled,
@@ -22,6 +28,7 @@ from linkage.risk import (
     unseeded,
     upper_bound,
 )
+from linkage.risk.alignment import align
 from linkage.risk.graph import neighbours, percolate
 from linkage.risk.known import by_likeness, by_tokens
 
@@ -148,3 +155,38 @@ def test_rows_join_into_signatures() -> None:
     presence = np.array([[True, True, True, False], [True, True, True, True]])
     found = signature(presence, words)
     assert found == {"presence": 0.25, "shared": 0.5, "alone": 0.5}
+
+
+def test_the_law_predicts_filters_from_known_pairs(control: Trial) -> None:
+    law = Majorities(control.register.tokens, 1)
+    register = Register(
+        control.register.words, control.register.again, control.register.tokens, law
+    )
+    trial = Trial(control.view, register, control.truth)
+    rows = np.random.default_rng(5).permutation(800)
+    told, asked = np.sort(rows[:200]), np.sort(rows[200:])
+    guess = by_law([trial], told, asked)
+    assert judge("law", trial, guess, told).rate > 0.8
+
+
+def test_the_law_of_conjunctions_is_a_product() -> None:
+    one = sp.csr_matrix(np.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]], np.float32))
+    law = Choices([one, one], [1, 2])
+    people = np.arange(3)
+    expected = np.array([[1, 1 / 27, 0], [1 / 27, 1, 0], [0, 0, 1]])
+    assert law(people, people) == pytest.approx(expected)
+
+
+def test_differences_of_random_encodings_say_nothing(random: Trial) -> None:
+    guess = by_differences(random, np.random.default_rng(6))
+    assert judge("differences", random, guess).right <= 8
+
+
+@pytest.mark.parametrize("name", sorted(HARDENINGS))
+def test_broken_hardenings_fall_with_known_pairs(name: str) -> None:
+    rng = np.random.default_rng(7)
+    tokens = _people(1000, rng)[:800]
+    trial = hardened_trial(name, tokens, tokens, np.arange(800), rng)
+    told = trial.known(0.1, rng)
+    guess = align(trial.view, trial.register, rng, told=told, persons=trial.truth[told])
+    assert judge(name, trial, guess, told).rate > 0.8
