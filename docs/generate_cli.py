@@ -132,6 +132,7 @@ MODELS = (
     policies.PolicyTag,
     fields.IdentifierField,
     fields.MatchKey,
+    scheme.Minhash,
     scheme.Saul,
     clk.Clk,
     scheme.Matching,
@@ -441,6 +442,7 @@ SETTING_NOTES = {
         "fields": "at most 6, and all must be there in a record; with a linkage schema as many as"
         " it encodes, some of which may be missing",
     },
+    "Minhash": {"name": "the scheme's name"},
     "Saul": {"name": "the scheme's name"},
     "Clk": {"name": "the scheme's name"},
 }
@@ -499,7 +501,7 @@ _WORDS = {
     "int": "whole number",
     "float": "number",
     "date": "date, YYYY-MM-DD",
-    "Scheme": "[Saul](#saul) or [Clk](#clk)",
+    "Scheme": "[Saul](#saul), [Minhash](#minhash) or [Clk](#clk)",
     **{model.__name__: f"[{model.__name__}](#{model.__name__.lower()})" for model in MODELS},
     "FieldType": "[FieldType](#fieldtype)",
     "PartnerReport": "[PartnerReport](#partnerreport)",

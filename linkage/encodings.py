@@ -38,7 +38,7 @@ ALIGNMENT = 64
 HANDLE_BYTES = 16
 
 # Schemes of which every bit of every encoding is as often one as zero.
-_BALANCED = {"saul-v1"}
+_BALANCED = {"minhash-v1", "saul-v1"}
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
@@ -196,7 +196,7 @@ class EncodingMatrix:
 
         Checks that rows of one handle stand together, are few and share their group, that a row
         present for a match key is neither all zeros nor all ones, and that an absent one is all
-        zeros; and, of `saul-v1`, that about half of the bits are set.
+        zeros; and, of `minhash-v1` and `saul-v1`, that about half of the bits are set.
         Memory is O(rows + chunk_rows x words).
 
         Raises:

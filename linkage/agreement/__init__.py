@@ -7,7 +7,7 @@ from linkage.agreement.fields import FieldType, IdentifierField, MatchKey
 from linkage.agreement.manifest import Manifest
 from linkage.agreement.parties import Partner, Recipient
 from linkage.agreement.reading import parse_manifest
-from linkage.agreement.scheme import Matching, Saul
+from linkage.agreement.scheme import Matching, Minhash, Saul, Scheme
 
 __all__ = [
     "Clk",
@@ -19,9 +19,11 @@ __all__ = [
     "Manifest",
     "MatchKey",
     "Matching",
+    "Minhash",
     "Partner",
     "Recipient",
     "Saul",
+    "Scheme",
     "Transform",
     "parse_manifest",
 ]

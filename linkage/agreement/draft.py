@@ -11,6 +11,9 @@ The rule, explained in docs/explanation/draft-manifest.md:
   probability 0.75 times the shares of records that have it. In 5% of the pairs given name and
   surname are taken to be swapped: then a key with both still meets, one with either does not.
 - Eight keys, and up to ten while each still raises that probability by 0.002.
+- Under `minhash-v1` up to sixteen, none of both city and postcode, and all of them together share
+  their values with a sixth of another person by chance at most: people whom an attacker knows stand
+  beside those it does not.
 
 Pure: profiles in, manifest and reasons out; the same profiles in any order give the same keys.
 
@@ -42,7 +45,7 @@ NAMES_SPARE_BITS = 4.0
 DEPENDENT_WORTH = 0.4
 INTACT = 0.75
 SWAPPED = 0.05
-FEWEST_KEYS, MOST_KEYS = 8, 10
+FEWEST_KEYS = 8
 WORTH_A_KEY = 0.002
 DEPENDS_FROM = 0.5
 MOST_TOGETHER = 8
@@ -55,13 +58,41 @@ PERSON = frozenset(
     if kind.value in {"given_name", "middle_name", "full_name", "date_of_birth", "national_id"}
 )
 PLACE = frozenset({FieldType.ADDRESS, FieldType.CITY, FieldType.POSTCODE})
+COARSE = frozenset({FieldType.CITY, FieldType.POSTCODE})
+"""One nearly tells the other: a key of both and a birth date alone gave one person in 30 away."""
 HOUSEHOLD = PLACE | {FieldType.SURNAME, FieldType.PHONE}
 CODES = frozenset({FieldType.EXACT, FieldType.NUMBER})
 
 
 @dataclass(frozen=True)
+class Rule:
+    """What the scheme asks of a draft's match keys.
+
+    Attributes:
+        most_keys: so many at most.
+        most_crowd: over all keys, how many others of the largest file share a key's values by
+            chance, at most.
+        coarse: whether a key may hold both city and postcode.
+    """
+
+    most_keys: int
+    most_crowd: float
+    coarse: bool
+
+
+RULES = {
+    "saul-v1": Rule(most_keys=10, most_crowd=math.inf, coarse=True),
+    "minhash-v1": Rule(most_keys=16, most_crowd=0.16, coarse=False),
+}
+
+
+@dataclass(frozen=True)
 class Terms:
-    """What a manifest says that no profile can tell."""
+    """What a manifest says that no profile can tell.
+
+    Attributes:
+        scheme: a name in `RULES`.
+    """
 
     project: str
     title: str
@@ -69,6 +100,7 @@ class Terms:
     legal_basis: str
     expires: date
     assembler: str
+    scheme: str = "saul-v1"
 
 
 @dataclass(frozen=True)
@@ -144,14 +176,15 @@ def draft_manifest(profiles: Sequence[Profile], terms: Terms) -> Draft:
     notes += more
     dependent = _dependent(ordered, weighed)
     needed = math.log2(max(profile.rows for profile in ordered)) + SPARE_BITS
-    allowed = _allowed(weighed, dependent, needed)
+    rule = RULES[terms.scheme]
+    allowed = _allowed(weighed, dependent, needed, rule)
     if not allowed:
         raise InputError(
             f"no set of two to four common fields reaches the {needed:.1f} bits that files of this"
             " size need, holds a given or middle name or the birth date, and is not of names alone",
             remedy="Profile more fields that all the partners have",
         )
-    keys = _choose(weighed, presence, allowed, needed)
+    keys = _choose(weighed, presence, allowed, needed, rule)
     if len(keys) < FEWEST_KEYS:
         notes.append(
             f"only {len(keys)} match keys satisfy the rule and add anything; eight are usual."
@@ -255,7 +288,10 @@ def _dependent(
 
 
 def _allowed(
-    fields: dict[str, FieldProfile], dependent: frozenset[frozenset[str]], needed: float
+    fields: dict[str, FieldProfile],
+    dependent: frozenset[frozenset[str]],
+    needed: float,
+    rule: Rule,
 ) -> dict[tuple[str, ...], float]:
     """Every set of fields that satisfies the rule, with its bits."""
     bits = {name: field.bits for name, field in fields.items()}
@@ -263,7 +299,7 @@ def _allowed(
     for size in SIZES:
         for names in combinations(fields, size):
             kinds = [fields[name].type for name in names]
-            if not PERSON.intersection(kinds):
+            if not PERSON.intersection(kinds) or (not rule.coarse and set(kinds) >= COARSE):
                 continue
             total = key_bits(names, bits, dependent)
             of_names = all(kind.is_name for kind in kinds)
@@ -277,6 +313,7 @@ def _choose(
     presence: dict[str, list[float]],
     allowed: dict[tuple[str, ...], float],
     needed: float,
+    rule: Rule,
 ) -> tuple[DraftKey, ...]:
     """Take keys greedily.
 
@@ -285,8 +322,16 @@ def _choose(
     """
     worlds = _worlds(fields, presence, allowed)
     chosen: list[DraftKey] = []
-    chance = 0.0
-    while len(chosen) < MOST_KEYS:
+    chance = crowd = 0.0
+    while len(chosen) < rule.most_keys:
+        # What is left of the crowd that an attacker may know; `needed` holds SPARE_BITS.
+        allowed = {
+            key: bits
+            for key, bits in allowed.items()
+            if crowd + _crowd(bits, needed) <= rule.most_crowd
+        }
+        if not allowed:
+            break
         gains = dict.fromkeys(allowed, 0.0)
         for world in worlds:
             world.add_gains(gains)
@@ -295,6 +340,7 @@ def _choose(
         if gain < (1e-9 if len(chosen) < FEWEST_KEYS else WORTH_A_KEY):
             break
         chance += gain
+        crowd += _crowd(allowed[best], needed)
         chosen.append(
             DraftKey(
                 name=_key_name(best, {key.name for key in chosen}),
@@ -309,6 +355,11 @@ def _choose(
         for world in worlds:
             world.take(best)
     return tuple(chosen)
+
+
+def _crowd(bits: float, needed: float) -> float:
+    """How many others share the values of a key of so many bits."""
+    return float(2.0 ** (needed - SPARE_BITS - bits))
 
 
 @dataclass
@@ -327,8 +378,8 @@ class _World:
 
     def add_gains(self, gains: dict[tuple[str, ...], float]) -> None:
         sums = _sums_over_supersets(self.left, self.bits)
-        for key, mask in self.masks.items():
-            gains[key] += sums[mask]
+        for key in gains.keys() & self.masks.keys():
+            gains[key] += sums[self.masks[key]]
 
     def take(self, key: tuple[str, ...]) -> None:
         mask = self.masks.get(key)
@@ -466,7 +517,7 @@ def _manifest(
             {"name": key.name, "fields": key.fields, "weights": dict.fromkeys(key.fields, 1)}
             for key in keys
         ],
-        "scheme": {"name": "saul-v1"},
+        "scheme": {"name": terms.scheme},
         "matching": {"dependent": groups, "swaps": _swaps(fields)},
     }
     return parse_manifest(json.dumps(document).encode(), source="the draft")

@@ -37,10 +37,20 @@ from linkage.agreement.linkage_schema import LinkageSchema
 from linkage.agreement.parties import Partner, Recipient, StewardKey, Stratum
 from linkage.agreement.policies import PolicyTag, policy_warnings, rules_of
 from linkage.agreement.safeguards import Safeguards
-from linkage.agreement.scheme import Matching, Saul, Scheme
+from linkage.agreement.scheme import Matching, Minhash, Saul, Scheme
 from linkage.errors import ManifestError
 
-__all__ = ["Clk", "Manifest", "Matching", "Partner", "Recipient", "Saul", "Stratum"]
+__all__ = [
+    "Clk",
+    "Manifest",
+    "Matching",
+    "Minhash",
+    "Partner",
+    "Recipient",
+    "Saul",
+    "Scheme",
+    "Stratum",
+]
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 

@@ -19,7 +19,7 @@ from linkage.agreement.manifest import Manifest
 from linkage.agreement.parties import Partner, Recipient, StewardKey, Stratum
 from linkage.agreement.policies import Policy, PolicyTag
 from linkage.agreement.safeguards import Safeguards
-from linkage.agreement.scheme import Matching, Saul
+from linkage.agreement.scheme import Matching, Minhash, Saul
 from linkage.errors import ManifestError
 
 MAX_MANIFEST_BYTES = 1 << 20
@@ -84,6 +84,7 @@ _MODELS: dict[str, type[Strict]] = {
     "fields": IdentifierField,
     "match_keys": MatchKey,
     "matching": Matching,
+    "minhash-v1": Minhash,
     "saul-v1": Saul,
     "clk-v1": Clk,
 }

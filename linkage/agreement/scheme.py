@@ -23,7 +23,22 @@ class Saul(Strict):
     hashes: Annotated[int, Field(ge=2, le=6)] = 3
 
 
-Scheme = Annotated[Saul | Clk, Field(discriminator="name")]
+class Minhash(Strict):
+    """Keyed MinHash of conjunctions.
+
+    Attributes:
+        bits: length of one encoding.
+        hashes: how many tokens chosen from each name must all agree for one bit (k), of a date of
+            birth 2k - 1, of a telephone number 3k, of any other field 2k; more hides more and
+            matches less.
+    """
+
+    name: Literal["minhash-v1"]
+    bits: Literal[1024, 2048, 4096] = 2048
+    hashes: Annotated[int, Field(ge=1, le=6)] = 5
+
+
+Scheme = Annotated[Saul | Minhash | Clk, Field(discriminator="name")]
 
 
 class Matching(Strict):

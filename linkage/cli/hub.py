@@ -184,6 +184,14 @@ def draft_manifest(
         str | None,
         typer.Option("--expires", metavar="YYYY-MM-DD", help="Last day; default: in a year."),
     ] = None,
+    scheme: Annotated[
+        str,
+        typer.Option(
+            "--scheme",
+            help="saul-v1, or minhash-v1: hides far more from whom knows many people, finds fewer"
+            " of the messy matches, and takes ten times as long to encode.",
+        ),
+    ] = "saul-v1",
     as_json: JsonOption = False,
 ) -> None:
     """Propose fields, weights and match keys from the partners' value-free profiles.
@@ -194,7 +202,7 @@ def draft_manifest(
     """
     from datetime import UTC, date, datetime, timedelta
 
-    from linkage.agreement.draft import Terms
+    from linkage.agreement.draft import RULES, Terms
     from linkage.agreement.draft import draft_manifest as draft_from
     from linkage.agreement.profile import parse_profile
     from linkage.agreement.reading import MAX_MANIFEST_BYTES
@@ -203,6 +211,10 @@ def draft_manifest(
 
     if out.exists():
         raise AlreadyExistsError(f"{out} is there already", remedy="Name a new file")
+    if scheme not in RULES:
+        raise InputError(
+            "no draft can be made for that scheme", remedy=f"Give one of {', '.join(RULES)}"
+        )
     try:
         day = date.fromisoformat(expires or "")
     except ValueError:
@@ -212,7 +224,7 @@ def draft_manifest(
     found = [
         parse_profile(read_bounded(path, MAX_MANIFEST_BYTES), source=path.name) for path in profiles
     ]
-    draft = draft_from(found, Terms(project, title, purpose, legal_basis, day, assembler))
+    draft = draft_from(found, Terms(project, title, purpose, legal_basis, day, assembler, scheme))
     document = draft.manifest.model_dump(mode="json", exclude_defaults=True)
     # A discriminator is no default to leave out.
     document |= {"linkage": "manifest/1", "scheme": draft.manifest.scheme.model_dump(mode="json")}

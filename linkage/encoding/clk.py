@@ -68,6 +68,7 @@ class ClkScheme:
     def combine(
         self,
         table: npt.NDArray[np.uint64],
+        parts: object,
         bounds: npt.NDArray[np.int64],
         tokens: npt.NDArray[np.int32],
         out: npt.NDArray[np.uint64],

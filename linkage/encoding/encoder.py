@@ -26,10 +26,11 @@ from typing import Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from linkage.agreement import FieldType, Manifest, MatchKey, Saul
+from linkage.agreement import FieldType, Manifest, MatchKey, Minhash, Saul
 from linkage.encoding.clk import ClkScheme
 from linkage.encoding.clk_manifest import SchemaFilters, clk_secret
 from linkage.encoding.lists import avoid_uniform, gather
+from linkage.encoding.minhash import MinhashScheme
 from linkage.encoding.prf import SECRET_BYTES, forget, namespace_of
 from linkage.encoding.saul import MAX_TOKENS, SaulScheme
 from linkage.encoding.tables import KeyTable
@@ -41,6 +42,7 @@ BLOCK_ROWS = 16_384
 MAX_VOCABULARY = 32_768
 
 Objects = npt.NDArray[np.object_]
+AnyScheme = SaulScheme | MinhashScheme | ClkScheme
 
 
 def layout_of(manifest: Manifest, rows: int) -> EncodingLayout:
@@ -94,8 +96,6 @@ class Encoder:
         if epoch < 0:
             raise InputError("the epoch is negative")
         self._manifest = manifest
-        settings = manifest.scheme
-        self._scheme = SaulScheme(settings) if isinstance(settings, Saul) else ClkScheme(settings)
         used = {name for key in manifest.match_keys for name in key.fields}
         self._fields = tuple(field for field in manifest.fields if field.name in used)
         schema = manifest.linkage_schema
@@ -105,7 +105,7 @@ class Encoder:
             self._filters = SchemaFilters(manifest, text)
             forget(text)
         self._tables = [
-            KeyTable(manifest, key, self._scheme, secret, epoch)
+            KeyTable(manifest, key, _scheme_of(manifest, key), secret, epoch)
             for key in (manifest.match_keys if schema is None else ())
         ]
         self._vocabularies: dict[str, Vocabulary] = {}
@@ -227,9 +227,11 @@ class Encoder:
 
     def _task(self, match_key: MatchKey, table: KeyTable, cut: Mapping[str, _Cut]) -> _Task:
         """What is needed to combine the tokens of one match key."""
-        parts = [cut[name] for name in match_key.fields]
-        weights = [match_key.weights.get(name, 1) for name in match_key.fields]
-        repeats = [self._scheme.repeats(weight) for weight in weights]
+        # Fields of one namespace stand together, as `minhash-v1` needs them.
+        fields = sorted(match_key.fields, key=lambda name: cut[name].namespace)
+        parts = [cut[name] for name in fields]
+        weights = [match_key.weights.get(name, 1) for name in fields]
+        repeats = [table.scheme.repeats(weight) for weight in weights]
         longest = sum(r * part.longest for r, part in zip(repeats, parts, strict=True))
         if longest > MAX_TOKENS:
             raise InputError(f"match key {match_key.name!r}: a record is too long to encode")
@@ -240,14 +242,22 @@ class Encoder:
         starts = np.cumsum([0, *(len(place) for place in places[:-1])])
         offsets = [start + part.tokens.offsets for start, part in zip(starts, parts, strict=True)]
         return _Task(
-            scheme=self._scheme,
+            scheme=table.scheme,
             rows=table.rows,
+            parts=table.parts,
             codes=np.array([part.codes for part in parts]),
             bases=np.cumsum([0, *(len(o) for o in offsets[:-1])]).astype(np.int64),
             repeats=np.array(repeats, dtype=np.int64),
             offsets=np.concatenate(offsets).astype(np.int64),
             numbers=np.concatenate(places),
         )
+
+
+def _scheme_of(manifest: Manifest, key: MatchKey) -> AnyScheme:
+    settings = manifest.scheme
+    if isinstance(settings, Minhash):
+        return MinhashScheme.of(settings, [manifest.field(name) for name in key.fields])
+    return SaulScheme(settings) if isinstance(settings, Saul) else ClkScheme(settings)
 
 
 @dataclass(frozen=True)
@@ -268,8 +278,9 @@ class _Cut:
 class _Task:
     """The tokens of one match key in one block; see `gather` for shapes."""
 
-    scheme: SaulScheme | ClkScheme
+    scheme: AnyScheme
     rows: npt.NDArray[np.uint64]
+    parts: npt.NDArray[np.int32]
     codes: npt.NDArray[np.int32]
     bases: npt.NDArray[np.int64]
     repeats: npt.NDArray[np.int64]
@@ -278,7 +289,7 @@ class _Task:
 
     def run(self, out: npt.NDArray[np.uint64]) -> None:
         bounds, tokens = gather(self.codes, self.bases, self.repeats, self.offsets, self.numbers)
-        self.scheme.combine(self.rows, bounds, tokens, out)
+        self.scheme.combine(self.rows, self.parts, bounds, tokens, out)
         avoid_uniform(bounds, out)
 
 

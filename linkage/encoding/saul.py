@@ -65,6 +65,7 @@ class SaulScheme:
     def combine(
         self,
         table: npt.NDArray[np.uint64],
+        parts: object,
         bounds: npt.NDArray[np.int64],
         tokens: npt.NDArray[np.int32],
         out: npt.NDArray[np.uint64],

@@ -27,11 +27,11 @@ _BANDS = [*(f"{low}-{low + 4}" for low in range(0, 90, 5)), "90+"]
 
 def make_twin(manifest: Manifest, recipient: str | None = None) -> Assembled:
     """A twin of the extract of a recipient; of one with every field for None."""
-    random = np.random.default_rng(int(manifest.fingerprint[:16], 16))
-    ids = np.sort(np.frombuffer(random.bytes(PEOPLE * ID_BYTES), f"S{ID_BYTES}"))
+    rng = np.random.default_rng(int(manifest.fingerprint[:16], 16))
+    ids = np.sort(np.frombuffer(rng.bytes(PEOPLE * ID_BYTES), f"S{ID_BYTES}"))
     # Begins with zeros, as no drawn id is likely to: a twin is known by its ids.
     people = [f"{'0' * 8}{one.ljust(ID_BYTES, bytes(1)).hex()[8:]}" for one in ids]
-    seen = {name: random.random(PEOPLE) < 0.6 for name in manifest.partner_names}
+    seen = {name: rng.random(PEOPLE) < 0.6 for name in manifest.partner_names}
     first = manifest.partner_names[0]
     seen[first] |= ~np.logical_or.reduce(list(seen.values()))
     columns: dict[str, Any] = {STUDY_ID: sorted(people)}
@@ -44,45 +44,45 @@ def make_twin(manifest: Manifest, recipient: str | None = None) -> Assembled:
             fields = allowed_fields(table, recipient)
             if fields:
                 here = np.flatnonzero(seen[partner.name])
-                made = _table(table, fields, np.array(sorted(people))[here], random)
+                made = _table(table, fields, np.array(sorted(people))[here], rng)
                 tables[names[partner.name, table.name]] = made
     return Assembled(pa.table(columns), dict(sorted(tables.items())))
 
 
 def _table(
-    table: ContentTable, fields: list[str], people: Any, random: np.random.Generator
+    table: ContentTable, fields: list[str], people: Any, rng: np.random.Generator
 ) -> pa.Table:
     columns: dict[str, Any] = {}
     count = len(people) if table.kind == "person" else ROWS
     if table.is_personal:
-        who = people if table.kind == "person" else random.choice(people, ROWS)
+        who = people if table.kind == "person" else rng.choice(people, ROWS)
         columns[STUDY_ID] = pa.array(who.tolist(), pa.string())
     for field in table.fields:
         if field.name in fields:
-            values = _values(field, count, random)
-            values[random.random(count) < MISSING] = None
+            values = _values(field, count, rng)
+            values[rng.random(count) < MISSING] = None
             columns[field.name] = pa.array(values.tolist(), output_type(field))
     return sort_rows(pa.table(columns)).combine_chunks()
 
 
-def _values(field: ContentField, count: int, random: np.random.Generator) -> Any:
+def _values(field: ContentField, count: int, rng: np.random.Generator) -> Any:
     kind = output_type(field)
     chosen: Any
     if field.transform is Transform.YEAR:
-        chosen = random.integers(2020, 2026, count)
+        chosen = rng.integers(2020, 2026, count)
     elif field.transform is Transform.MONTH:
-        pairs = zip(random.integers(2020, 2026, count), random.integers(1, 13, count), strict=True)
+        pairs = zip(rng.integers(2020, 2026, count), rng.integers(1, 13, count), strict=True)
         return np.array([f"{year}-{month:02d}" for year, month in pairs], object)
     elif field.transform is Transform.AGE_BAND:
-        chosen = random.choice(_BANDS, count)
+        chosen = rng.choice(_BANDS, count)
     elif field.transform is Transform.ZIP3:
-        chosen = random.choice(["606", "617", "618", "000"], count)
+        chosen = rng.choice(["606", "617", "618", "000"], count)
     elif field.values:
-        chosen = random.choice(np.array(field.values, object), count)
+        chosen = rng.choice(np.array(field.values, object), count)
     elif pa.types.is_floating(kind):
-        chosen = random.integers(0, 10_000, count) / 10
+        chosen = rng.integers(0, 10_000, count) / 10
     elif pa.types.is_integer(kind):
-        chosen = random.integers(0, 1000, count)
+        chosen = rng.integers(0, 1000, count)
     else:
-        chosen = random.choice([f"CODE{number}" for number in range(1, 7)], count)
+        chosen = rng.choice([f"CODE{number}" for number in range(1, 7)], count)
     return np.array(chosen.tolist(), object)

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from linkage.agreement.manifest import Clk, Saul
+from linkage.agreement.manifest import Clk, Scheme
 from linkage.errors import CancelledError
 from linkage.matching import kernel
 from linkage.matching.engine import Engine
@@ -137,7 +137,7 @@ class Scan:
 def find_candidates(
     left: Source,
     right: Source,
-    scheme: Saul | Clk,
+    scheme: Scheme,
     *,
     quota: int,
     engine: Engine,

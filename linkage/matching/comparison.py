@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from linkage.agreement.manifest import Clk, Saul
+from linkage.agreement.manifest import Clk, Scheme
 from linkage.matching.sources import MISSING, Floats, Null, Pairs
 
 MISSING_LEVEL = 255
@@ -66,7 +66,7 @@ class ComparisonVectors:
 
 
 def compare(
-    pairs: Pairs, null: Null, scheme: Saul | Clk, match_keys: tuple[str, ...]
+    pairs: Pairs, null: Null, scheme: Scheme, match_keys: tuple[str, ...]
 ) -> ComparisonVectors:
     """Comparison vectors from the match keys' distances.
 
@@ -79,7 +79,7 @@ def compare(
     unlike = ~(null.standardise(pairs.distances) >= _NOISE_Z)
     for key in range(keys):
         distance = pairs.distances[:, key].astype(np.float64) / scheme.bits
-        if isinstance(scheme, Saul):
+        if not isinstance(scheme, Clk):
             likeness = np.clip(1 - 2 * distance, 0, 1) ** (1 / scheme.hashes)
             level = np.searchsorted(_SAUL_CUTS, likeness, side="right")
         else:

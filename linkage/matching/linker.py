@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linkage.agreement.manifest import Clk, Manifest, Matching, Saul
+from linkage.agreement.manifest import Clk, Manifest, Matching, Scheme
 from linkage.answers import Answers
 from linkage.errors import InvalidRequestError
 from linkage.matching.candidates import Candidates, find_candidates
@@ -59,7 +59,7 @@ class Linkage:
 
 def link(
     sources: Sequence[Source],
-    scheme: Saul | Clk,
+    scheme: Scheme,
     matching: Matching,
     *,
     engine: Engine | None = None,
@@ -122,7 +122,7 @@ def score(
     left: Source,
     right: Source,
     candidates: Candidates,
-    scheme: Saul | Clk,
+    scheme: Scheme,
     *,
     judge: Judge | None = None,
 ) -> ScoredPairs:

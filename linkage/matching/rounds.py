@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from linkage.agreement.manifest import Clk, Saul
+from linkage.agreement.manifest import Clk, Scheme
 from linkage.encodings import EncodingMatrix
 from linkage.matching import kernel
 from linkage.matching.candidates import (
@@ -134,7 +134,7 @@ def _keys(matrix: EncodingMatrix) -> list[tuple[bytes, int]]:
 def update_candidates(
     left: Source,
     right: Source,
-    scheme: Saul | Clk,
+    scheme: Scheme,
     former: Former,
     *,
     quota: int,

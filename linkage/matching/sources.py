@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from linkage.agreement.manifest import Clk, Saul
+from linkage.agreement.manifest import Scheme
 from linkage.encodings import EncodingMatrix
 from linkage.errors import FingerprintMismatchError, InvalidRequestError
 
@@ -104,7 +104,7 @@ def persons_of(pairs: Pairs, left: Rows, right: Rows, *, triangle: bool) -> tupl
     return one, other
 
 
-def check_comparable(left: Source, right: Source, scheme: Saul | Clk) -> None:
+def check_comparable(left: Source, right: Source, scheme: Scheme) -> None:
     """Refuse two uploads that were not encoded under one manifest.
 
     Raises:

@@ -21,7 +21,6 @@ from linkage.agreement import FieldType
 from linkage.agreement.draft import (
     DEPENDENT_WORTH,
     DEPENDS_FROM,
-    MOST_KEYS,
     NAMES_SPARE_BITS,
     PERSON,
     PLACE,
@@ -203,7 +202,7 @@ def test_the_rule_holds_for_any_profiles(profiles: list[Profile]) -> None:
         assert "bits" in error.message
         return
     require_rule(draft, profiles)
-    assert 1 <= len(draft.keys) <= MOST_KEYS
+    assert 1 <= len(draft.keys) <= 10
     assert all(key.gain >= WORTH_A_KEY for key in draft.keys[8:])
     gains = [round(key.gain, 9) for key in draft.keys]
     assert gains == sorted(gains, reverse=True)
@@ -301,3 +300,17 @@ def test_what_a_description_says_of_a_field_comes_into_the_manifest() -> None:
 )
 def test_counts_have_two_digits(count: int, told: int) -> None:
     assert round_count(count) == told
+
+
+def test_minhash_bounds_whom_all_keys_together_confuse() -> None:
+    """A sixth of another person over all keys, none of both city and postcode."""
+    terms = Terms("county", "T", "P", "L", date(2099, 1, 1), "bureau", scheme="minhash-v1")
+    bits = {"given": 7.0, "surname": 7.0, "dob": 9.0, "city": 4.0, "zip": 5.0, "phone": 9.0}
+    both = [profile(name, **bits) for name in ("one", "two")]
+    plain, bounded = draft_manifest(both, TERMS), draft_manifest(both, terms)
+    assert plain.manifest.scheme.name == "saul-v1"
+    assert bounded.manifest.scheme.name == "minhash-v1"
+    rows = max(one.rows for one in both)
+    assert sum(rows * 2.0**-key.bits for key in plain.keys) > 0.16
+    assert 0 < sum(rows * 2.0**-key.bits for key in bounded.keys) <= 0.16
+    assert not any({"city", "zip"} <= set(key.fields) for key in bounded.keys)
