@@ -35,7 +35,7 @@ ModelErrorOption = Annotated[
         max=0.5,
         help="What the report's precision and recall may be off by beside chance (95%), either"
         " way. Default: as far as they were seen to be, precision -0.04 to +0.01 and recall -0.03"
-        " to +0.11.",
+        " to +0.16.",
     ),
 ]
 TractsOption = Annotated[
