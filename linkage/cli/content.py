@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from linkage.agent.content_check import FEW, TableCheck
+if TYPE_CHECKING:
+    from linkage.agent.content_check import TableCheck
 
 SHOWN = 10
 
@@ -18,6 +19,8 @@ def content_result(found: Sequence[TableCheck]) -> dict[str, Any]:
 
 def content_lines(found: Sequence[TableCheck]) -> list[str]:
     """The dry run as text for a terminal."""
+    from linkage.agent.content_check import FEW
+
     lines: list[str] = []
     for check in found:
         lines += ["", f"content table {check.table} ({check.kind}) from {check.file}:"]

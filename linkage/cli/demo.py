@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 
 from linkage.cli.common import JsonOption, errors, show
-from linkage.cli.county_crosswalk import county_crosswalk
 from linkage.cli.manifest import load_manifest
 from linkage.cli.rehearse import summary
 from linkage.files import write_atomic
@@ -33,6 +32,7 @@ def demo(
     OUT/result.json. Effects were planted in the county; it says how many the reports give back
     within the intervals that they state. What OUT held is replaced.
     """
+    from linkage.cli.county_crosswalk import county_crosswalk
     from linkage.cli.rehearsal import Rehearsal
     from linkage.errors import AlreadyExistsError
     from linkage.synthetic import County, write_county

@@ -359,8 +359,3 @@ def test_a_real_process(run: Run) -> None:
 def test_the_default_threshold_is_the_measured_one() -> None:
     (option,) = [p for p in COMMAND.params if p.name == "threshold"]
     assert option.default == DEFAULT_THRESHOLD
-
-
-def test_other_commands_do_not_load_the_toolkit() -> None:
-    code = "import sys, linkage.cli.main; sys.exit('recordlinkage' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
