@@ -248,7 +248,7 @@ def _plant_identifiers(path: Path, partner: dict[str, Any]) -> set[str]:
     table["email"] = [f"zq.mail@example{n}.org" for n in range(len(table))]
     table["remark"] = [f"Zqfreetext about zqother number {n}" for n in range(len(table))]
     for content in partner["content"]:
-        if not content.get("record_id"):
+        if not content.get("record_id") and content["kind"] == "person":
             _plant_codes(table, content, unknown, taken=set(columns.values()) | set(WORDS))
     table.to_csv(path, index=False, lineterminator="\n")
     born = table[columns.get("date_of_birth", "date_of_birth")]
@@ -264,13 +264,19 @@ def _plant_content(path: Path, partner: dict[str, Any], content: dict[str, Any])
     table.to_csv(path, index=False, lineterminator="\n")
 
 
+_LETTERS = str.maketrans("0123456789", "qwrtpsdfgh")
+
+
 def _plant_codes(
     table: pd.DataFrame, content: dict[str, Any], unknown: set[str], taken: set[str]
 ) -> None:
     for field in content["fields"]:
         column = field.get("column", field["name"])
         if field.get("transform", "keep") == "keep" and column not in taken:
-            plain = [re.sub(r"[^A-Za-z0-9]", "", cell)[-6:] for cell in table[column]]
+            # Digits would look like the number of a person, and not leave.
+            plain = [
+                re.sub(r"[^A-Za-z0-9]", "", cell)[-6:].translate(_LETTERS) for cell in table[column]
+            ]
             table[column] = [
                 cell if cell in unknown else f"ZQCODE-{code}"
                 for cell, code in zip(table[column], plain, strict=True)

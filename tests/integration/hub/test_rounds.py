@@ -110,7 +110,7 @@ def test_a_run_again_over_the_same_uploads_compares_nothing(steward, members) ->
 
 def write(path, rows: list[list[str]]):
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([["id", "given_name", "surname", "dob", "sex"], *rows])
+        csv.writer(file).writerows([["id", "given_name", "surname", "dob", "sex", "seen"], *rows])
     return path
 
 

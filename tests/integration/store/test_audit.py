@@ -13,6 +13,7 @@ import pytest
 
 from linkage.hub import audit
 from linkage.hub.audit import READS, Audit
+from linkage.rpc.connections import Connections
 from linkage.rpc.policy import POLICY
 from linkage.store import tables
 from linkage.store.sql import Database, find_all, insert
@@ -30,14 +31,14 @@ def entries(database: Database) -> list[dict[str, Any]]:
 
 
 def test_a_refusal_is_written_at_once(database: Database) -> None:
-    Audit(database).refused(METHOD, SHERIFF, "NOT_FOUND")
+    Audit(database, Connections()).refused(METHOD, SHERIFF, "NOT_FOUND")
     (entry,) = entries(database)
     assert (entry["kind"], entry["party"]) == ("call.refused", "partner/sheriff")
     assert entry["details"] == {"method": METHOD[1:], "reason": "NOT_FOUND"}
 
 
 def test_a_flood_makes_two_entries(database: Database) -> None:
-    made = Audit(database)
+    made = Audit(database, Connections())
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: made.refused(METHOD, SHERIFF, "NOT_FOUND"), range(2000)))
     assert len(entries(database)) == 1
@@ -50,7 +51,7 @@ def test_a_flood_makes_two_entries(database: Database) -> None:
 
 
 def test_party_method_and_reason_are_told_apart(database: Database) -> None:
-    made = Audit(database)
+    made = Audit(database, Connections())
     for caller in (SHERIFF, HEALTH, None):
         for reason in ("NOT_FOUND", "BAD_SIGNATURE"):
             for method in (METHOD, "unknown"):
@@ -63,7 +64,7 @@ def test_memory_is_bounded_and_nothing_goes_uncounted(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit, "MAX_KEYS", 5)
-    made = Audit(database)
+    made = Audit(database, Connections())
     for number in range(40):
         made.refused(f"/method-{number}", SHERIFF, "NOT_FOUND")
     made.flush()
@@ -75,7 +76,7 @@ def test_memory_is_bounded_and_nothing_goes_uncounted(
 def test_what_could_not_be_written_is_written_by_the_next(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = Audit(database)
+    made = Audit(database, Connections())
     with monkeypatch.context() as broken:
         broken.setattr(Database, "transaction", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -91,7 +92,7 @@ def test_what_could_not_be_written_is_written_by_the_next(
 
 
 def test_counts_are_written_when_the_minute_is_over_and_at_the_end(database: Database) -> None:
-    made = Audit(database, seconds=0.05)
+    made = Audit(database, Connections(), seconds=0.05)
     for _ in range(3):
         made.refused(METHOD, SHERIFF, "NOT_FOUND")
     made.start()
@@ -135,7 +136,7 @@ def test_what_is_read_is_filed_under_its_project(database: Database) -> None:
             uploads=b"{}",
             cleared_at=None,
         )
-    made = Audit(database)
+    made = Audit(database, Connections())
     made.served(METHOD, SHERIFF, SimpleNamespace(run="ab" * 16))
     made.served(
         "/linkage.v1.SecretService/ListEnvelopes", SHERIFF, SimpleNamespace(project="prairie-care")
