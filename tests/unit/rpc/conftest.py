@@ -16,7 +16,8 @@ from linkage import errors
 from linkage.cli.common import configure_logging
 from linkage.errors import LinkageError
 from linkage.rpc.channel import ClientIdentity, Connection, connect
-from linkage.rpc.interceptors import Guard
+from linkage.rpc.connections import Connections
+from linkage.rpc.interceptors import Guard, NoAudit
 from linkage.rpc.server import Server
 from linkage.trust.identity import (
     Authority,
@@ -58,11 +59,22 @@ class Failing(ProjectServiceServicer, RunServiceServicer):
         raise self.error
 
 
+class Counting(NoAudit):
+    """Tells of calls only, as the hub's audit does beside all else."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def called(self, peer: str) -> None:
+        self._connections.called(peer)
+
+
 class Rim:
     """A server that fails as told, and a client connected to it."""
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authority, connections: Connections | None = None) -> None:
         self.authority = authority
+        connections = connections or Connections()
         self.failing = Failing()
         self.unknown: set[str] = set()
         self.healthy = True
@@ -74,11 +86,12 @@ class Rim:
         key, certificate = issue_server(authority, ["127.0.0.1"])
         self.server = Server(
             register=register,
-            interceptors=[Guard("prairie", self._admit)],
+            interceptors=[Guard("prairie", self._admit, Counting(connections))],
             issue=lambda: (key, certificate),
             authority=authority.certificate_pem,
             address="127.0.0.1:0",
             healthy=lambda: self.healthy,
+            connections=connections,
         )
         self.server.start()
 

@@ -7,107 +7,60 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
 
-import grpc
 import pytest
-from cryptography.hazmat.primitives import serialization
 
-from linkage.errors import LinkageError
-from linkage.rpc.channel import ClientIdentity, connect
+from linkage.errors import NotFoundError
 from linkage.rpc.connections import MAX_PEERS, Connections
-from linkage.rpc.interceptors import Guard, NoAudit
-from linkage.rpc.server import Server
-from linkage.trust.identity import (
-    PartyId,
-    Role,
-    issue_party,
-    issue_server,
-    make_authority,
-    make_request,
-    new_private_key,
-    private_key_pem,
-)
-from linkage.v1 import project_pb2
-from linkage.v1.project_pb2_grpc import (
-    ProjectServiceServicer,
-    ProjectServiceStub,
-    add_ProjectServiceServicer_to_server,
-)
+from linkage.trust.identity import make_authority
+
+from .conftest import Rim
 
 GRACE = 0.5
-AUTHORITY = make_authority("prairie")
-
-
-class Told(NoAudit):
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
-
-    def called(self, peer: str) -> None:
-        self._connections.called(peer)
 
 
 @pytest.fixture
-def served() -> Iterator[tuple[int, Connections]]:
-    connections = Connections(grace=GRACE)
-
-    def register(server: grpc.Server) -> None:
-        add_ProjectServiceServicer_to_server(ProjectServiceServicer(), server)
-
-    server = Server(
-        register=register,
-        interceptors=[Guard("prairie", lambda _: None, Told(connections))],
-        issue=lambda: issue_server(AUTHORITY, ["127.0.0.1"]),
-        authority=AUTHORITY.certificate_pem,
-        address="127.0.0.1:0",
-        healthy=lambda: True,
-        connections=connections,
-    )
-    server.start()
-    yield server.port, connections
-    server.stop(0)
+def connections() -> Connections:
+    return Connections(grace=GRACE)
 
 
-def shake_hands(port: int) -> None:
+@pytest.fixture
+def counted(connections: Connections) -> Iterator[Rim]:
+    made = Rim(make_authority("prairie"), connections)
+    yield made
+    made.server.stop(0)
+
+
+def shake_hands(rim: Rim) -> None:
     """Over TLS, without a certificate of one's own."""
-    context = ssl.create_default_context(cadata=AUTHORITY.certificate_pem.decode())
+    context = ssl.create_default_context(cadata=rim.authority.certificate_pem.decode())
     context.set_alpn_protocols(["h2"])
     with (
         suppress(OSError),
-        socket.create_connection(("127.0.0.1", port), 10) as raw,
+        socket.create_connection(("127.0.0.1", rim.server.port), 10) as raw,
         context.wrap_socket(raw, server_hostname="127.0.0.1") as wrapped,
     ):
         wrapped.recv(1)
 
 
-def call(port: int) -> None:
+def call(rim: Rim) -> None:
     """As a party does: its health check and a call come over one connection."""
-    key, party = new_private_key(), PartyId("prairie", Role.PARTNER, "sheriff")
-    leaf = issue_party(AUTHORITY, make_request(key, party.name), party, lifetime=timedelta(hours=1))
-    identity = ClientIdentity(
-        f"127.0.0.1:{port}",
-        AUTHORITY.certificate_pem,
-        private_key_pem(key),
-        leaf.public_bytes(serialization.Encoding.PEM),
-    )
-    with connect(identity, patience=10) as connection, suppress(LinkageError):
-        stub = ProjectServiceStub(connection.channel)
-        connection.call(stub.ListProjects, project_pb2.ListProjectsRequest())
+    with rim.connect() as connection:
+        rim.fail(connection, NotFoundError("nothing there"))
 
 
 def test_who_is_turned_away_is_counted_and_who_calls_is_not(
-    served: tuple[int, Connections],
+    counted: Rim, connections: Connections
 ) -> None:
-    port, connections = served
     for _ in range(3):
-        call(port)
+        call(counted)
     for _ in range(2):
-        shake_hands(port)
-    socket.create_connection(("127.0.0.1", port), 10).close()
+        shake_hands(counted)
+    socket.create_connection(("127.0.0.1", counted.server.port), 10).close()
     time.sleep(2 * GRACE)
     assert connections.without_call() == 3
     assert connections.without_call() == 0
-    call(port)
+    call(counted)
     time.sleep(2 * GRACE)
     assert connections.without_call() == 0
 
