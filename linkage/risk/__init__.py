@@ -4,9 +4,9 @@ Pure: arrays in, figures out. The attacks were written from the papers named in 
 """
 
 from linkage.risk.audit import CONTROL_FLOOR, FEWEST, Finding, Policy, attack, unseeded, worst
+from linkage.risk.bylaw import by_law, by_law_grown
 from linkage.risk.controls import HARDENINGS, control_trial, hardened_trial
 from linkage.risk.differences import by_differences
-from linkage.risk.known import by_law
 from linkage.risk.law import Choices, Law, Majorities
 from linkage.risk.leakage import Leakage, leakage, signature
 from linkage.risk.outcome import Outcome, judge, pooled, upper_bound
@@ -31,6 +31,7 @@ __all__ = [
     "attack",
     "by_differences",
     "by_law",
+    "by_law_grown",
     "by_round",
     "control_trial",
     "hardened_trial",

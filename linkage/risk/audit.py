@@ -85,7 +85,7 @@ def attack(
     step("align")
     aligned = align(trial.view, trial.register, rng)
     step("graph")
-    here, there = neighbours(trial.view.words), neighbours(trial.register.wide)
+    here, there = neighbours(trial.view), neighbours(trial.register.wide)
     unknown = (
         judge("alignment", trial, aligned),
         judge("neighbours", trial, percolate(here, there, aligned)),

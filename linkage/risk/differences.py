@@ -15,9 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from linkage.risk.alignment import match
-from linkage.risk.graph import nearest
 from linkage.risk.profile import Weighing, normal
-from linkage.risk.view import Floats, Rows, Trial, Words, signs
+from linkage.risk.view import Floats, Rows, Trial, View, signs
 
 PAIRS = 4
 _SAMPLE = 2048
@@ -26,21 +25,18 @@ _BLOCK = 2048
 
 def by_differences(trial: Trial, rng: np.random.Generator) -> Rows:
     """Guesses for every row of the view, nothing known."""
-    once, again = (
-        differences(words, rng) for words in (trial.register.words, trial.register.again)
-    )
+    once, again = (differences(side, rng) for side in trial.register.views)
     weighing = Weighing.learn(once, again)
     own = weighing((once + again) * np.float32(0.5))
-    found = match(
-        weighing(differences(trial.view.words, rng)), own, np.arange(len(trial.view)), rng
-    )
+    found = match(weighing(differences(trial.view, rng)), own, np.arange(len(trial.view)), rng)
     return found.nearest
 
 
-def differences(words: Words, rng: np.random.Generator) -> Floats:
+def differences(view: View, rng: np.random.Generator) -> Floats:
     """(rows, features) float32 of the XORs of each row with its nearest ones, each normal."""
+    words = view.words
     count = min(PAIRS, len(words) - 1)
-    weights, which = nearest(np.ascontiguousarray(words), count)
+    weights, which = view.nearest(count)
     reference = rng.choice(len(words), min(_SAMPLE, len(words)), replace=False)
     there = signs(words[reference] ^ words[which[reference, 0]])
     columns = [weights.astype(np.float32)]

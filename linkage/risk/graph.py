@@ -7,7 +7,7 @@ pairs are matched and vouch for their own neighbours in turn (percolation, Yarts
 where likenesses beyond the nearest neighbours are hidden by XORs.
 
 - Memory is linear: rows x neighbours x neighbours while agreement is counted, block by block.
-- Distances are counted over whole encodings, block by block; time is quadratic in rows.
+- Distances are counted over whole encodings (`nearest`); time is quadratic in rows.
 """
 
 from __future__ import annotations
@@ -16,26 +16,29 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import njit
 
-from linkage.risk.view import NOBODY, Rows, Words
+from linkage.risk.nearest import nearest
+from linkage.risk.view import NEIGHBOURS, NOBODY, Rows, View, Words
 
-NEIGHBOURS = 20
 ROUNDS = 12
 _CUT = 2.5
 _BLOCK = 4096
 
 
-def neighbours(words: Words, count: int = NEIGHBOURS) -> sp.csr_matrix:
+def neighbours(encodings: View | Words, count: int = NEIGHBOURS) -> sp.csr_matrix:
     """(rows, rows): of each row the nearest others, by how many deviations they are nearer than
     rows at random; made symmetric, and each row of length 1.
+
+    Args:
+        encodings: a `View` remembers its nearest rows from one attack to the next.
     """
+    words = encodings.words if isinstance(encodings, View) else encodings
     rows = len(words)
     count = min(count, rows - 1)
-    distances, which = nearest(np.ascontiguousarray(words), count)
+    distances, which = (
+        encodings.nearest(count) if isinstance(encodings, View) else nearest(words, count)
+    )
     mean, deviation = _at_random(words)
     weight = np.maximum((mean - distances) / deviation - _CUT, 0).astype(np.float32)
     start = np.arange(0, rows * count + 1, count)
@@ -111,37 +114,3 @@ def _greedy(row: Any, person: Any, found: Any, taken: Any) -> None:
         if found[row[i]] < 0 and not taken[person[i]]:
             found[row[i]] = person[i]
             taken[person[i]] = True
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _ones(_context: Any, value: Any) -> Any:
-    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.IntType(64), [ir.IntType(64)])
-        count = cgutils.get_or_insert_function(builder.module, kind, "llvm.ctpop.i64")
-        return builder.call(count, arguments)
-
-    return types.int64(types.uint64), generate
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def nearest(words: Any, count: int) -> Any:
-    """Distances and numbers of the nearest other rows, nearest first."""
-    rows, width = words.shape
-    distances = np.full((rows, count), 1 << 30, np.int64)
-    which = np.zeros((rows, count), np.int64)
-    for i in range(rows):
-        for j in range(rows):
-            if i == j:
-                continue
-            total = np.int64(0)
-            for w in range(width):
-                total += _ones(words[i, w] ^ words[j, w])
-            if total >= distances[i, count - 1]:
-                continue
-            place = count - 1
-            while place > 0 and distances[i, place - 1] > total:
-                distances[i, place] = distances[i, place - 1]
-                which[i, place] = which[i, place - 1]
-                place -= 1
-            distances[i, place], which[i, place] = total, j
-    return distances, which

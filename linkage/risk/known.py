@@ -6,15 +6,15 @@
   Whatever the scheme, bits of people who are like each other are as alike as their encodings; of
   bits that are otherwise random this is the best linear prediction there is.
 
-- By the law: the same with the exact likeness that the scheme's public law gives, from the records
-  themselves, and with the evidence of all match keys added up. The strongest by far; see ADR 31.
+With the exact likeness that the scheme's public law gives, and the evidence of all match keys:
+`bylaw`.
 
 Each row of the view then gets the person whose predicted bits fit best.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -23,10 +23,6 @@ from linkage.risk.view import NOBODY, Floats, Rows, Trial, signs
 
 _BLOCK = 1024
 _RIDGE = 0.3
-_LAW_RIDGE = 0.01
-_SUREST = 0.95
-MOST_KNOWN = 5_000
-"""Of more known people so many are learned from: their likenesses are held as one square."""
 
 
 def by_tokens(trial: Trial, told: Rows) -> Rows:
@@ -46,49 +42,6 @@ def by_likeness(trial: Trial, told: Rows) -> Rows:
     known = points[trial.truth[told]]
     weights = _solved(known @ known.T, _bits_of(trial, told))
     return _fit(trial, told, lambda part: points[part] @ (known.T @ weights))
-
-
-def by_law(trials: Sequence[Trial], told: Rows, asked: Rows) -> Rows:
-    """Guesses for some rows of the view, from the laws of all match keys.
-
-    Bits are held to be as if drawn at random with the law's correlations. Then, given the known
-    people's bits, each bit of another's encoding has an expectation, and a row a likelihood under
-    each person.
-
-    Args:
-        trials: of the same rows and people, one per match key, each with a law.
-        asked: which rows; none of `told`.
-    """
-    first = trials[0]
-    people = np.setdiff1d(np.arange(len(first.register)), first.truth[told])
-    told = told[:: -(-len(told) // MOST_KNOWN)]
-    evidence = np.zeros((len(asked), len(people)), np.float32)
-    for trial in trials:
-        law = trial.register.law
-        if law is None:
-            raise ValueError("a register without a law")
-        persons = trial.truth[told]
-        gram = law(persons, persons)
-        gram[np.diag_indices(len(gram))] += np.float32(_LAW_RIDGE)
-        # Not centred: the law is of the bits as they are.
-        weights = cho_solve(cho_factor(gram, overwrite_a=True), _plain_signs(trial, told))
-        view = _plain_signs(trial, asked)
-        for start in range(0, len(people), _BLOCK):
-            expected = law(people[start : start + _BLOCK], persons) @ weights.astype(np.float32)
-            np.clip(expected, -_SUREST, _SUREST, out=expected)
-            part = evidence[:, start : start + _BLOCK]
-            part += view @ np.arctanh(expected).T
-            part += 0.5 * np.log1p(-expected * expected).sum(axis=1)
-    guess = np.full(len(first.view), NOBODY)
-    guess[asked] = people[evidence.argmax(axis=1)]
-    guess[told] = first.truth[told]
-    return guess
-
-
-def _plain_signs(trial: Trial, rows: Rows) -> Floats:
-    raw = np.ascontiguousarray(trial.view.words[rows]).view(np.uint8).reshape(len(rows), -1)
-    bits = np.unpackbits(raw, axis=1, bitorder="little").astype(np.float32)
-    return bits * 2 - 1
 
 
 def _bits_of(trial: Trial, told: Rows) -> Floats:

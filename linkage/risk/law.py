@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
+from numba import njit
 
+from linkage.risk.threads import in_parts
 from linkage.risk.view import Floats, Rows
+
+_PART = 128
 
 
 class Law(Protocol):
@@ -60,11 +65,15 @@ class Choices:
     def __call__(self, people: Rows, others: Rows) -> Floats:
         found = np.ones((len(people), len(others)), np.float32)
         for part, count in zip(self.parts, self.choices, strict=True):
-            here, there = (part[rows] > 0 for rows in (people, others))
-            here, there = here.astype(np.float32), there.astype(np.float32)
-            common = np.asarray((here @ there.T).toarray(), np.float32)
-            sizes = np.asarray(here.sum(axis=1)), np.asarray(there.sum(axis=1)).ravel()
-            found *= (common / np.maximum(sizes[0] + sizes[1] - common, 1)) ** count
+            here, there = part[people], part[others]
+            here.eliminate_zeros()
+            there.eliminate_zeros()
+            bearers = there.tocsc()
+            sizes = np.diff(there.indptr).astype(np.float32)
+            ends = (here.indptr, here.indices, bearers.indptr, bearers.indices)
+            in_parts(
+                len(people), _PART, partial(_times_jaccard, *ends, sizes, np.int64(count), found)
+            )
         return found
 
 
@@ -72,3 +81,38 @@ def _unit(counts: sp.csr_matrix) -> sp.csr_matrix:
     counts = counts.astype(np.float32)
     length = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
     return (sp.diags((1 / np.maximum(length, 1e-9)).astype(np.float32)) @ counts).tocsr()
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _times_jaccard(
+    starts: Any,
+    tokens: Any,
+    bearers_starts: Any,
+    bearers: Any,
+    sizes: Any,
+    power: Any,
+    out: Any,
+    start: Any,
+    stop: Any,
+) -> None:
+    """Multiply by the share of common tokens, to a power.
+
+    Args:
+        starts, tokens: which tokens each person has.
+        bearers_starts, bearers: which of the others have each token.
+        sizes: (others,) float32, how many tokens.
+    """
+    common = np.empty(len(sizes), np.float32)
+    for person in range(start, stop):
+        common[:] = 0
+        own = np.float32(starts[person + 1] - starts[person])
+        for t in range(starts[person], starts[person + 1]):
+            for b in range(bearers_starts[tokens[t]], bearers_starts[tokens[t] + 1]):
+                common[bearers[b]] += np.float32(1)
+        for k in range(len(sizes)):
+            either = max(own + sizes[k] - common[k], np.float32(1))
+            share = common[k] / either
+            product = np.float32(1)
+            for _ in range(power):
+                product *= share
+            out[person, k] *= product

@@ -19,9 +19,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from linkage.risk.alignment import align, match
-from linkage.risk.graph import nearest, percolate
+from linkage.risk.graph import percolate
 from linkage.risk.profile import Weighing, normal
-from linkage.risk.view import NOBODY, Floats, Rows, Trial, Words
+from linkage.risk.view import NOBODY, Floats, Rows, Trial, View
 
 FIELD_BITS = 256
 _SUREST = 0.2
@@ -47,13 +47,12 @@ def by_round(
         encodings: also use what the encodings give by themselves.
     """
     sides = [
-        (trial.view.words, view_fields),
-        (trial.register.words, register_fields),
-        (trial.register.again, register_fields),
+        (trial.view, view_fields),
+        *((view, register_fields) for view in trial.register.views),
     ]
     found, graphs = [], []
-    for words, fields in sides:
-        pairs = _pairs(words, quota, rng, near=near)
+    for side, fields in sides:
+        pairs = _pairs(side, quota, rng, near=near)
         likeness = _answers(fields, pairs, rng)
         found.append(_features(likeness))
         graphs.append(_graph(pairs, likeness))
@@ -70,14 +69,13 @@ def by_round(
     return np.where(grown >= 0, grown, guess.nearest)
 
 
-def _pairs(words: Words, quota: int, rng: np.random.Generator, *, near: bool) -> Rows:
+def _pairs(view: View, quota: int, rng: np.random.Generator, *, near: bool) -> Rows:
     """(rows, quota) whom each row is compared with."""
-    count = min(quota, len(words) - 1)
+    count = min(quota, len(view) - 1)
     if near:
-        which: Rows = nearest(np.ascontiguousarray(words), count)[1]
-        return which
-    steps = rng.permutation(len(words) - 1)[:count] + 1
-    return (np.arange(len(words))[:, np.newaxis] + steps) % len(words)
+        return view.nearest(count)[1]
+    steps = rng.permutation(len(view) - 1)[:count] + 1
+    return (np.arange(len(view))[:, np.newaxis] + steps) % len(view)
 
 
 def _answers(fields: Sequence[sp.csr_matrix], pairs: Rows, rng: np.random.Generator) -> Floats:

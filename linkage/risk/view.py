@@ -11,11 +11,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+
+from linkage.risk.nearest import nearest
 
 if TYPE_CHECKING:
     from linkage.risk.law import Law
@@ -25,6 +28,8 @@ Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 NOBODY = -1
+NEIGHBOURS = 20
+"""So many nearest rows are remembered from one attack to the next."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,17 @@ class View:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def nearest(self, count: int) -> tuple[Rows, Rows]:
+        """Distances and numbers of each row's nearest others, nearest first: (rows, count)."""
+        if count > NEIGHBOURS:
+            return nearest(self.words, count)
+        distances, which = self._nearest
+        return distances[:, :count], which[:, :count]
+
+    @cached_property
+    def _nearest(self) -> tuple[Rows, Rows]:
+        return nearest(self.words, min(NEIGHBOURS, len(self) - 1))
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,11 @@ class Register:
     def wide(self) -> Words:
         """Both side by side: likenesses with half the noise."""
         return np.hstack([self.words, self.again])
+
+    @cached_property
+    def views(self) -> tuple[View, View]:
+        """The people as the hub would see them, under one secret and under the other."""
+        return View(self.words), View(self.again)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from linkage.risk import (
     View,
     by_differences,
     by_law,
+    by_law_grown,
     by_round,
     control_trial,
     hardened_trial,
@@ -158,7 +159,7 @@ def each_key(files: Files, manifest: Manifest) -> list[Trial]:
 def graph(trial: Trial, seed: int) -> list[Outcome]:
     """The unseeded attacks on encodings."""
     aligned = align(trial.view, trial.register, np.random.default_rng(seed))
-    grown = percolate(neighbours(trial.view.words), neighbours(trial.register.wide), aligned)
+    grown = percolate(neighbours(trial.view), neighbours(trial.register.wide), aligned)
     return [judge("alignment", trial, aligned), judge("neighbours", trial, grown)]
 
 
@@ -183,15 +184,17 @@ def rounds(files: Files, trial: Trial, seed: int, quota: int) -> list[Outcome]:
     ]
 
 
-def known(files: Files, manifest: Manifest, seed: int, told: int, asked: int) -> Outcome:
+def known(files: Files, manifest: Manifest, seed: int, told: int, asked: int) -> list[Outcome]:
     """Prediction by the scheme's law over all match keys; only a sample of rows is asked about."""
     rng = np.random.default_rng(seed)
     both = rng.permutation(np.flatnonzero(files.truth >= 0))
     rows, ask = np.sort(both[:told]), np.sort(both[told : told + asked])
     trials = each_key(files, manifest)
-    guess = by_law(trials, rows, ask)
     others = np.setdiff1d(np.arange(len(files.truth)), ask)
-    return judge(f"law, {told} known", trials[0], guess, others)
+    return [
+        judge(f"{name}, {told} known", trials[0], predict(trials, rows, ask), others)
+        for name, predict in (("law", by_law), ("law, grown", by_law_grown))
+    ]
 
 
 def seeded(trial: Trial, seed: int) -> Outcome:
@@ -316,7 +319,7 @@ def main() -> None:
 
         def predicted(seed: int) -> list[Outcome]:
             files = Files(asked.rows, 1.0, seed, errors=asked.errors)
-            return [known(files, files.drafted(scheme), seed, asked.known, asked.asked)]
+            return known(files, files.drafted(scheme), seed, asked.known, asked.asked)
 
         worst("default_known5000_upper", keep("known", lambda: seeds(predicted)))
 

@@ -19,6 +19,7 @@ from linkage.risk import (
     attack,
     by_differences,
     by_law,
+    by_law_grown,
     control_trial,
     hardened_trial,
     judge,
@@ -167,6 +168,22 @@ def test_the_law_predicts_filters_from_known_pairs(control: Trial) -> None:
     told, asked = np.sort(rows[:200]), np.sort(rows[200:])
     guess = by_law([trial], told, asked)
     assert judge("law", trial, guess, told).rate > 0.8
+
+
+def test_whoever_is_named_beyond_doubt_helps_to_name_others(control: Trial) -> None:
+    law = Majorities(control.register.tokens, 1)
+    register = Register(
+        control.register.words, control.register.again, control.register.tokens, law
+    )
+    trial = Trial(control.view, register, control.truth)
+    rows = np.random.default_rng(5).permutation(800)
+    told, asked = np.sort(rows[:40]), np.sort(rows[400:])
+    others = np.setdiff1d(np.arange(800), asked)
+    once, grown = (
+        judge("law", trial, guess([trial], told, asked), others).right
+        for guess in (by_law, by_law_grown)
+    )
+    assert grown > once + 20, (once, grown)
 
 
 def test_the_law_of_conjunctions_is_a_product() -> None:
