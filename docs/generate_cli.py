@@ -32,6 +32,7 @@ from linkage.agreement import (
     disclosure,
     fields,
     governance,
+    lookups,
     manifest,
     models,
     parties,
@@ -125,6 +126,10 @@ MODELS = (
     parties.Partner,
     content.ContentTable,
     content.ContentField,
+    lookups.FieldLookup,
+    lookups.PlaceList,
+    lookups.CodeList,
+    lookups.PopulationTable,
     parties.Recipient,
     parties.Stratum,
     parties.StewardKey,
@@ -171,7 +176,8 @@ def manifest_page() -> str:
                 f" | {_cell(notes.get(name, ''))} |"
             )
         lines.append("")
-    for enum in (fields.FieldType, content.Transform, safeguards.PartnerReport):
+    enums = (fields.FieldType, content.Transform, lookups.KeyKind, safeguards.PartnerReport)
+    for enum in enums:
         lines += [f"## {enum.__name__}\n", _first_paragraph(enum), ""]
         lines += [", ".join(f"`{member.value}`" for member in enum), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -195,8 +201,38 @@ def content_page() -> str:
         (
             "A missing cell stays missing under all of them. One cell that does not fit stops the"
             " whole table; every problem is reported by row and column, without the cell. A cell of"
-            " a field of open codes (`keep` without `values`) is searched for identifiers, also in"
-            " disguise, and compared with those of the record that it is about."
+            " a field of open codes (`keep` or `crosswalk` without `values`) is searched for"
+            " identifiers, also in disguise, and compared with those of the record that it is"
+            " about."
+        ),
+        "",
+        "## Lookups\n",
+        (
+            "A field with a [`lookup`](manifest.md#fieldlookup) is looked up first in a file on the"
+            " agency's own machine, given as `--lookup NAME=FILE` to `linkage agent check` and"
+            " `contribute`; what it has for the cell then goes through the transform. How many"
+            " cells had no entry is told before anything leaves, and, unless they are few, in the"
+            " extract's provenance."
+        ),
+        "",
+        "| kind | the file holds | a cell without an entry | digest |",
+        "|---|---|---|---|",
+        *(f"| `{kind}` | {held} | {without} | {fixed} |" for kind, held, without, fixed in LOOKUPS),
+        "",
+        (
+            "A list of places is at fault, by row and column, where a row has no key, where a GEOID"
+            " has another length, and where two rows with the same key that is asked for are of"
+            " different places. A file other than the one with the agreed digest is refused. What a"
+            " list says is of the form agreed to, or it does not leave: in `within`, or one of"
+            " `values`."
+        ),
+        "",
+        (
+            "The three-digit ZIP areas with 20,000 people or fewer that come with this software are"
+            " those of the censuses of 2000 and 2010, all of them together. The figures of 2020 are"
+            " not among them: no copy of them under a clear licence was at hand. The rule asks for"
+            " current figures, so agree on a table of your own (`zip3`), made from the Census"
+            " Bureau's figures for ZCTAs."
         ),
         "",
         "## Profiles\n",
@@ -235,6 +271,34 @@ def content_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+LOOKUPS = (
+    (
+        "places",
+        (
+            "a column for each part of the key (`address`, `city`, `postcode`, `zip4`, `code`), and"
+            " `tract`, `municipality`, `county` as fields need them; a county is also read from"
+            " `tract`"
+        ),
+        (
+            "may not leave, but for the share `unmatched` of the filled cells: these leave as"
+            " missing"
+        ),
+        "needed, unless the key holds an address or a ZIP+4",
+    ),
+    (
+        "crosswalk",
+        "a [crosswalk](../how-to/crosswalk.md)",
+        "leaves as `unmapped`, or the word that the field says",
+        "needed",
+    ),
+    (
+        "zip3",
+        "`zip3` and `population`",
+        "leaves as 000, as an area of 20,000 people or fewer does",
+        "needed",
+    ),
+)
+
 PROFILE_RULES = (
     (
         "safe-harbor",
@@ -255,10 +319,14 @@ PROFILE_RULES = (
         ),
         "(b)(2)(i)(C)",
     ),
-    ("safe-harbor", "keeps codes that the manifest does not list", "(b)(2)(i)(R)"),
+    (
+        "safe-harbor",
+        "keeps codes, or standard ones, that the manifest does not list",
+        "(b)(2)(i)(R)",
+    ),
     (
         "limited-dataset",
-        "is a direct identifier; dates, municipalities, tracts and ZIP codes may leave",
+        "is a direct identifier; dates, counties, municipalities, tracts and ZIP codes may leave",
         "45 CFR 164.514(e)(2)",
     ),
     (
@@ -505,6 +573,12 @@ _WORDS = {
     **{model.__name__: f"[{model.__name__}](#{model.__name__.lower()})" for model in MODELS},
     "FieldType": "[FieldType](#fieldtype)",
     "PartnerReport": "[PartnerReport](#partnerreport)",
+    "Lookup": "[PlaceList](#placelist), [CodeList](#codelist) or"
+    " [PopulationTable](#populationtable)",
+    "KeyKind": "[KeyKind](#keykind)",
+    "Digest": "text, 64 hex digits",
+    "Word": "text, 1 to 31 letters, `-` and `_`",
+    "Geoid": "text, two or five digits",
     "Policies": "list of: [Policy](#policy), at most 20 of them",
     "Tag": "text, 2 to 40 capital letters, digits, `.` and `-`",
     "Line": "text, 1 to 500 characters",

@@ -21,6 +21,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from linkage import files
@@ -81,10 +82,13 @@ class Contributed:
 
     Attributes:
         left_out: per content table, how many rows belong to records that were skipped at submit.
+        lookups: per content table and field, how many cells were looked up (`rows`), and how many
+            of them had no entry (`unmatched`).
     """
 
     receipt: upload_pb2.Receipt
     left_out: dict[str, int]
+    lookups: dict[str, dict[str, dict[str, int]]]
 
 
 class Agent:
@@ -468,6 +472,7 @@ class Agent:
         file: Path,
         content: Mapping[str, Path],
         release: str | None = None,
+        lookups: Mapping[str, Path] = MappingProxyType({}),
     ) -> Contributed:
         """Seal the agreed content to the assembler and post it.
 
@@ -476,6 +481,7 @@ class Agent:
         Args:
             file: the identifier file that was submitted.
             content: file per content table; tables without one are columns of `file`.
+            lookups: file per lookup that the manifest names.
 
         Raises:
             SourceError: content that may not leave, by row and field; nothing was sent.
@@ -483,6 +489,7 @@ class Agent:
             UntrustedKeyError: the assembler's keys were never compared.
         """
         from linkage.agent.content import pack_content
+        from linkage.agent.lookups import digests_of
         from linkage.agent.records import read_row_map
         from linkage.agent.source import SourceFile
 
@@ -494,10 +501,11 @@ class Agent:
         sent = self._outbox(project, said.epoch)
         outbox = Outbox(self._directory(project) / f"parcel-{found.release}")
         if self._name in found.contributed and (receipt := outbox.receipt):
-            return Contributed(receipt, _left_out(outbox))
+            return _contributed(outbox, receipt)
         made_from = {name: SourceFile(path).digest() for name, path in content.items()}
+        made_from |= digests_of(lookups)
         if not (outbox.made_from == made_from and outbox.live):
-            parcel, left_out = pack_content(
+            packed = pack_content(
                 connection,
                 self.keyring,
                 manifest=manifest,
@@ -508,24 +516,26 @@ class Agent:
                 file=file,
                 submitted=(sent.made_from or {}).get("source", ""),
                 content=content,
+                lookups=lookups,
             )
             outbox.clear()
-            files.write_atomic(outbox.payload, parcel)
+            files.write_atomic(outbox.payload, packed.parcel)
             header = ParcelHeader(
                 project=project,
                 fingerprint=manifest.fingerprint,
                 epoch=said.epoch,
                 partner=self._name,
-                digest=fingerprint(parcel),
-                size=len(parcel),
+                digest=fingerprint(packed.parcel),
+                size=len(packed.parcel),
                 nonce=new_nonce(),
                 expires=expiry(),
                 release=found.release,
                 recipient=manifest.assembler,
             )
-            files.write_atomic(outbox.directory / "skipped.json", canonical(left_out))
+            files.write_atomic(outbox.directory / "skipped.json", canonical(packed.left_out))
+            files.write_atomic(outbox.directory / "lookups.json", canonical(packed.told))
             outbox.announce(header, made_from)
-        return Contributed(self._send(connection, outbox, "contribute"), _left_out(outbox))
+        return _contributed(outbox, self._send(connection, outbox, "contribute"))
 
     def status(self, connection: Connection) -> list[dict[str, Any]]:
         """What this partner's projects wait for, as plain values; see `standing.describe`."""
@@ -717,7 +727,7 @@ def _keep_skipped(outbox: Outbox, checked: Checked) -> None:
     files.write_atomic(outbox.directory / "skipped.json", canonical(kept))
 
 
-def _left_out(outbox: Outbox) -> dict[str, int]:
-    path = outbox.directory / "skipped.json"
-    found: dict[str, int] = json.loads(path.read_bytes()) if path.exists() else {}
-    return found
+def _contributed(outbox: Outbox, receipt: upload_pb2.Receipt) -> Contributed:
+    kept = [outbox.directory / name for name in ("skipped.json", "lookups.json")]
+    left_out, lookups = (json.loads(p.read_bytes()) if p.exists() else {} for p in kept)
+    return Contributed(receipt, left_out, lookups)

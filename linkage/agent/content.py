@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from linkage.agent.lookups import Found, Lookups
 from linkage.agent.plan import sorted_order
 from linkage.agent.planted import OwnIdentifiers
 from linkage.agent.rowmap import RowMap
@@ -26,6 +27,7 @@ from linkage.release.deidentify import (
     is_open,
     sort_rows,
 )
+from linkage.release.lookups import LookupCount, with_counts
 from linkage.release.parcels import ParcelAddress, pack
 from linkage.rpc.channel import Connection
 from linkage.rpc.member import trusted_party
@@ -35,6 +37,50 @@ from linkage.v1 import project_pb2, release_pb2
 from linkage.v1.release_pb2_grpc import ReleaseServiceStub
 
 Ids = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A sealed parcel.
+
+    Attributes:
+        left_out: per table, rows of skipped records that are not in it.
+        lookups: per table and field, how many cells were looked up, and how many had no entry.
+    """
+
+    parcel: bytes
+    left_out: dict[str, int]
+    lookups: dict[str, dict[str, LookupCount]]
+
+    @property
+    def told(self) -> dict[str, dict[str, dict[str, int]]]:
+        """The counts as plain values."""
+        return {
+            table: {name: count.model_dump() for name, count in counts.items()}
+            for table, counts in self.lookups.items()
+        }
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """A table's rows as they may leave.
+
+    Attributes:
+        records: the place of each one's record among those sent; empty where it is about none.
+        left_out: rows that were left out with the records that were skipped.
+        lookups: by field, for those that were looked up; rows without an entry are 0-based rows
+            of the file.
+    """
+
+    table: pa.Table
+    records: Places
+    left_out: int
+    lookups: Mapping[str, Found] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, LookupCount]:
+        return {name: found.count for name, found in self.lookups.items()}
 
 
 def pack_content(
@@ -49,21 +95,29 @@ def pack_content(
     file: Path,
     submitted: str,
     content: Mapping[str, Path],
-) -> tuple[bytes, dict[str, int]]:
-    """One partner's parcel for a release, and per table the rows of skipped records left out.
+    lookups: Mapping[str, Path],
+) -> Packed:
+    """One partner's parcel for a release.
 
     Args:
         sent: which rows of the identifier file were submitted.
         submitted: SHA-256 of the identifier file that was submitted, whose rows these are.
+        content: file per content table.
+        lookups: file per lookup.
 
     Raises:
-        InputError: a file is given for a table that the manifest does not have, or lacks.
+        InputError: a file is given for a table or lookup that the manifest does not have, or lacks.
         SourceError: content that may not leave, or rows of unknown records.
+        DigestMismatchError: a lookup file is not the one that was agreed on.
     """
     _require_known(partner, content)
+    files = Lookups(partner, lookups)
+    for table in partner.content:
+        files.require(table)
     recipient = trusted_party(keyring, project, manifest.assembler)
     index_ids, shifts = _index_ids(connection, release, sent.handles, days=_has_days(partner))
-    tables, left_out = {}, {}
+    tables: dict[str, pa.Table] = {}
+    left_out, counts = {}, {}
     if has_open_codes(partner):
         _require_submitted(SourceFile(file), submitted)
     own = own_identifiers(manifest, partner, SourceFile(file), sent)
@@ -71,19 +125,22 @@ def pack_content(
         source = SourceFile(content.get(table.name, file))
         if table.is_personal and table.record_id is None:
             _require_submitted(source, submitted)
-        coarse, records, left = coarsened(table, source, partner, sent, own)
-        if not table.is_personal:
-            tables[table.name] = sort_rows(coarse)
-            continue
-        if left:
-            left_out[table.name] = left
-        row_shifts = None if shifts is None else shifts[records]
-        tables[table.name] = attach_index_ids(coarse, index_ids[records], row_shifts)
+        coarse = coarsened(table, source, partner, sent, own, files)
+        if coarse.left_out:
+            left_out[table.name] = coarse.left_out
+        if coarse.lookups:
+            counts[table.name] = coarse.counts
+        if table.is_personal:
+            row_shifts = None if shifts is None else shifts[coarse.records]
+            ready = attach_index_ids(coarse.table, index_ids[coarse.records], row_shifts)
+        else:
+            ready = sort_rows(coarse.table)
+        tables[table.name] = with_counts(ready, coarse.counts)
     address = ParcelAddress(
         manifest.project, manifest.fingerprint, release, partner.name, recipient.name
     )
-    packed = pack(tables, address, lambda raw, info: seal(recipient.sealing_key, raw, info))
-    return packed, left_out
+    parcel = pack(tables, address, lambda raw, info: seal(recipient.sealing_key, raw, info))
+    return Packed(parcel, left_out, counts)
 
 
 def coarsened(
@@ -92,27 +149,34 @@ def coarsened(
     partner: Partner,
     sent: RowMap,
     own: OwnIdentifiers | None,
-) -> tuple[pa.Table, npt.NDArray[np.intp], int]:
-    """A table's rows as they may leave, the place of each one's record among those sent, and how
-    many rows were left out with the records that were skipped.
+    files: Lookups,
+) -> Coarse:
+    """What of a table may leave, or why it may not.
 
     Raises:
         SourceError: content that may not leave, or rows of unknown records.
+        InputError: a lookup lacks its file.
     """
     frame = _frame(table, source)
-    if not table.is_personal:
-        coarse = deidentify_table(table, frame, file=source.name, missing=partner.missing)
-        return coarse, np.empty(0, np.intp), 0
-    places = _records(table, source, frame, sent)
-    kept = places >= 0
-    frame = frame.drop(columns=[] if table.record_id is None else [_JOIN])
-    frame, rows = frame[kept].reset_index(drop=True), np.flatnonzero(kept)
+    rows, records, look = np.arange(len(frame)), np.empty(0, np.intp), None
+    if table.is_personal:
+        places = _records(table, source, frame, sent)
+        rows = np.flatnonzero(places >= 0)
+        records = places[rows]
+        look = None if own is None else own.look_at(records)
+    kept = frame.drop(columns=_JOIN, errors="ignore").iloc[rows].reset_index(drop=True)
+    found = files.find(table, kept)
     with _rows_of_the_file(rows):
-        look = None if own is None else own.look_at(places[kept])
         coarse = deidentify_table(
-            table, frame, file=source.name, missing=partner.missing, look=look
+            table,
+            kept,
+            file=source.name,
+            missing=partner.missing,
+            look=look,
+            looked_up={name: one.looked_up for name, one in found.items()},
         )
-    return coarse, places[kept], int(np.count_nonzero(~kept))
+    found = {name: replace(one, unmatched=rows[one.unmatched]) for name, one in found.items()}
+    return Coarse(coarse, records, len(frame) - len(rows), found)
 
 
 _JOIN = "\0record"
@@ -149,9 +213,7 @@ def _require_known(partner: Partner, content: Mapping[str, Path]) -> None:
 
 def _frame(table: ContentTable, source: SourceFile) -> pd.DataFrame:
     """The table's columns as text, with the joining column under a name of its own."""
-    columns = [field.column or field.name for field in table.fields]
-    read = columns if table.record_id is None else [*columns, table.record_id]
-    parts = [pd.DataFrame(batch, dtype=object) for batch in source.batches(read)]
+    parts = [pd.DataFrame(batch, dtype=object) for batch in source.batches(table.columns)]
     frame = pd.concat(parts, ignore_index=True)
     if table.record_id is not None:
         frame[_JOIN] = frame[table.record_id]

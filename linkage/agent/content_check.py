@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from linkage.agent.content import coarsened, own_identifiers
+from linkage.agent.content import Coarse, coarsened, own_identifiers
+from linkage.agent.lookups import Lookups
 from linkage.agent.rowmap import RowMap
 from linkage.agent.source import SourceFile
 from linkage.agreement import ContentTable, Manifest, Partner
@@ -34,6 +35,9 @@ class ColumnCheck:
         filled, missing: rows with and without a value.
         distinct: different values; with days, different dates before they are hidden.
         few: of these, those that fewer than 11 rows have: such rows may stand out.
+        looked_up: cells that were looked up in a file of the partner's own.
+        unmatched: of these, those without an entry there.
+        unmatched_rows: the first 1,000 rows of the table's file with such a cell, from 1.
     """
 
     name: str
@@ -43,6 +47,9 @@ class ColumnCheck:
     missing: int
     distinct: int
     few: int
+    looked_up: int = 0
+    unmatched: int = 0
+    unmatched_rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,15 +70,22 @@ class TableCheck:
 
 
 def check_content(
-    manifest: Manifest, partner: Partner, file: Path, content: Mapping[str, Path]
+    manifest: Manifest,
+    partner: Partner,
+    file: Path,
+    content: Mapping[str, Path],
+    lookups: Mapping[str, Path] = MappingProxyType({}),
 ) -> list[TableCheck]:
     """Check the tables whose files are given, and those that the identifier file itself holds.
 
     Args:
         file: the identifier file, whose records rows are about.
+        lookups: file per lookup.
 
     Raises:
-        InputError: a file is given for a table that the manifest does not have.
+        InputError: a file is given for a table or lookup that the manifest does not have, or a
+            table lacks its lookup.
+        DigestMismatchError: a lookup file is not the one that was agreed on.
     """
     names = [table.name for table in partner.content]
     if unknown := sorted(set(content) - set(names)):
@@ -79,7 +93,7 @@ def check_content(
             f"the manifest gives {partner.name!r} no content table {unknown[0]!r}",
             remedy=f"Its tables are {', '.join(names) or 'none'}",
         )
-    source = SourceFile(file)
+    source, files = SourceFile(file), Lookups(partner, lookups)
     records = _every_record(partner, source)
     own = own_identifiers(manifest, partner, source, records)
     found = []
@@ -89,14 +103,17 @@ def check_content(
             continue
         rows = SourceFile(content.get(table.name, file))
         try:
-            coarse, _, _ = coarsened(table, rows, partner, records, own)
+            coarse = coarsened(table, rows, partner, records, own, files)
         except SourceError as error:
+            of = "" if error.file == rows.name else error.file
+            problems = tuple(replace(problem, file=of) for problem in error.problems)
             found.append(
-                TableCheck(table.name, table.kind, rows.name, 0, (), error.problems, error.total)
+                TableCheck(table.name, table.kind, rows.name, 0, (), problems, error.total)
             )
         else:
             columns = _columns(table, coarse)
-            found.append(TableCheck(table.name, table.kind, rows.name, coarse.num_rows, columns))
+            count = coarse.table.num_rows
+            found.append(TableCheck(table.name, table.kind, rows.name, count, columns))
     return found
 
 
@@ -110,10 +127,11 @@ def _every_record(partner: Partner, source: SourceFile) -> RowMap:
     return RowMap(rows, handles, named, np.empty(0, np.int64), frozenset())
 
 
-def _columns(table: ContentTable, coarse: pa.Table) -> tuple[ColumnCheck, ...]:
+def _columns(table: ContentTable, coarse: Coarse) -> tuple[ColumnCheck, ...]:
     found = []
     for field in table.fields:
-        values = coarse[field.name].drop_null()
+        values = coarse.table[field.name].drop_null()
+        looked = coarse.lookups.get(field.name)
         counts = pc.value_counts(values.combine_chunks()).field("counts").to_pylist()
         found.append(
             ColumnCheck(
@@ -121,9 +139,12 @@ def _columns(table: ContentTable, coarse: pa.Table) -> tuple[ColumnCheck, ...]:
                 field.column or field.name,
                 field.transform.value,
                 filled=len(values),
-                missing=coarse.num_rows - len(values),
+                missing=coarse.table.num_rows - len(values),
                 distinct=len(counts),
                 few=sum(1 for count in counts if count < FEW),
+                looked_up=looked.count.rows if looked else 0,
+                unmatched=looked.count.unmatched if looked else 0,
+                unmatched_rows=tuple((looked.unmatched[:1000] + 1).tolist()) if looked else (),
             )
         )
     return tuple(found)

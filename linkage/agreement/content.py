@@ -11,13 +11,14 @@ from pydantic import Field, StringConstraints, model_validator
 from linkage.agreement.checks import distinct
 from linkage.agreement.content_profiles import ContentProfile
 from linkage.agreement.fields import Name, Strict
+from linkage.agreement.lookups import NEEDING, Column, FieldLookup
 from linkage.agreement.models import IMPERSONAL, MODELS, Kind
 from linkage.agreement.policies import Policies
 from linkage.agreement.transforms import Transform
 
 __all__ = ["ContentField", "ContentTable", "Transform"]
 
-Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Geoid = Annotated[str, StringConstraints(pattern=r"^([0-9]{2}|[0-9]{5})$")]
 
 MAX_MAPPED = 20_000
 RESERVED = frozenset({"index_id", "study_id"})
@@ -27,6 +28,8 @@ _NEEDED: dict[Transform, tuple[str, ...]] = {
     Transform.AGE_BAND: ("year", "month", "day"),
     Transform.DAY: ("year", "month", "day"),
 }
+_LISTED = (Transform.KEEP, Transform.MUNICIPALITY, Transform.CROSSWALK)
+_GEOIDS = (Transform.TRACT, Transform.MUNICIPALITY, Transform.COUNTY)
 # Days from a first event: an age at it, were the day one of birth.
 _KINDS_WITH_DAYS = ("event", "service")
 _PROBES = (datetime(1987, 11, 23, tzinfo=UTC), datetime(2001, 2, 3, tzinfo=UTC))
@@ -50,12 +53,14 @@ class ContentField(Strict):
 
     Attributes:
         column: the partner's column; the field's own name where not given.
-        values: the only codes allowed with `keep`; None allows any short code, and refuses
-            free text.
+        values: the only codes allowed with `keep`, `municipality` and `crosswalk`; None allows any
+            short code, and refuses free text.
         reference: for `age_band`, the date (YYYY-MM-DD) at which age is counted.
         mapping: for `generalise`, every cell there may be and the coarser code it leaves as.
         edges: for `band`, where bands begin, ascending; 0, 18, 65 give <0, 0-17, 18-64, 65+.
         top: for `top_code`, the whole number from which on numbers leave as "90+".
+        within: for places, the states (two digits) or counties (five) whose GEOIDs may leave.
+        lookup: in which file of the partner's own cells are looked up first.
         means: the term of the [minimal model](content.md) of the table's kind that the field is;
             reports find their columns by it.
         recipients: whose extracts hold the field; those of every recipient where not given.
@@ -77,6 +82,10 @@ class ContentField(Strict):
         | None
     ) = None
     top: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    within: (
+        Annotated[tuple[Geoid, ...], Field(min_length=1, max_length=200, strict=False)] | None
+    ) = None
+    lookup: FieldLookup | None = None
     means: Name | None = None
     recipients: Annotated[tuple[Name, ...], Field(max_length=16, strict=False)] | None = None
 
@@ -102,8 +111,29 @@ class ContentField(Strict):
             raise ValueError(f"mapping: must have 1 to {MAX_MAPPED} cells")
         if self.edges is not None and list(self.edges) != sorted(set(self.edges)):
             raise ValueError("edges: must ascend")
-        if self.values is not None and self.transform is not Transform.KEEP:
-            raise ValueError("values: is for the transform keep only")
+        if self.values is not None and self.transform not in _LISTED:
+            raise ValueError(f"values: is for the transforms {', '.join(_LISTED)} only")
+        return self
+
+    @model_validator(mode="after")
+    def _lookup_fits_the_transform(self) -> ContentField:
+        if self.lookup is None:
+            if self.transform in NEEDING:
+                raise ValueError(f"lookup: the transform {self.transform} needs it")
+        elif fault := self.lookup.fault(self.transform):
+            raise ValueError(fault)
+        elif self.lookup.unmapped in (self.values or ()):
+            raise ValueError("lookup: unmapped: is one of the values")
+        return self
+
+    @model_validator(mode="after")
+    def _within_fits_the_transform(self) -> ContentField:
+        if self.within is None:
+            return self
+        if self.transform not in _GEOIDS or self.values is not None:
+            raise ValueError(f"within: is for GEOIDs, of the transforms {', '.join(_GEOIDS)}, only")
+        if self.transform is Transform.MUNICIPALITY and any(len(one) > 2 for one in self.within):
+            raise ValueError("within: the GEOID of a municipality tells its state only: two digits")
         return self
 
     @model_validator(mode="after")
@@ -142,6 +172,14 @@ class ContentTable(Strict):
     fields: Annotated[tuple[ContentField, ...], Field(min_length=1, max_length=200, strict=False)]
     policies: Policies = ()
     profile: Annotated[ContentProfile, Field(strict=False)] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the partner's file that are read, each once."""
+        read = [f.column or f.name for f in self.fields]
+        more = [column for f in self.fields if f.lookup for column in f.lookup.columns]
+        own = () if self.record_id is None else (self.record_id,)
+        return tuple(dict.fromkeys((*read, *more, *own)))
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ what the law calls de-identified or a limited data set; that it suffices is for 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -52,10 +52,8 @@ _DIRECT = frozenset(
 )
 _PLACE_TYPES = frozenset((FieldType.ADDRESS, FieldType.CITY, FieldType.POSTCODE))
 _PLACE_TERMS = frozenset(("municipality", "county", "tract"))
-_PLACE_TRANSFORMS = frozenset((Transform.TRACT, Transform.COUNTY))
-_COARSE_PLACES = frozenset(
-    (Transform.GENERALISE, Transform.TRACT, Transform.COUNTY, Transform.ZIP3)
-)
+_PLACE_TRANSFORMS = frozenset((Transform.TRACT, Transform.MUNICIPALITY, Transform.COUNTY))
+_COARSE_PLACES = _PLACE_TRANSFORMS | {Transform.GENERALISE, Transform.ZIP3}
 
 _B = (
     "45 CFR 164.514(b)(2)(i)(B): a place smaller than a state leaves only as the first three digits"
@@ -102,8 +100,13 @@ def profile_faults(
             profile = profile_of(partner, table)
             for field in table.fields:
                 kind = columns.get(field.column or field.name)
+                also = field.lookup.columns if field.lookup else ()
+                key = [columns.get(column) for column in also]
                 where = f"partner {partner.name!r}: table {table.name!r}: field {field.name!r}"
-                for rule in (*_always(field, kind), *_rules(profile, field, kind, dated=dated)):
+                for rule in (
+                    *_always(field, kind, key),
+                    *_rules(profile, field, kind, dated=dated),
+                ):
                     named = f" under the profile {profile}" if profile else ""
                     yield f"{where}: may not leave by {field.transform}{named}: {rule}"
 
@@ -114,9 +117,13 @@ def _dates_days(table: ContentTable) -> bool:
     return Transform.DAY in used and bool(used & {Transform.YEAR, Transform.MONTH})
 
 
-def _always(field: ContentField, kind: FieldType | None) -> Iterator[str]:
+def _always(
+    field: ContentField, kind: FieldType | None, key: Sequence[FieldType | None]
+) -> Iterator[str]:
     if kind in _DIRECT:
         yield f"its column is the identifier {kind}, which leaves encoded only"
+    elif direct := next((one for one in key if one in _DIRECT), None):
+        yield f"it is looked up by the identifier {direct}, which leaves encoded only"
     elif kind is FieldType.ADDRESS and field.transform not in _COARSE_PLACES:
         yield "its column is the identifier address, which leaves as a larger area only"
 
@@ -141,7 +148,8 @@ def _safe_harbor(field: ContentField, kind: FieldType | None, *, dated: bool) ->
     born = kind is FieldType.DATE_OF_BIRTH and field.transform is not Transform.AGE_BAND
     if born or (field.means == "age_band" and not _ends_at_ninety(field)):
         yield _C_AGE
-    open_codes = field.transform is Transform.KEEP and field.values is None
+    coded = field.transform in (Transform.KEEP, Transform.CROSSWALK)
+    open_codes = coded and field.values is None
     if open_codes and field.means not in OF_NO_PERSON:
         yield _R
 

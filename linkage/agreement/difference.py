@@ -61,8 +61,10 @@ _RANKS: dict[str, dict[str | None, int]] = {
         **{transform.value: 0 for transform in Transform},
         "day": 1,
         "month": 1,
-        "number": 2,
-        "keep": 2,
+        "municipality": 1,
+        "tract": 2,
+        "number": 3,
+        "keep": 3,
     },
     "partner_report": {"none": 0, "summary": 1, "full": 2},
 }
@@ -125,8 +127,8 @@ def _weakens(place: str, kind: str, before: Any, after: Any) -> bool:
     last = place.rpartition(".")[2]
     if last in _RANKS:
         return _RANKS[last][after] > _RANKS[last][before]
-    if last in ("values", "recipients") and ".content." in place:
-        # None allows any code, and every recipient.
+    if last in ("values", "within", "recipients") and ".content." in place:
+        # None allows any code, every place, and every recipient.
         return after is None or (before is not None and not set(after) <= set(before))
     if last in _WORSE:
         return bool(after == _WORSE[last])

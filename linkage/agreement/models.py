@@ -41,11 +41,15 @@ def _code(meaning: str, *more: Transform) -> Term:
     return Term(meaning, (Transform.KEEP, Transform.GENERALISE, *more))
 
 
+def _standard(meaning: str) -> Term:
+    return _code(meaning, Transform.CROSSWALK)
+
+
 def _number(meaning: str) -> Term:
     return Term(meaning, (Transform.NUMBER,))
 
 
-_MUNICIPALITY = _code("the municipality, by name or code")
+_MUNICIPALITY = _code("the municipality, by name or code", Transform.MUNICIPALITY)
 _COUNTY = _code("the county: five digits of its Census GEOID, or its name", Transform.COUNTY)
 _TRACT = _code("the census tract: eleven digits of its GEOID", Transform.TRACT)
 _SECTOR = _code("the sector that the row comes from, such as police, health or housing")
@@ -54,7 +58,7 @@ _MONTH = Term("year and month, 2024-05", (Transform.MONTH,))
 _YEAR = Term("the year", (Transform.YEAR,))
 _ORGANIZATION = _code("the organization, an identifier of HSDS 3.0")
 _SERVICE = _code("the service, an identifier of HSDS 3.0")
-_SERVICE_TYPE = _code("the kind of service")
+_SERVICE_TYPE = _standard("the kind of service")
 
 MODELS: dict[str, dict[str, Term]] = {
     "person": {
@@ -76,12 +80,13 @@ MODELS: dict[str, dict[str, Term]] = {
         "day": _DAY,
         "month": _MONTH,
         "year": _YEAR,
-        "standard_code": _code("what kind of event it is, in a code that the partners share"),
+        "standard_code": _standard("what kind of event it is, in a code that the partners share"),
         "local_code": _code("what kind of event it is, in the agency's own code"),
-        "disposition": _code("how it ended"),
-        "response_level": _code("how it was answered: the level of the response"),
-        "outcome": _code("what came of it for the person"),
+        "disposition": _standard("how it ended"),
+        "response_level": _standard("how it was answered: the level of the response"),
+        "outcome": _standard("what came of it for the person"),
         "municipality": _MUNICIPALITY,
+        "county": _COUNTY,
         "tract": _TRACT,
     },
     "service": {
@@ -94,10 +99,11 @@ MODELS: dict[str, dict[str, Term]] = {
         "month": Term("year and month in which it began, 2024-05", (Transform.MONTH,)),
         "year": Term("the year in which it began", (Transform.YEAR,)),
         "end_month": Term("year and month in which it ended", (Transform.MONTH,)),
-        "referral_status": _code("what became of the referral"),
+        "referral_status": _standard("what became of the referral"),
         "referral_source": _code("who referred the person"),
         "service_type": _SERVICE_TYPE,
         "municipality": _MUNICIPALITY,
+        "county": _COUNTY,
         "tract": _TRACT,
     },
     "site": {
@@ -106,6 +112,7 @@ MODELS: dict[str, dict[str, Term]] = {
         "service_id": _SERVICE,
         "service_type": _SERVICE_TYPE,
         "municipality": _MUNICIPALITY,
+        "county": _COUNTY,
         "tract": _TRACT,
         "funded_amount": _number("money given to the site for a year"),
         "year": _YEAR,

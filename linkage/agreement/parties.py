@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from linkage.agreement.content import Column, ContentTable
+from linkage.agreement.checks import distinct
+from linkage.agreement.content import ContentTable
 from linkage.agreement.content_profiles import ContentProfile
 from linkage.agreement.fields import Name, Strict
+from linkage.agreement.lookups import Column, Lookup, require_fitting
 from linkage.agreement.policies import Policies
 
 PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -33,6 +35,7 @@ class Partner(Strict):
             filled one gives the record one more encoding.
         strata: the column of each permitted stratum.
         content: what it contributes after the release.
+        lookups: files of its own in which cells of its content are looked up.
         policies: laws and rules that its file, and all its tables, are under.
         profile: what the rows of its content tables have to be; see [content](content.md#profiles).
         duplicates: the share of its rows that may be encoded like another one in every match key;
@@ -58,11 +61,24 @@ class Partner(Strict):
     ] = Field(default_factory=dict)
     strata: dict[Name, Column] = Field(default_factory=dict)
     content: Annotated[tuple[ContentTable, ...], Field(max_length=20, strict=False)] = ()
+    lookups: Annotated[tuple[Lookup, ...], Field(max_length=20, strict=False)] = ()
     policies: Policies = ()
     profile: Annotated[ContentProfile, Field(strict=False)] | None = None
     duplicates: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         default_factory=lambda given: 0.1 if given.get("unique", True) else 0.95
     )
+
+    @model_validator(mode="after")
+    def _lookups_are_there(self) -> Partner:
+        distinct("lookups", [one.name for one in self.lookups])
+        for table in self.content:
+            for field in table.fields:
+                try:
+                    require_fitting(self.lookups, field)
+                except ValueError as error:
+                    where = f"content table {table.name!r}: field {field.name!r}"
+                    raise ValueError(f"{where}: {error}") from None
+        return self
 
     def column_of(self, field: str) -> str:
         """The file's column that holds a field."""

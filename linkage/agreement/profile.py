@@ -15,8 +15,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from linkage.agreement.content import Column
 from linkage.agreement.fields import IdentifierField, Name, Strict
+from linkage.agreement.lookups import Column
 from linkage.agreement.parties import Partner
 from linkage.agreement.reading import MAX_MANIFEST_BYTES
 from linkage.errors import InputError

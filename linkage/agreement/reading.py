@@ -15,6 +15,7 @@ from linkage.agreement.content import ContentField, ContentTable
 from linkage.agreement.disclosure import CheckerKey, CountTable, Disclosure
 from linkage.agreement.fields import IdentifierField, MatchKey, Strict
 from linkage.agreement.governance import Governance
+from linkage.agreement.lookups import CodeList, FieldLookup, PlaceList, PopulationTable
 from linkage.agreement.manifest import Manifest
 from linkage.agreement.parties import Partner, Recipient, StewardKey, Stratum
 from linkage.agreement.policies import Policy, PolicyTag
@@ -81,6 +82,10 @@ _MODELS: dict[str, type[Strict]] = {
     "project": ProjectBudget,
     "stewards": StewardKey,
     "strata": Stratum,
+    "lookup": FieldLookup,
+    "places": PlaceList,
+    "crosswalk": CodeList,
+    "zip3": PopulationTable,
     "fields": IdentifierField,
     "match_keys": MatchKey,
     "matching": Matching,

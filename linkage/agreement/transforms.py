@@ -19,7 +19,9 @@ class Transform(StrEnum):
     BAND = "band"
     TOP_CODE = "top_code"
     TRACT = "tract"
+    MUNICIPALITY = "municipality"
     COUNTY = "county"
+    CROSSWALK = "crosswalk"
 
 
 MEANINGS: dict[Transform, str] = {
@@ -28,14 +30,20 @@ MEANINGS: dict[Transform, str] = {
     Transform.MONTH: "year and month of a date, 2024-05",
     Transform.AGE_BAND: "age in bands of ten years at the `reference` date, 30-39; from 90 on 90+",
     Transform.ZIP3: "the first three digits of a ZIP code; 000 where that area has 20,000 people or"
-    " fewer, by the censuses of 2000 and 2010",
+    " fewer: by the censuses of 2000 and 2010, or by the table of the field's `lookup`",
     Transform.NUMBER: "a number as it stands, of a site or a measure",
     Transform.DAY: "the day, counted from the person's first event over all tables; what leaves the"
     " agent is hidden by a shift of the row's own",
     Transform.GENERALISE: "the coarser code that `mapping` gives; a cell not in it is refused",
     Transform.BAND: "a number in the bands that begin at `edges`",
     Transform.TOP_CODE: "a whole number; from `top` on one code, 90+",
-    Transform.TRACT: "the census tract of a Census GEOID of a tract, block group or block",
-    Transform.COUNTY: "the county of a Census GEOID, its first five digits",
+    Transform.TRACT: "the census tract: of a Census GEOID of a tract, block group or block, or of"
+    " what the field's `lookup` has for the cell",
+    Transform.MUNICIPALITY: "the municipality that the field's `lookup` has for the cell: one of"
+    " `values`, or, without these, the seven-digit GEOID of a Census place",
+    Transform.COUNTY: "the county, five digits: of a Census GEOID, or of what the field's `lookup`"
+    " has for the cell",
+    Transform.CROSSWALK: "the standard code that the crosswalk of the field's `lookup` has for the"
+    " cell; `unmapped` where it has none",
 }
 """What each gives, for people."""

@@ -98,6 +98,14 @@ AliasesOption = Annotated[
         help="Alias table: record id and further values of identifiers, CSV or Parquet.",
     ),
 ]
+LookupOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--lookup",
+        metavar="NAME=FILE",
+        help="File of a lookup that the manifest names for content; may be repeated.",
+    ),
+]
 CLEAN_SUBSET = 8
 """Exit code of check: errors, but the other records may be sent."""
 
@@ -213,6 +221,7 @@ def check(
             help="Also check a content table, as contribute would; may be repeated.",
         ),
     ] = None,
+    lookup: LookupOption = None,
     show_values: ShowValuesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -267,9 +276,13 @@ def check(
         }
     lines = [*_verdict(file.name, found, errors_file), "", *_figures_text(figures, values)]
     lines += _declared(checked)
-    if content:
+    if content or lookup:
         tables = check_content(
-            agreed, agreed.partner(partner), file, assignments(content, "--content")
+            agreed,
+            agreed.partner(partner),
+            file,
+            assignments(content or [], "--content"),
+            assignments(lookup or [], "--lookup"),
         )
         result["content"] = content_result(tables)
         lines += content_lines(tables)
@@ -505,6 +518,7 @@ def contribute(
             "--content", metavar="TABLE=FILE", help="File of a content table; may be repeated."
         ),
     ] = None,
+    lookup: LookupOption = None,
     release: ReleaseOption = None,
     home: HomeOption = HOME,
     wait: WaitOption = 0,
@@ -519,12 +533,16 @@ def contribute(
     from linkage.agent.agent import Agent
 
     files = assignments(content or [], "--content")
+    lookups = assignments(lookup or [], "--lookup")
     with connect_member(home, patience) as connection, Bar() as bar:
         agent = Agent(home, progress=bar)
-        done = patiently(lambda: agent.contribute(connection, project, file, files, release), wait)
+        done = patiently(
+            lambda: agent.contribute(connection, project, file, files, release, lookups), wait
+        )
         receipt = done.receipt
         result = {
             "left_out": done.left_out,
+            "lookups": done.lookups,
             "upload": receipt.upload,
             "bytes": receipt.size,
             "digest": receipt.digest,
@@ -534,6 +552,11 @@ def contribute(
     lines += [
         f"left out {count} rows of {table}: their records were skipped at submit"
         for table, count in done.left_out.items()
+    ]
+    lines += [
+        f"{table}.{field}: {count['rows']} cells were looked up; {count['unmatched']} have no entry"
+        for table, fields in done.lookups.items()
+        for field, count in fields.items()
     ]
     show(result, as_json=as_json, text="\n".join(lines))
 

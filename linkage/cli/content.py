@@ -28,7 +28,8 @@ def content_lines(found: Sequence[TableCheck]) -> list[str]:
             lines.append(f"  {check.total} problems; nothing of it could leave")
             for p in check.problems[:SHOWN]:
                 row = f"row {p.row}" if p.row else "every row"
-                lines.append(f"  {row}, {p.field or 'the whole file'}: {p.message}")
+                where = f"{p.file}, {row}" if p.file else row
+                lines.append(f"  {where}, {p.field or 'the whole file'}: {p.message}")
             if check.total > SHOWN:
                 lines.append(f"  and {check.total - SHOWN} more")
             continue
@@ -41,4 +42,17 @@ def content_lines(found: Sequence[TableCheck]) -> list[str]:
             f"{c.few:>14}"
             for c in check.columns
         ]
+        lines += [
+            f"  {c.name}: {c.looked_up} cells were looked up; {c.unmatched} have no entry"
+            f"{_rows(c.unmatched_rows, c.unmatched)}"
+            for c in check.columns
+            if c.looked_up
+        ]
     return lines
+
+
+def _rows(rows: Sequence[int], total: int) -> str:
+    if not rows:
+        return ""
+    more = ", …" if total > SHOWN else ""
+    return f" (rows {', '.join(map(str, rows[:SHOWN]))}{more})"

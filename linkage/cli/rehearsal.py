@@ -36,6 +36,7 @@ class Rehearsal:
     Args:
         files: identifier file per partner.
         content: content file per (partner, table).
+        lookups: lookup file per (partner, lookup).
         directory: where everything goes; empty or new.
         truth: column of the identifier files that says who is who, or None.
         crosswalk: gives standard codes to the central log; None leaves local codes.
@@ -55,6 +56,7 @@ class Rehearsal:
         directory: Path,
         *,
         content: Mapping[tuple[str, str], Path] | None = None,
+        lookups: Mapping[tuple[str, str], Path] | None = None,
         truth: str | None = None,
         crosswalk: Path | None = None,
         tracts: Path | None = None,
@@ -66,7 +68,7 @@ class Rehearsal:
         _require_files(manifest, files, content or {}, truth)
         self._manifest = manifest
         self._files = dict(files)
-        self._content = dict(content or {})
+        self._given = {"--content": dict(content or {}), "--lookup": dict(lookups or {})}
         self._truth = truth
         self._tracts = tracts
         self._crosswalk = crosswalk
@@ -298,9 +300,10 @@ class Rehearsal:
     def _tables(self, partner: str) -> list[str]:
         return [
             word
-            for (owner, table), file in self._content.items()
+            for option, given in self._given.items()
+            for (owner, name), file in given.items()
             if owner == partner
-            for word in ("--content", f"{table}={file}")
+            for word in (option, f"{name}={file}")
         ]
 
     def _epoch(self, partner: str) -> Path:

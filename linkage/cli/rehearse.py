@@ -37,6 +37,12 @@ def rehearse(
             "--content", metavar="NAME.TABLE=FILE", help="File of a partner's content table."
         ),
     ] = None,
+    lookup: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lookup", metavar="NAME.LOOKUP=FILE", help="File of a partner's lookup for content."
+        ),
+    ] = None,
     tracts: TractsOption = None,
     crosswalk: CrosswalkOption = None,
     keep: Annotated[
@@ -54,12 +60,8 @@ def rehearse(
 
     agreed = load_manifest(manifest)
     files = assignments(partner, "--partner")
-    tables = {}
-    for name, path in assignments(content or [], "--content").items():
-        owner, dot, table = name.partition(".")
-        if not dot:
-            raise InputError(f"--content {name!r} is not of the form NAME.TABLE=FILE")
-        tables[owner, table] = path
+    tables = _of_partners(content or [], "--content", "NAME.TABLE=FILE")
+    lookups = _of_partners(lookup or [], "--lookup", "NAME.LOOKUP=FILE")
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise AlreadyExistsError(f"{keep} is not empty", remedy="Name a new directory")
     start = time.perf_counter()
@@ -71,6 +73,7 @@ def rehearse(
                 files,
                 directory,
                 content=tables,
+                lookups=lookups,
                 truth=truth,
                 tracts=tracts,
                 crosswalk=crosswalk,
@@ -124,3 +127,13 @@ def _line(name: str, figures: dict[str, Any]) -> str:
     links = (true or estimated or {}).get("links", 0)
     f1, best_f1 = (f"{x['f1']:.3f}" if x else "" for x in (true, best))
     return f"{name:<22}{links:>8}{pair('precision'):>20}{pair('recall'):>20}{f1:>9}{best_f1:>9}"
+
+
+def _of_partners(values: list[str], option: str, form: str) -> dict[tuple[str, str], Path]:
+    found = {}
+    for name, path in assignments(values, option).items():
+        owner, dot, of = name.partition(".")
+        if not dot:
+            raise InputError(f"{option} {name!r} is not of the form {form}")
+        found[owner, of] = path
+    return found

@@ -39,6 +39,7 @@ from linkage.files import private_directory, write_atomic
 from linkage.release.assemble import Assembled, assemble
 from linkage.release.days import read_shifts
 from linkage.release.gate import gate
+from linkage.release.lookups import lookup_provenance
 from linkage.release.parcels import ParcelAddress, unpack
 from linkage.release.pseudonyms import ID_BYTES, draw_ids
 from linkage.rpc.channel import Connection
@@ -132,6 +133,7 @@ class Assembler:
         # Before the extract stands: a crash after it would leave the map at the hub for good.
         self._acknowledge(found.release, study_ids)
         own_ids = self._own_ids(found.release, recipient, study_ids)
+        lookups = lookup_provenance(manifest, tables, recipient)
         assembled = assemble(manifest, tables, own_ids, day_shifts, recipient=recipient)
         del tables, study_ids, own_ids, day_shifts
         ledger = Ledger(self._home, project)
@@ -146,7 +148,7 @@ class Assembler:
             recipient=recipient,
             counts=gated.counts,
             suppression=gated.log,
-            provenance=self._provenance(manifest, found, recipient, parcels),
+            provenance=self._provenance(manifest, found, recipient, parcels) | {"lookups": lookups},
             stata=stata,
         )
         quality = self._quality(found.run)

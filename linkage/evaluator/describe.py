@@ -58,7 +58,9 @@ _TRANSFORMS = {
     "band": "a number in bands",
     "top_code": "a number, the large ones as one",
     "tract": "census tract, eleven digits",
+    "municipality": "municipality, looked up",
     "county": "county, five digits",
+    "crosswalk": "the standard code of the partner's own code, by a crosswalk",
     "day": "days from the person's first event over all tables; 0 is that event",
 }
 

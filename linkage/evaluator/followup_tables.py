@@ -242,7 +242,7 @@ def _columns(
 
 
 def _is_short(extract: Extract, table: str, entry: Mapping[str, Any]) -> bool:
-    if entry["transform"] not in ("keep", "age_band"):
+    if entry["transform"] not in ("keep", "age_band", "municipality", "county", "crosswalk"):
         return False
     distinct = extract.tables[table][entry["column"]].nunique(dropna=False)
     return bool(2 <= distinct <= MAX_CATEGORIES)

@@ -220,6 +220,10 @@ def dictionary(manifest: Manifest, recipient: str | None = None) -> dict[str, An
             extra: dict[str, Any] = dict(source)
             if field.values is not None:
                 extra["values"] = list(field.values)
+            if field.lookup is not None:
+                extra["lookup"] = field.lookup.name
+                if "values" in extra and field.transform is Transform.CROSSWALK:
+                    extra["values"].append(field.lookup.unmapped)
             if field.transform is Transform.AGE_BAND and field.reference:
                 extra["reference"] = field.reference.isoformat()
                 extra["band_years"] = BAND_YEARS

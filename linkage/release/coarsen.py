@@ -20,28 +20,14 @@ import pyarrow as pa
 from linkage.agreement import ContentField, Transform
 from linkage.agreement.models import OF_NO_PERSON
 from linkage.errors import ManifestError
+from linkage.release import places
 from linkage.release.codes import code_fault
+from linkage.release.places import Check, Convert, Fault, Transformed
 
 BAND_YEARS = 10
 TOP_AGE = 90
 OLDEST = 125
 FIRST_YEAR = 1850
-
-# Three-digit ZIP areas of 20,000 people or fewer in the census of 2000 or of 2010
-# (45 CFR 164.514(b)(2)(i)(B)).
-# fmt: off
-SMALL_ZIP3 = frozenset(
-    [
-        "036", "059", "063", "102", "203", "205", "369", "556", "692", "753", "772",
-        "790", "821", "823", "830", "831", "878", "879", "884", "890", "893",
-    ]
-)
-# fmt: on
-
-Fault = str
-Transformed = tuple[Any, Fault | None]
-Convert = Callable[[str], Transformed]
-Check = Callable[[Any], Fault | None]
 
 _TYPES = {
     Transform.YEAR: pa.int16(),
@@ -69,15 +55,15 @@ def converter(field: ContentField, *, personal: bool = True) -> Convert:
     Raises:
         ManifestError: the transform cannot work as it was agreed.
     """
-    if field.transform is Transform.KEEP:
-        return _keep(field, personal=personal)
+    if field.transform in _CODES:
+        return _code(field, personal=personal)
     return _CONVERTERS[field.transform](field)
 
 
 def result_fault(field: ContentField, *, personal: bool = True) -> Check:
     """Why a value cannot have come of the field's transform."""
-    if field.transform is Transform.KEEP:
-        convert = _keep(field, personal=personal)
+    if field.transform in _CODES:
+        convert = _code(field, personal=personal)
         return lambda value: convert(value)[1]
     return _CHECKS[field.transform](field)
 
@@ -122,17 +108,6 @@ def _age(parsed: Transformed, reference: date) -> Transformed:
     if reference.year - born.year > OLDEST:
         return None, f"is more than {OLDEST} years before the reference date"
     return age_band(born, reference), None
-
-
-_ZIP = re.compile(r"(\d{3})\d{2}(-?\d{4})?", re.ASCII)
-
-
-def _zip3(text: str) -> Transformed:
-    match = _ZIP.fullmatch(text)
-    if not match:
-        return None, "is not a ZIP code of five or nine digits (was a leading zero lost?)"
-    area = match[1]
-    return "000" if area in SMALL_ZIP3 else area, None
 
 
 def _generalise(field: ContentField) -> Convert:
@@ -188,22 +163,6 @@ def _top_code(field: ContentField) -> Convert:
     return convert
 
 
-_GEOID = re.compile(r"\d{11,12}|\d{15}", re.ASCII)
-_COUNTY_GEOID = re.compile(r"\d{5}|\d{11,12}|\d{15}", re.ASCII)
-
-
-def _tract(text: str) -> Transformed:
-    if not _GEOID.fullmatch(text):
-        return None, "is not the Census GEOID of a tract, block group or block (11, 12, 15 digits)"
-    return text[:11], None
-
-
-def _county(text: str) -> Transformed:
-    if not _COUNTY_GEOID.fullmatch(text):
-        return None, "is not a Census GEOID of 5, 11, 12 or 15 digits (was a leading zero lost?)"
-    return text[:5], None
-
-
 _NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,10})?", re.ASCII)
 
 
@@ -245,10 +204,15 @@ def _date_parser(field: ContentField) -> Convert:
     return parse
 
 
-def _keep(field: ContentField, *, personal: bool) -> Convert:
+_CODES = (Transform.KEEP, Transform.CROSSWALK)
+
+
+def _code(field: ContentField, *, personal: bool) -> Convert:
+    """A code as it stands, or as it was looked up in a crosswalk."""
+    more = () if field.lookup is None else (field.lookup.unmapped,)
     if field.values is not None:
-        allowed = frozenset(field.values)
-        fault = f"is not one of the {len(allowed)} codes the partners agreed to"
+        allowed = frozenset((*field.values, *more))
+        fault = f"is not one of the {len(field.values)} codes the partners agreed to"
         return lambda text: (text, None) if text in allowed else (None, fault)
 
     numbers = personal and field.means not in OF_NO_PERSON
@@ -265,17 +229,17 @@ _CONVERTERS: dict[Transform, Callable[[ContentField], Convert]] = {
     Transform.MONTH: _month,
     Transform.DAY: _date_parser,
     Transform.AGE_BAND: _age_band,
-    Transform.ZIP3: lambda field: _zip3,
+    Transform.ZIP3: places.zip3,
     Transform.NUMBER: lambda field: _number,
     Transform.GENERALISE: _generalise,
     Transform.BAND: _band,
     Transform.TOP_CODE: _top_code,
-    Transform.TRACT: lambda field: _tract,
-    Transform.COUNTY: lambda field: _county,
+    Transform.TRACT: places.tract,
+    Transform.MUNICIPALITY: places.municipality,
+    Transform.COUNTY: places.county,
 }
 
 _MONTH_RESULT = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
-_ZIP3_RESULT = re.compile(r"\d{3}", re.ASCII)
 _BANDS = frozenset(
     [
         *(f"{low}-{low + width - 1}" for width in (5, 10) for low in range(0, TOP_AGE, width)),
@@ -309,18 +273,12 @@ _CHECKS: dict[Transform, Callable[[ContentField], Check]] = {
     # Hidden: any number may be one.
     Transform.DAY: _unless(lambda value: True, ""),
     Transform.AGE_BAND: _unless(lambda value: value in _BANDS, "is not an age band"),
-    Transform.ZIP3: _unless(
-        lambda value: bool(_ZIP3_RESULT.fullmatch(value)) and value not in SMALL_ZIP3,
-        "is not an allowed three-digit area",
-    ),
+    Transform.ZIP3: places.zip3_fault,
     Transform.NUMBER: _unless(math.isfinite, "is not a number"),
     Transform.GENERALISE: _listed,
     Transform.BAND: _listed,
     Transform.TOP_CODE: _topped,
-    Transform.TRACT: _unless(
-        lambda value: len(value) == 11 and value.isdecimal(), "is not a tract of eleven digits"
-    ),
-    Transform.COUNTY: _unless(
-        lambda value: len(value) == 5 and value.isdecimal(), "is not a county of five digits"
-    ),
+    Transform.TRACT: places.tract_fault,
+    Transform.MUNICIPALITY: places.municipality_fault,
+    Transform.COUNTY: places.county_fault,
 }

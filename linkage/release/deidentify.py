@@ -19,7 +19,9 @@ What each transform gives:
     band       string   "<18", "18-64", "65+", at the manifest's edges
     top_code   string   "37", and "90+" from the manifest's number on
     tract      string   "17031010202", of a Census GEOID of 11, 12 or 15 digits
+    municipality string "1714000" or an agreed name, as it was looked up
     county     string   "17031", of such a GEOID
+    crosswalk  string   a standard code, as it was looked up
     day        int32    hidden by the row's day shift (see `days`), before that a date
     number     double   a number as it stands, of a site or a measure
     a missing cell is null under all of them
@@ -28,7 +30,9 @@ What each transform gives:
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -53,6 +57,19 @@ MANY_ROWS = 50
 MOSTLY_DISTINCT = 0.9
 
 
+@dataclass(frozen=True)
+class LookedUp:
+    """What the cells of a field were looked up as, in a file of the partner's own.
+
+    Attributes:
+        cells: (rows,) text or missing; the transform takes them in place of the column's own.
+        faults: rows from 0, ascending, whose cell may not leave, and why.
+    """
+
+    cells: pd.Series[Any]
+    faults: Sequence[tuple[npt.NDArray[np.intp], str]] = ()
+
+
 Look = Callable[[ContentField, "pd.Series[Any]"], dict[int, str]]
 
 
@@ -63,6 +80,7 @@ def deidentify_table(
     file: str,
     missing: Collection[str] = (),
     look: Look | None = None,
+    looked_up: Mapping[str, LookedUp] = MappingProxyType({}),
 ) -> pa.Table:
     """The allow-listed fields of `frame`, each under its transform, in the manifest's order.
 
@@ -73,6 +91,7 @@ def deidentify_table(
         missing: cells that mean "not known", compared without case.
         look: finds what only the partner can know for an identifier, in fields of open codes: the
             faulty rows from 0, and -1 for the column as a whole, each with what is wrong.
+        looked_up: by field, for those that the manifest has looked up.
 
     Raises:
         SourceError: a column is missing, or some cells may not leave; at most 1,000 are listed.
@@ -84,13 +103,19 @@ def deidentify_table(
     problems: list[tuple[int, int, Problem]] = []
     total = 0
     for place, field in enumerate(table.fields):
-        column, faults = _field(table, field, frame[_column_name(field)], unknown)
+        looked = LookedUp(frame[_column_name(field)])
+        if field.lookup is not None:
+            looked = looked_up[field.name]
+        # A standard code may well be spelt as a word for "not known".
+        no_cell = unknown if field.lookup is None else {""}
+        column, faults = _field(table, field, looked.cells, no_cell)
         columns.append(column)
         found = faults.first()
-        total += len(faults)
+        total += len(faults) + sum(len(rows) for rows, _ in looked.faults)
+        found += [(int(r) + 1, text) for rows, text in looked.faults for r in rows[:MAX_PROBLEMS]]
         if look is not None and is_open(table, field):
             known = set(faults.rows)
-            more = look(field, frame[_column_name(field)])
+            more = look(field, looked.cells)
             more = {row: text for row, text in more.items() if row not in known}
             total += len(more)
             found += [(row + 1, text) for row, text in sorted(more.items())[:MAX_PROBLEMS]]
@@ -261,7 +286,8 @@ def _field(
 
 def is_open(table: ContentTable, field: ContentField) -> bool:
     """Whether any short code may stand in the field of a person's table."""
-    return table.is_personal and field.transform is Transform.KEEP and field.values is None
+    coded = field.transform in (Transform.KEEP, Transform.CROSSWALK)
+    return table.is_personal and coded and field.values is None
 
 
 def _record_number(

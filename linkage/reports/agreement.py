@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from linkage.agreement import Clk, ContentField, ContentTable, Manifest, Partner, Transform
-from linkage.agreement.content_profiles import profile_of
+from linkage.agreement import Clk, ContentTable, Manifest, Partner
 from linkage.agreement.governance import QUESTIONS, is_unwritten
 from linkage.agreement.policies import policies_of, rules_of
 from linkage.agreement.safeguards import PartnerReport
+from linkage.reports.contents import content_tables
 from linkage.reports.html import DataTable, Paragraph, Section, page
 from linkage.reports.settings import bounds, settings, signed
 from linkage.reports.text import as_text
@@ -26,20 +26,6 @@ from linkage.reports.visible import visible, visible_section
 
 NOT_ANSWERED = "NOT ANSWERED"
 
-_TRANSFORMS = {
-    Transform.KEEP: "as it stands",
-    Transform.YEAR: "the year only",
-    Transform.MONTH: "year and month only",
-    Transform.AGE_BAND: "as an age band",
-    Transform.ZIP3: "the first three digits only",
-    Transform.NUMBER: "a number, as it stands",
-    Transform.GENERALISE: "as a coarser code",
-    Transform.BAND: "as a band of numbers",
-    Transform.TOP_CODE: "as a number, the large ones as one",
-    Transform.TRACT: "as a census tract",
-    Transform.COUNTY: "as a county",
-    Transform.DAY: "as days from the person's first event; the date itself does not leave",
-}
 _REPORTS = {
     PartnerReport.NONE: "nothing of how well a run went",
     PartnerReport.SUMMARY: "for each pair of partners how many links a proposed release holds, and"
@@ -236,17 +222,7 @@ def _leaves(manifest: Manifest) -> Iterator[Paragraph | DataTable]:
     for partner in manifest.partners:
         if not partner.content:
             yield _says(f"{partner.name} contributes no content.")
-        for table in partner.content:
-            yield DataTable(
-                f"Content of {partner.name}: {table.name} ({table.kind}{_profile(partner, table)})",
-                ("Field", "How it leaves", "Allowed values", "For whom", "Meaning"),
-                [_field(field) for field in table.fields],
-            )
-
-
-def _profile(partner: Partner, table: ContentTable) -> str:
-    profile = profile_of(partner, table)
-    return f", {profile}" if profile else ""
+        yield from content_tables(partner)
 
 
 def _more_of(partner: Partner) -> list[str]:
@@ -258,28 +234,6 @@ def _more_of(partner: Partner) -> list[str]:
     if partner.strata:
         more.append(f"the codes of {_joined(sorted(partner.strata))} of each record")
     return more
-
-
-def _field(field: ContentField) -> tuple[str, ...]:
-    how = _TRANSFORMS[field.transform]
-    if field.reference is not None:
-        how += f" at {field.reference}"
-    if field.edges is not None:
-        how += f", beginning at {', '.join(map(str, field.edges))}"
-    if field.top is not None:
-        how += f", from {field.top} on"
-    if field.mapping is not None:
-        how += f", one of {', '.join(dict.fromkeys(field.mapping.values()))}"
-    if field.transform is not Transform.KEEP:
-        allowed = ""
-    elif field.values is None:
-        allowed = "any short code; no free text"
-    elif len(field.values) > 12:
-        allowed = f"{len(field.values):,} codes: {', '.join(field.values[:8])}, …"
-    else:
-        allowed = ", ".join(field.values)
-    receive = "all recipients" if field.recipients is None else ", ".join(field.recipients)
-    return field.name, how, allowed, receive or "nobody", field.description
 
 
 def _sees(manifest: Manifest) -> DataTable:

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from linkage.agent.illinois.layout import Code, Layout
-from linkage.agreement.content import Column
 from linkage.agreement.fields import Strict
+from linkage.agreement.lookups import Column
 from linkage.errors import Problem
 from linkage.release.crosswalk.documents import Agency, Document, Local, Standard, Words, faulty
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -22,8 +23,17 @@ from .conftest import Linked, make_manifest, share_all, wait_for_end
 CONTACTS = {
     "name": "contacts",
     "kind": "event",
-    "fields": [{"name": "day", "column": "seen", "transform": "day", "means": "day"}],
+    "fields": [
+        {"name": "day", "column": "seen", "transform": "day", "means": "day"},
+        {
+            "name": "tract",
+            "column": "sex",
+            "transform": "tract",
+            "lookup": {"name": "beats", "unmatched": 0.9},
+        },
+    ],
 }
+BEATS = b"code,tract\nf,17031010202\n"
 CHECKERS = ("ada", "ben", "eve")
 
 
@@ -34,12 +44,22 @@ def keyrings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Keyring]:
 
 
 @pytest.fixture(scope="module")
+def beats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lookups") / "beats.csv"
+    path.write_bytes(BEATS)
+    return path
+
+
+@pytest.fixture(scope="module")
 def checked(steward, linked, members, keyrings) -> Linked:
     """Another project about the same persons, whose extracts two checkers sign off."""
+    digest = hashlib.sha256(BEATS).hexdigest()
+    lookup = {"name": "beats", "kind": "places", "by": ["code"], "source": "T", "digest": digest}
+    own = {"content": [CONTACTS], "lookups": [lookup]}
     keys = [{"name": n, "key": k.signing_public.hex()} for n, k in keyrings.items()]
     manifest = make_manifest(
         matching={"threshold": 0.6, "pair_keyed": False},
-        partners=[{"name": name, "content": [CONTACTS]} for name in ("sheriff", "health")],
+        partners=[{"name": name, **own} for name in ("sheriff", "health")],
         recipients=[
             {"name": "county", "role": "assembler"},
             {"name": "university", "role": "evaluator"},
@@ -57,7 +77,7 @@ def checked(steward, linked, members, keyrings) -> Linked:
     return Linked(manifest, linked.files, run)
 
 
-def deliver(steward, members, project: Linked) -> str:
+def deliver(steward, members, project: Linked, lookups: dict[str, Path]) -> str:
     """Release a run and contribute to it."""
     release = steward.release(project.run, None).release
     for name in project.manifest.partner_names:
@@ -65,15 +85,22 @@ def deliver(steward, members, project: Linked) -> str:
         agent.approve(connection, project.manifest.project, release)
     for name in project.manifest.partner_names:
         agent, connection = members[name].agent(), members[name].connection
-        agent.contribute(connection, project.manifest.project, project.files[name], {}, release)
+        sent = agent.contribute(
+            connection, project.manifest.project, project.files[name], {}, release, lookups
+        )
+        again = agent.contribute(
+            connection, project.manifest.project, project.files[name], {}, release, lookups
+        )
+        assert again.lookups == sent.lookups
+        assert bool(sent.lookups) == bool(lookups)
     return release
 
 
 @pytest.fixture(scope="module")
-def releases(steward, linked, checked, members) -> dict[str, str]:
+def releases(steward, linked, checked, members, beats) -> dict[str, str]:
     return {
-        "linked": deliver(steward, members, linked),
-        "checked": deliver(steward, members, checked),
+        "linked": deliver(steward, members, linked, {}),
+        "checked": deliver(steward, members, checked, {"beats": beats}),
     }
 
 
@@ -107,7 +134,9 @@ def test_the_same_inputs_give_the_same_bytes(linked, releases, members, tmp_path
     assert [e.release for e in entries].count(release) == 1
 
 
-def test_an_extract_waits_for_two_checkers(checked, releases, members, keyrings, tmp_path) -> None:
+def test_an_extract_waits_for_two_checkers(
+    linked, checked, releases, members, keyrings, tmp_path
+) -> None:
     project, release = checked.manifest.project, releases["checked"]
     out = tmp_path / "out"
 
@@ -135,6 +164,13 @@ def test_an_extract_waits_for_two_checkers(checked, releases, members, keyrings,
     assert not Ledger(members["county"].home, project).entries()
     make(signed["ada"], signed["eve"])
     assert everything(out) == everything(waiting)
+    looked_up = json.loads((out / "provenance.json").read_bytes())["lookups"]
+    for said in looked_up:
+        tracts = pd.read_csv(linked.files[said["partner"]])["sex"] == "f"
+        assert (said["table"], said["field"]) == ("contacts", "tract")
+        assert said["lookup"]["digest"] == hashlib.sha256(BEATS).hexdigest()
+        assert (said["rows"], said["unmatched"]) == (len(tracts), int((~tracts).sum()))
+    assert [said["partner"] for said in looked_up] == ["sheriff", "health"]
     with pytest.raises(AgreementError, match="names no checker 'ada' with this key"):
         sign_off(waiting, "ada", keyrings["ben"].signing_key)
 

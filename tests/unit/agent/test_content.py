@@ -69,6 +69,7 @@ class Bench:
         self.visits = tmp_path / "visits.csv"
         self.write_visits(*VISITS)
         self.content = {"visits": self.visits}
+        self.lookups: dict[str, Path] = {}
         self.keyring = Keyring.create(tmp_path / "keys")
         self.bureau = Keyring.create(tmp_path / "bureau")
         self.keyring.trust("bureau", self.bureau.fingerprint)
@@ -87,7 +88,7 @@ class Bench:
             signing_key=self.bureau.signing_public,
             sealing_key=self.bureau.sealing_key.public,
         )
-        raw, self.left_out = pack_content(
+        self.packed = pack_content(
             wire,
             self.keyring,
             manifest=self.manifest,
@@ -98,7 +99,9 @@ class Bench:
             file=self.file,
             submitted=self.submitted,
             content=self.content,
+            lookups=self.lookups,
         )
+        raw, self.left_out = self.packed.parcel, self.packed.left_out
         assert MARKER.encode() not in raw
         address = ParcelAddress("county", self.manifest.fingerprint, RELEASE, "north", "bureau")
         return unpack(raw, address, self.bureau.sealing_key.open)

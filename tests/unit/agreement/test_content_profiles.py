@@ -87,6 +87,52 @@ def test_ages_over_89_are_one(field: dict[str, Any], fits: bool) -> None:
         assert "ages over 89" in refused(data)
 
 
+LISTS = [
+    {"name": "homes", "kind": "places", "by": ["address", "postcode"], "source": "ours"},
+    {"name": "calls", "kind": "crosswalk", "version": 1, "digest": "a" * 64},
+]
+HOMES = {"name": "homes", "also": ["zip"]}
+CALLS = {"name": "calls", "agency": "PD"}
+
+
+def looked_up(profile: str | None, field: dict[str, Any]) -> bytes:
+    document = json.loads(manifest(profile, field))
+    document["partners"][0]["lookups"] = LISTS
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"transform": "tract", "within": ["17"]},
+        {"transform": "municipality", "values": ["Elmville"]},
+        {"transform": "county", "within": ["17031"]},
+    ],
+)
+def test_an_address_leaves_as_a_larger_area_but_not_under_safe_harbor(
+    field: dict[str, Any],
+) -> None:
+    declared = {"name": "area", "column": "home", "lookup": HOMES, **field}
+    for profile in (None, "limited-dataset"):
+        parse_manifest(looked_up(profile, declared))
+    assert "164.514(b)(2)(i)(B)" in refused(looked_up("safe-harbor", declared))
+
+
+def test_a_crosswalk_counts_as_codes() -> None:
+    declared = {"name": "c", "transform": "crosswalk", "lookup": CALLS}
+    parse_manifest(looked_up("limited-dataset", declared))
+    assert "(i)(R)" in refused(looked_up("safe-harbor", declared))
+    parse_manifest(looked_up("safe-harbor", {**declared, "values": ["suicide"]}))
+    assert "as a larger area only" in refused(looked_up(None, {**declared, "column": "home"}))
+
+
+def test_nothing_is_looked_up_by_a_direct_identifier() -> None:
+    by_phone = {"name": "homes", "also": ["phone"]}
+    declared = {"name": "t", "column": "home", "transform": "tract", "lookup": by_phone}
+    message = refused(looked_up("limited-dataset", declared))
+    assert "looked up by the identifier phone, which leaves encoded only" in message
+
+
 def test_what_safe_harbor_lets_out() -> None:
     zip3 = {"name": "z", "column": "zip", "transform": "zip3"}
     parse_manifest(manifest("safe-harbor", CODE, YEAR, zip3))
@@ -122,7 +168,7 @@ def test_a_table_has_its_own_profile_before_its_partners() -> None:
         ({"transform": "top_code"}, "top: the transform top_code needs it"),
         ({"top": 4}, "top: is for the transform top_code only"),
         ({"transform": "generalise", "mapping": {}}, "mapping: must have 1 to"),
-        ({"transform": "year", "values": ["2020"]}, "values: is for the transform keep only"),
+        ({"transform": "year", "values": ["2020"]}, "values: is for the transforms keep"),
     ],
 )
 def test_settings_that_do_not_fit_their_transform(field: dict[str, Any], message: str) -> None:

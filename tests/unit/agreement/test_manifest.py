@@ -373,7 +373,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "686a8a405865f767f5ea4370925be3e1b97e72364091ffec04edd6d88449d6f6"
+KNOWN = "67da91c8d04a7fd53da1db88000996755a3a5ddea5474517d596384442dfe9bc"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:

@@ -13,6 +13,8 @@ NEEDED: dict[Transform, dict[str, Any]] = {
     Transform.GENERALISE: {"mapping": {"a": "b"}},
     Transform.BAND: {"edges": [10]},
     Transform.TOP_CODE: {"top": 90},
+    Transform.MUNICIPALITY: {"lookup": {"name": "homes"}},
+    Transform.CROSSWALK: {"lookup": {"name": "calls", "agency": "PD"}},
 }
 
 
