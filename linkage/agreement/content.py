@@ -81,7 +81,7 @@ class ContentField(Strict):
         ]
         | None
     ) = None
-    top: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    top: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     within: (
         Annotated[tuple[Geoid, ...], Field(min_length=1, max_length=200, strict=False)] | None
     ) = None
@@ -185,11 +185,20 @@ class ContentTable(Strict):
     def warnings(self) -> tuple[str, ...]:
         """What those who sign may not expect of the fields together."""
         of = {t: [f.name for f in self.fields if f.transform is t] for t in Transform}
-        if not (of[Transform.DAY] and of[Transform.MONTH]):
-            return ()
-        days, months = (", ".join(of[t]) for t in (Transform.DAY, Transform.MONTH))
-        text = f"table {self.name!r}: relative days ({days}) beside months ({months})"
-        return (f"{text} narrow the dates of a person with many events",)
+        table, found = f"table {self.name!r}", []
+        if of[Transform.DAY] and of[Transform.MONTH]:
+            days, months = (", ".join(of[t]) for t in (Transform.DAY, Transform.MONTH))
+            text = f"relative days ({days}) beside months ({months}) narrow the dates of a person"
+            found.append(f"{table}: {text} with many events")
+        bare = [
+            f.name
+            for f in self.fields
+            if f.transform in _GEOIDS and f.within is None and f.lookup is None
+        ]
+        if bare and self.is_personal:
+            text = f"GEOIDs ({', '.join(bare)}) of any state: say under within which may leave, or"
+            found.append(f"{table}: {text} another long number in their column leaves as one")
+        return tuple(found)
 
     @property
     def is_personal(self) -> bool:

@@ -46,6 +46,7 @@ from linkage.errors import InvalidRequestError, ManifestError, Problem, SourceEr
 from linkage.release.coarsen import converter, output_type, result_fault, type_at_home
 from linkage.release.codes import AMOUNT
 from linkage.release.days import Shifts, hide
+from linkage.release.race_block import block_faults
 
 INDEX_ID = "index_id"
 STUDY_ID = "study_id"
@@ -121,6 +122,12 @@ def deidentify_table(
             found += [(row + 1, text) for row, text in sorted(more.items())[:MAX_PROBLEMS]]
         name = _column_name(field)
         problems += [(row, place, Problem(row, name, text)) for row, text in found]
+    rows = pa.table(columns, schema=pa.schema([_schema_field(field) for field in table.fields]))
+    # A cell that may not leave is missing by now, and would make others of its row look wrong.
+    for place, wrong, text in block_faults(table, rows) if not total else ():
+        total += len(wrong)
+        name = _column_name(table.fields[place])
+        problems += [(int(r) + 1, place, Problem(int(r) + 1, name, text)) for r in wrong]
     if total:
         problems.sort(key=lambda item: item[:2])
         raise SourceError(
@@ -129,7 +136,7 @@ def deidentify_table(
             total=total,
             remedy="Nothing was sent. Correct the file, or agree on other content fields",
         )
-    return pa.table(columns, schema=pa.schema([_schema_field(field) for field in table.fields]))
+    return rows
 
 
 def attach_index_ids(
@@ -204,6 +211,9 @@ def check_deidentified(table: ContentTable, parcel: pa.Table, *, source: str) ->
             fault = None if value is None else fault_of(value)
             if fault:
                 raise InvalidRequestError(f"{source}: column {field.name!r}: a cell {fault}")
+    for place, _, text in block_faults(table, parcel):
+        name = table.fields[place].name
+        raise InvalidRequestError(f"{source}: column {name!r}: a cell {text}")
 
 
 def _schema_field(field: ContentField) -> pa.Field:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -15,8 +16,16 @@ import pytest
 
 from linkage.agent.planted import OwnIdentifiers
 from linkage.agent.source import SourceFile
-from linkage.agreement import ContentTable, IdentifierField, Partner, parse_manifest
+from linkage.agreement import (
+    ContentField,
+    ContentTable,
+    IdentifierField,
+    Partner,
+    Transform,
+    parse_manifest,
+)
 from linkage.errors import SourceError
+from linkage.release.coarsen import converter
 from linkage.release.codes import code_fault
 from linkage.release.deidentify import deidentify_table
 from linkage.synthetic import County, demo_manifest, write_county
@@ -118,6 +127,50 @@ def test_no_identifier_leaves(own: OwnIdentifiers, kind: str, disguise: str) -> 
         found = faults(own, ["ER", planted, "IN"], [1, 0, 2])
         assert found == [2], (kind, identifier, disguise)
 
+
+OTHERS: list[dict[str, Any]] = [
+    {"values": ["ER", "IN"]},
+    {"transform": "generalise", "mapping": {"ER": "A", "IN": "B"}},
+    {"transform": "band", "edges": [18, 65]},
+    {"transform": "top_code", "top": 90},
+    {"transform": "top_code", "top": 1_000_000},
+    {"transform": "year"},
+    {"transform": "month"},
+    {"transform": "age_band", "reference": "2026-01-01"},
+    {"transform": "zip3"},
+    {"transform": "tract", "within": ["17"]},
+    {"transform": "county", "within": ["17"]},
+    {"transform": "municipality", "values": ["Elmville"], "lookup": {"name": "homes"}},
+    {"transform": "municipality", "within": ["17"], "lookup": {"name": "homes"}},
+    {"transform": "crosswalk", "values": ["ER"], "lookup": {"name": "calls", "agency": "PD"}},
+]
+
+
+@pytest.mark.parametrize("declared", OTHERS, ids=lambda one: one.get("transform", "keep"))
+def test_no_other_transform_lets_an_identifier_through(declared: dict[str, Any]) -> None:
+    """A cell is refused, or what leaves of it holds no more than the transform says."""
+    field = ContentField.model_validate({"name": "code", **declared})
+    convert = converter(field)
+    removed = 0
+    for identifier in itertools.chain.from_iterable(IDENTIFIERS.values()):
+        for disguise in DISGUISES.values():
+            value, fault = convert(disguise(identifier).strip())
+            assert fault is not None or value is not None
+            if fault is not None:
+                assert identifier not in fault
+                continue
+            removed += 1
+            assert (field.transform, str(value)) in LET_OUT, identifier
+    assert bool(removed) == (field.transform in {transform for transform, _ in LET_OUT})
+
+
+# Of 1987-03-14 and of 60614-2231.
+LET_OUT = {
+    (Transform.YEAR, "1987"),
+    (Transform.MONTH, "1987-03"),
+    (Transform.AGE_BAND, "30-39"),
+    (Transform.ZIP3, "606"),
+}
 
 CODES = [
     "F32.1", "Z59.0", "S72.001A", "99213", "H0038 HE", "T1015", "ER", "shelter_night", "CASH",

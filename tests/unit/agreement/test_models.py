@@ -63,3 +63,11 @@ def test_days_beside_months_are_warned_of() -> None:
     day, month = field("d", transform="day"), field("m", transform="month")
     assert table("event", day).warnings == table("event", month).warnings == ()
     assert "relative days (d) beside months (m)" in table("event", day, month).warnings[0]
+
+
+def test_geoids_of_any_state_are_warned_of() -> None:
+    tract = field("t", transform="tract")
+    assert "GEOIDs (t) of any state" in table("event", tract).warnings[0]
+    assert table("event", {**tract, "within": ["17"]}).warnings == ()
+    assert table("event", {**tract, "lookup": {"name": "homes"}}).warnings == ()
+    assert table("site", tract).warnings == ()

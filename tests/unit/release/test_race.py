@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkage.errors import InvalidRequestError
+from linkage.agreement import ContentTable
+from linkage.errors import InvalidRequestError, SourceError
+from linkage.release.deidentify import check_deidentified, deidentify_table, parcel_schema
 from linkage.release.race import (
     CATEGORIES,
     Answer,
@@ -144,3 +148,63 @@ def test_figures() -> None:
     found = compare(health, police)
     assert (found.people, found.same, found.overlapping, found.different) == (3, 2, 0, 1)
     assert found.said == {("WHITE", "WHITE"): 2, ("ASIAN", "BLACK"): 1}
+
+
+# -- the block in a table --------------------------------------------------------------------------
+
+BLOCK = {
+    "race_ethnicity": ("WHITE", "MENA", "HISP|WHITE", "NOT_HISP", "UNKNOWN", "DECLINED|WHITE"),
+    "race_ethnicity_standard": ("1997", "2024", "2030"),
+    "race_ethnicity_collection": ("self", "observer", "guess"),
+}
+
+
+def people(terms: dict[str, tuple[str, ...]]) -> ContentTable:
+    fields = [{"name": f"x{n}", "means": t, "values": v} for n, (t, v) in enumerate(terms.items())]
+    return ContentTable.model_validate({"name": "person", "kind": "person", "fields": fields})
+
+
+def test_a_row_is_an_answer_by_the_standard_beside_it() -> None:
+    rows = [
+        ("WHITE", "1997", "observer"),
+        ("MENA", "2024", "self"),
+        (None, None, None),
+        (None, "2024", "observer"),
+        ("MENA", "1997", "self"),
+        ("NOT_HISP", "2024", "self"),
+        ("DECLINED|WHITE", "2024", "self"),
+        ("WHITE", None, "self"),
+        ("WHITE", "2030", "self"),
+        ("WHITE", "2024", "guess"),
+        ("HISP|WHITE", "1997", None),
+        ("MENA", "1997", "self"),
+    ]
+    columns = {f"x{n}": list(cells) for n, cells in enumerate(zip(*rows, strict=True))}
+    frame = pd.DataFrame(columns, dtype=object)
+    with pytest.raises(SourceError) as caught:
+        deidentify_table(people(BLOCK), frame, file="people.csv")
+    found = [(p.row, p.message) for p in caught.value.problems]
+    assert [row for row, _ in found] == [5, 6, 7, 8, 9, 10, 12]
+    assert {p.field for p in caught.value.problems} == {"x0"}
+    assert found[0][1].startswith("is no answer by the standard of 1997")
+    assert "MENA" not in found[0][1]
+    assert found[3][1] == "stands beside a standard that is none of 1997, 2024"
+    assert "way of collection that is none of self, observer" in found[5][1]
+    good = frame.drop([4, 5, 6, 7, 8, 9, 11]).reset_index(drop=True)
+    clean = deidentify_table(people(BLOCK), good, file="people.csv")
+    assert clean.num_rows == 5
+    # A list of its own, where no standard is said.
+    own = {"race_ethnicity": ("Black or African American", "DECLINED|WHITE")}
+    cells = {"x0": ["Black or African American", "DECLINED|WHITE"]}
+    assert deidentify_table(people(own), pd.DataFrame(cells), file="f").num_rows == 2
+
+
+def test_the_assembler_looks_again() -> None:
+    table = people(BLOCK)
+    ids = pa.array([b"0" * 16] * 2, pa.binary(16))
+    columns = {"x0": ["WHITE", "MENA"], "x1": ["1997", "1997"], "x2": ["self", "self"]}
+    parcel = pa.table({"index_id": ids, **columns})
+    parcel = parcel.cast(parcel_schema(table))
+    with pytest.raises(InvalidRequestError, match="column 'x0': a cell is no answer by the stand"):
+        check_deidentified(table, parcel, source="table 'person'")
+    check_deidentified(table, parcel.slice(0, 1), source="table 'person'")

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from linkage.agent.lookups import Lookups
+from linkage.agreement import Partner
 from linkage.release.crosswalk.applying import Accounts, Mapper
 from linkage.release.crosswalk.checking import (
     parse_crosswalk,
@@ -20,6 +24,7 @@ from linkage.release.crosswalk.documents import CodeMapping, Crosswalk, Inventor
 from linkage.release.crosswalk.editing import from_csv, to_csv
 from linkage.release.crosswalk.inventory import count_codes, make_inventory
 from linkage.release.crosswalk.merging import merge
+from linkage.release.deidentify import deidentify_table
 
 from .conftest import CRISIS, crosswalk, mapping
 
@@ -147,6 +152,40 @@ def test_every_row_is_accounted_for_when_applied(county: County) -> None:
         if key in means:
             by_standard[means[key]] = by_standard.get(means[key], 0) + n
     assert accounts.mapped == by_standard
+
+
+def test_every_row_leaves_with_its_standard_code_or_the_mark(
+    county: County, tmp_path: Path
+) -> None:
+    """As the agent does it when content leaves."""
+    counts = by_hand(county)
+    means = {(one.agency, one.local): one.standard for one in county.crosswalk.mappings}
+    (tmp_path / "calls.json").write_bytes(county.crosswalk.canonical)
+    how = {"name": "calls", "agency_column": "who"}
+    field = {"name": "code", "transform": "crosswalk", "lookup": how}
+    known = {
+        "name": "calls",
+        "kind": "crosswalk",
+        "version": 1,
+        "digest": county.crosswalk.digest,
+    }
+    table = {"name": "calls", "kind": "event", "record_id": "id", "fields": [field]}
+    partner = Partner.model_validate({"name": "county", "lookups": [known], "content": [table]})
+    frame = pd.DataFrame(county.rows, columns=["who", "code"], dtype=object)
+    lookups = Lookups(partner, {"calls": tmp_path / "calls.json"})
+    found = lookups.find(partner.content[0], frame)["code"]
+    clean = deidentify_table(
+        partner.content[0], frame, file="f", looked_up={"code": found.looked_up}
+    )
+    assert clean["code"].to_pylist() == [
+        means.get((who, code), "unmapped") if code else None for who, code in county.rows
+    ]
+    unmapped = sum(n for key, n in counts.items() if key[1] and key not in means)
+    assert (found.count.rows, found.count.unmatched) == (
+        sum(n for (_, code), n in counts.items() if code),
+        unmapped,
+    )
+    assert len(found.unmatched) == unmapped > 0
 
 
 def test_it_comes_back_whole_as_json_and_as_table(county: County) -> None:
