@@ -9,7 +9,7 @@ import typer
 
 from linkage.cli.common import JsonOption
 from linkage.cli.crosswalk_documents import load_crosswalk
-from linkage.cli.outputs import ExtractArgument, OutOption, make
+from linkage.cli.outputs import ExtractArgument, LedgerOption, OutOption, make
 
 
 def add_central_log_command(app: typer.Typer) -> None:
@@ -41,6 +41,7 @@ def central_log(
         int | None,
         typer.Option("--k", help="Smallest count shown beside 0; at least the agreement's."),
     ] = None,
+    ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Count contacts by period, municipality and type, and how often people come back.
@@ -55,8 +56,8 @@ def central_log(
     standard_code, local_code, response_level, outcome or disposition, and day.
     """
     from linkage.errors import InputError
-    from linkage.evaluator.centrallog import PERIODS
     from linkage.evaluator.centrallog_report import central_log_report
+    from linkage.evaluator.periods import PERIODS
 
     if period is not None and period not in PERIODS:
         raise InputError(f"--period is {', '.join(PERIODS[:-1])} or {PERIODS[-1]}")
@@ -71,5 +72,6 @@ def central_log(
         ),
         extract,
         out,
+        ledger,
         as_json,
     )

@@ -24,6 +24,15 @@ OutOption = Annotated[
 ]
 
 
+LedgerOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger",
+        metavar="FILE",
+        help="What earlier reports showed, so that none undoes another. Default: beside the"
+        " extract, PROJECT.shown.jsonl.",
+    ),
+]
 DaysOption = Annotated[
     int, typer.Option("--days", min=0, help="A service counts that starts within so many days.")
 ]
@@ -99,6 +108,7 @@ def follow_up(
         typer.Option("--recall", help="Of the links, if known better than by the report."),
     ] = None,
     model_error: ModelErrorOption = None,
+    ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Who of the people with an event reaches a service within N days, and how sure that is.
@@ -123,7 +133,7 @@ def follow_up(
         recall=recall,
         model_error=_model_error(model_error),
     )
-    make(lambda read: followup_report.follow_up(read, options), extract, out, as_json)
+    make(lambda read: followup_report.follow_up(read, options), extract, out, ledger, as_json)
 
 
 def measures(
@@ -138,16 +148,17 @@ def measures(
         typer.Option(
             "--not-people",
             metavar="MEASURE",
-            help="A measure that counts no people, such as dollars; its values of 1 to 10 are"
+            help="A measure that counts no people, such as dollars; its small values are"
             " shown. May be repeated.",
         ),
     ] = None,
+    ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measures by month against goals: those partners report, and those the linked tables give.
 
     Writes measures.html and measures.csv with the columns group, measure, goal, year, month,
-    value. A value of 1 to 10 people, and what would give it away, is blank, never 0.
+    value. A value of few people, and what would give it away, is blank, never 0.
 
     Needs a table of measures, or events or services with months.
     """
@@ -158,6 +169,7 @@ def measures(
         lambda read: measures_report.measures(read, goals=targets, not_people=not_people or ()),
         extract,
         out,
+        ledger,
         as_json,
     )
 
@@ -181,6 +193,7 @@ def access(
         str | None,
         typer.Option("--need", metavar="TABLE", help="The events that are need; default: all."),
     ] = None,
+    ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """How well each census tract reaches services, and what is spent per head against need.
@@ -203,7 +216,13 @@ def access(
     places = read_tracts(tracts)
     costs = None if distances is None else read_distances(distances)
     options = AccessOptions(reach, sites, service_type, year, need)
-    make(lambda read: access_report.access(read, places, costs, options), extract, out, as_json)
+    make(
+        lambda read: access_report.access(read, places, costs, options),
+        extract,
+        out,
+        ledger,
+        as_json,
+    )
 
 
 def disparities(
@@ -211,6 +230,7 @@ def disparities(
     out: OutOption,
     days: DaysOption = 30,
     model_error: ModelErrorOption = None,
+    ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Race and ethnicity: how complete by partner, how far partners agree, outcomes by group.
@@ -230,6 +250,7 @@ def disparities(
         ),
         extract,
         out,
+        ledger,
         as_json,
     )
 
@@ -242,6 +263,7 @@ def report(
     distances: DistancesOption = None,
     reach: ReachOption = 30.0,
     crosswalk: CrosswalkOption = None,
+    ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write every page and table that the extract permits, and say what it does not permit.
@@ -257,7 +279,9 @@ def report(
         costs = None if distances is None else read_distances(distances)
         places = Places(read_tracts(tracts), costs, reach)
     used = load_crosswalk(crosswalk) if crosswalk else None
-    made = write_reports(extract, out, days=days, places=places, crosswalk=used)
+    made = write_reports(
+        extract, out, days=days, places=places, crosswalk=used, ledger=ledger_of(extract, ledger)
+    )
     lines = [f"wrote {path}" for path in (*made.pages, *made.tables)]
     lines += [f"left out {name}: {why}" for name, why in made.left_out.items()]
     result = {
@@ -269,16 +293,31 @@ def report(
     show(result, as_json=as_json, text="\n".join(lines))
 
 
+def ledger_of(extract: Path, named: Path | None) -> Path:
+    """The file that says what the reports of a project's extracts showed."""
+    from linkage.evaluator.reading import project_of
+
+    return named or extract.resolve().parent / f"{project_of(extract)}.shown.jsonl"
+
+
 def _model_error(size: float | None) -> ModelError:
     from linkage.evaluator.linkerror import MEASURED, ModelError
 
     return MEASURED if size is None else ModelError.of(size)
 
 
-def make(build: Callable[[Extract], Output], extract: Path, out: Path, as_json: bool) -> None:
+def make(
+    build: Callable[[Extract], Output],
+    extract: Path,
+    out: Path,
+    ledger: Path | None,
+    as_json: bool,
+) -> None:
     from linkage.evaluator.reading import read_extract
 
-    made = build(read_extract(extract))
+    read = read_extract(extract, ledger=ledger_of(extract, ledger))
+    made = build(read)
+    read.shown.keep()
     files = made.write(out)
     result: dict[str, Any] = {"files": [str(path) for path in files], **made.figures}
     show(result, as_json=as_json, text="\n".join(f"wrote {path}" for path in files))

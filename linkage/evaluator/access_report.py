@@ -17,8 +17,8 @@ import pandas as pd
 from linkage.evaluator.access_tables import AccessOptions, by_tract, read_sites
 from linkage.evaluator.accessibility import METHODS
 from linkage.evaluator.output import Output
+from linkage.evaluator.protection import HIDDEN
 from linkage.evaluator.reading import Extract
-from linkage.evaluator.smallcells import HIDDEN
 from linkage.reports.html import Block, DataTable, Figure, KeyFigures, Paragraph, Section, page
 from linkage.reports.places import place_map, scatter
 

@@ -2,22 +2,23 @@
 
 - Services count where they are given (the site's tract), never where their organisation sits.
 - Need is people with an event, by the tract of the event or, failing that, of the person;
-  tracts with 1 to 10 such people are empty, and so many more as would give them away.
+  tracts with few such people are empty, and so many more as would give them away.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from linkage.errors import InputError, NotFoundError
 from linkage.evaluator.accessibility import METHODS, scores, travel
-from linkage.evaluator.protection import hidden_groups, smallest
+from linkage.evaluator.protection import Cells, protect
 from linkage.evaluator.reading import STUDY_ID, Extract
+from linkage.release.disclosure import Table, table_of_rows
 
 REACH = 30.0
+ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,9 @@ def by_tract(
             "supply": tracts["tract"].map(supply).fillna(0.0),
         }
     )
-    people = tracts["tract"].map(need).fillna(0).astype(int)
-    # Those whose tract is not known or not in the file are part of the total, which others show.
-    cells = {**dict(zip(tracts["tract"], people, strict=True)), "": need.sum() - people.sum()}
-    counts = pd.DataFrame({"people": pd.Series(cells, dtype=np.int64)})
-    few = hidden_groups({"tract": counts}, k=smallest(extract.manifest))["tract"]
-    hidden = [few[name] for name in tracts["tract"]]
-    table["people_in_need"] = people.astype("Int64").mask(np.array(hidden, np.bool_))
+    cells = Cells(protect(extract, [_need_table(tracts, need, options)], totals=True)[0])
+    people = [cells.count(tract=name) for name in tracts["tract"]]
+    table["people_in_need"] = pd.array(people, dtype="Int64")
     residents = table["population"].where(table["population"] > 0)
     table["need_per_1000"] = table["people_in_need"].astype(float) * 1000 / residents
     table["supply_per_resident"] = table["supply"] / residents
@@ -104,12 +101,28 @@ def by_tract(
     table["supply_per_person_in_need"] = table["supply"] / in_need.where(in_need > 0)
     for method in (*METHODS, "nearest"):
         table[method] = found[method].to_numpy()
-    table["hidden"] = hidden
+    table["hidden"] = table["people_in_need"].isna()
     return table
 
 
-def _need(extract: Extract, options: AccessOptions) -> pd.Series[int]:
-    """People with an event by tract: of the event, or of the person where the event has none."""
+def _need_table(tracts: pd.DataFrame, need: pd.DataFrame, options: AccessOptions) -> Table:
+    # Those whose tract is not known or not in the file are part of the total, which others show.
+    known = need["tract"].where(need["tract"].isin(tracts["tract"]), ELSEWHERE)
+    return table_of_rows(
+        need.assign(tract=known),
+        ["tract"],
+        name="people in need",
+        counted=f"people with an event of {options.need or 'any table'}",
+        person="person",
+        people=True,
+        record="person",
+    )
+
+
+def _need(extract: Extract, options: AccessOptions) -> pd.DataFrame:
+    """`person` and `tract` of everybody with an event: the event's tract, or where it has none that
+    of the person, missing where neither is known.
+    """
     names = (
         [extract.table(options.need, "event")] if options.need else list(extract.of_kind("event"))
     )
@@ -127,7 +140,6 @@ def _need(extract: Extract, options: AccessOptions) -> pd.Series[int]:
         place = extract.tables[name][column] if column else pd.Series(None, index=people.index)
         placed.append(pd.DataFrame({"person": people, "tract": place.fillna(people.map(home))}))
     if not placed:
-        return pd.Series(dtype=int)
+        return pd.DataFrame({"person": pd.Series(dtype=object), "tract": pd.Series(dtype=object)})
     # One place per person, the first in order of tract: a count of people, not of events.
-    everyone = pd.concat(placed).sort_values(["person", "tract"]).drop_duplicates("person")
-    return everyone.groupby("tract")["person"].size()
+    return pd.concat(placed).sort_values(["person", "tract"]).drop_duplicates("person")

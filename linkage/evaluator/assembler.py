@@ -138,7 +138,12 @@ class Assembler:
         del tables, study_ids, own_ids, day_shifts
         ledger = Ledger(self._home, project)
         self._progress("check disclosure", 0, 1)
-        gated = gate(manifest, assembled, published=ledger.published(found.release, recipient))
+        gated = gate(
+            manifest,
+            assembled,
+            published=ledger.published(found.release, recipient),
+            hidden=ledger.hidden(found.release, recipient),
+        )
         del assembled
         persons = ledger.persons(gated.assembled)
         rules = manifest.disclosure

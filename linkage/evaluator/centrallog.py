@@ -3,34 +3,25 @@
 - Contacts by period, municipality and type; by response and how they ended; people by number of
   contacts and of agencies; time between one contact and the next.
 - Each breakdown is as fine in time as its cells bear: months, quarters or years.
-- All tables are protected together, so that none gives a suppressed cell of another away.
+- All tables are protected together, and beside what other reports showed (see `shown`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.errors import DisclosureError, InputError, NotFoundError
-from linkage.evaluator.contacts import AGENCY, PERIOD, TOWN, TYPE, Contacts
-from linkage.evaluator.reading import STUDY_ID
-from linkage.release.disclosure import (
-    K,
-    ProtectedTable,
-    Table,
-    protect_tables,
-    table_of_counts,
-    table_of_rows,
-)
-from linkage.release.disclosure.tables import Key
-
-Period = Literal["month", "quarter", "year"]
-PERIODS: tuple[Period, ...] = ("month", "quarter", "year")
+from linkage.errors import InputError, NotFoundError
+from linkage.evaluator.contacts import AGENCY, PERIOD, RECORD, TOWN, TYPE, Contacts
+from linkage.evaluator.periods import PERIODS, Period, all_periods, coarser, levels
+from linkage.evaluator.protection import protect
+from linkage.evaluator.reading import STUDY_ID, Extract
+from linkage.release.disclosure import ProtectedTable, Table, table_of_rows
 
 ROWS_PER_CELL = 20
 """Contacts per cell, on average, that a finer period must leave."""
@@ -59,7 +50,7 @@ class CentralLog:
 
 
 def central_log(
-    found: Contacts, *, k: int = K, rounding: int = 1, period: Period | None = None
+    extract: Extract, found: Contacts, *, k: int | None = None, period: Period | None = None
 ) -> CentralLog:
     """Count and protect.
 
@@ -68,8 +59,8 @@ def central_log(
     `intervals` (time to a person's next contact); without those whose columns the extract lacks.
 
     Args:
-        k: the smallest count that may be shown, beside 0.
-        rounding: round shown counts to multiples of this.
+        found: what to count of the extract.
+        k: the smallest count that may be shown, beside 0; None takes the agreement's.
         period: for every breakdown; by default as fine as its cells bear.
 
     Raises:
@@ -96,31 +87,19 @@ def central_log(
     endings = [column for column in ("level", "ending") if rows[column].notna().any()]
     if endings:
         tables["responses"] = table_of_rows(
-            rows, endings, name="responses", counted="contacts", person=STUDY_ID
+            rows, endings, name="responses", counted="contacts", person=STUDY_ID, record=RECORD
         )
     tables["repeats"] = repeats(rows)
     if (gaps := intervals(found)) is not None:
         tables["intervals"] = gaps
-    protected = _protected(list(tables.values()), k, rounding)
+    protected = protect(extract, list(tables.values()), k=k, totals=True)
     return CentralLog(found, dict(zip(tables, protected, strict=True)), periods)
-
-
-def _protected(tables: list[Table], k: int, rounding: int) -> list[ProtectedTable]:
-    """With the totals of everything shown, if that can be; they are what everybody asks first."""
-    totals: dict[Key, int] = {
-        (table.counted, ()): int(table.all_values.flat[-1]) for table in tables
-    }
-    told = {key: count for key, count in totals.items() if count >= k}
-    try:
-        return protect_tables(tables, k=k, rounding=rounding, published=told)
-    except DisclosureError:
-        return protect_tables(tables, k=k, rounding=rounding)
 
 
 def _period(rows: pd.DataFrame, by: Sequence[str], wanted: Period | None, name: str) -> Period:
     """The finest period whose cells hold enough, or the one asked for."""
     others = int(np.prod([rows[column].nunique(dropna=False) for column in by]))
-    cells = {one: others * _coarser(rows[PERIOD], one).nunique(dropna=False) for one in PERIODS}
+    cells = {one: others * coarser(rows[PERIOD], one).nunique(dropna=False) for one in PERIODS}
     if wanted is not None:
         if cells[wanted] > MOST_CELLS:
             raise InputError(
@@ -138,55 +117,17 @@ def _period(rows: pd.DataFrame, by: Sequence[str], wanted: Period | None, name: 
 
 
 def _over_time(rows: pd.DataFrame, by: Sequence[str], period: Period, name: str) -> Table:
-    frame = rows.assign(**{PERIOD: _coarser(rows[PERIOD], period)})
+    frame = rows.assign(**{PERIOD: coarser(rows[PERIOD], period)})
     return table_of_rows(
         frame,
         [PERIOD, *by],
         name=name,
         counted="contacts",
         person=STUDY_ID,
-        levels={PERIOD: _levels(frame[PERIOD])},
-        codes={PERIOD: _all_periods(frame[PERIOD], period)},
+        levels={PERIOD: levels(frame[PERIOD])},
+        codes={PERIOD: all_periods(frame[PERIOD], period)},
+        record=RECORD,
     )
-
-
-def _coarser(months: pd.Series[Any], period: Period) -> pd.Series[Any]:
-    if period == "month":
-        return months
-    year = months.str.slice(0, 4)
-    if period == "year":
-        return year
-    quarter = (pd.to_numeric(months.str.slice(5, 7)) + 2) // 3
-    return year + "-Q" + quarter.astype("Int64").astype("string").astype(object)
-
-
-def _levels(nodes: pd.Series[Any]) -> dict[str, str]:
-    """Month → quarter → year, for what there is."""
-    found: dict[str, str] = {}
-    for node in nodes.dropna().unique():
-        text = str(node)
-        if len(text) == 7 and text[5] != "Q":
-            quarter = f"{text[:4]}-Q{(int(text[5:7]) + 2) // 3}"
-            found[text] = quarter
-            found[quarter] = text[:4]
-        elif len(text) == 7:
-            found[text] = text[:4]
-    return found
-
-
-def _all_periods(nodes: pd.Series[Any], period: Period) -> list[str]:
-    """Every period from the first to the last, so that one without contacts is there as 0."""
-    known = sorted(nodes.dropna().unique())
-    if not known or period == "year":
-        return [str(node) for node in known]
-    per = {"month": 12, "quarter": 4}[period]
-
-    def number(text: str) -> int:
-        return int(text[:4]) * per + int(text[5:].lstrip("Q")) - 1
-
-    form = "{}-{:02d}" if period == "month" else "{}-Q{}"
-    span = range(number(str(known[0])), number(str(known[-1])) + 1)
-    return [form.format(n // per, n % per + 1) for n in span]
 
 
 def repeats(rows: pd.DataFrame) -> Table:
@@ -196,21 +137,23 @@ def repeats(rows: pd.DataFrame) -> Table:
     )
     frame = pd.DataFrame(
         {
+            STUDY_ID: per_person.index,
             "contacts": _banded(per_person["contacts"].to_numpy(), CONTACTS, MANY),
             "agencies": np.minimum(per_person["agencies"].to_numpy(), 4).astype(str),
         }
     ).replace({"agencies": {"4": "4 and more"}})
-    counts = frame.value_counts().rename("people").reset_index()
-    return table_of_counts(
-        counts,
+    return table_of_rows(
+        frame,
         ["contacts", "agencies"],
-        count="people",
         name="repeats",
-        counted="people",
+        counted="people with a contact",
+        person=STUDY_ID,
+        people=True,
         codes={
             "contacts": [*(name for _, name in CONTACTS), MANY],
             "agencies": ["1", "2", "3", "4 and more"],
         },
+        record=STUDY_ID,
     )
 
 
@@ -239,6 +182,7 @@ def intervals(found: Contacts) -> Table | None:
     frame = pd.DataFrame(
         {
             STUDY_ID: dated.loc[same, STUDY_ID].to_numpy(),
+            RECORD: dated.loc[same, RECORD].to_numpy(),
             "next_contact": _banded(gap, bands, LATER),
             "next_agency": agency,
         }
@@ -253,6 +197,7 @@ def intervals(found: Contacts) -> Table | None:
             "next_contact": [*(name for _, name in bands), LATER],
             "next_agency": ["the same", "another"],
         },
+        record=RECORD,
     )
 
 

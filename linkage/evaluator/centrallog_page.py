@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from linkage.evaluator.centrallog import CentralLog, Period, shown
+from linkage.evaluator.centrallog import CentralLog, shown
 from linkage.evaluator.contacts import AGENCY, PERIOD, TOWN, TYPE, UNMAPPED
+from linkage.evaluator.periods import Period
+from linkage.evaluator.protection import HIDDEN
 from linkage.evaluator.reading import Extract
-from linkage.evaluator.smallcells import HIDDEN
 from linkage.release.codes import code_fault
 from linkage.release.crosswalk.documents import Crosswalk
 from linkage.release.disclosure import TOTAL

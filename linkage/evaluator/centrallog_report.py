@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 
 from linkage.errors import InputError
-from linkage.evaluator.centrallog import CentralLog, Period, central_log
+from linkage.evaluator.centrallog import CentralLog, central_log
 from linkage.evaluator.centrallog_page import central_log_page, one_cell, seen_by_several
 from linkage.evaluator.contacts import contacts
 from linkage.evaluator.output import Output
+from linkage.evaluator.periods import Period
+from linkage.evaluator.protection import smallest
 from linkage.evaluator.reading import Extract
 from linkage.release.crosswalk.documents import Crosswalk
-from linkage.release.disclosure import K
 
 NAME = "central_log"
 LOGGED = ("table", "counted", "dimensions", "k", "cells", "zero", "suppressed")
@@ -42,20 +43,14 @@ def central_log_report(
         InputError: a k below the agreement's, or a period that leaves too many cells.
         DisclosureError: the tables cannot be protected.
     """
-    least, rounding = _agreed(extract)
+    least = smallest(extract.manifest)
     if k is not None and k < least:
         raise InputError(f"the agreement lets counts below {least} be shown nowhere")
     found = contacts(extract, crosswalk=crosswalk, tables=tables)
-    log = central_log(found, k=k or least, rounding=rounding, period=period)
+    log = central_log(extract, found, k=k, period=period)
     return Output(
         NAME, central_log_page(extract, log, crosswalk, k or least), _files(log), _figures(log)
     )
-
-
-def _agreed(extract: Extract) -> tuple[int, int]:
-    """The smallest count that the agreement lets be shown, and what counts are rounded to."""
-    rules = extract.manifest.get("disclosure") or {}
-    return int(rules.get("min_cell", K)), int(rules.get("rounding", 1))
 
 
 def _files(log: CentralLog) -> dict[str, pd.DataFrame]:

@@ -21,19 +21,22 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from linkage.errors import InvalidRequestError
-from linkage.evaluator.linkerror import LinkError, Range
+from linkage.evaluator.contacts import RECORD
+from linkage.evaluator.linkerror import LinkError, Range, wilson
 from linkage.evaluator.reading import STUDY_ID, Extract
-from linkage.evaluator.smallcells import wilson
+from linkage.release.disclosure import Table, table_of_rows
 from linkage.release.race import DECLINED as DECLINED_CODE
 from linkage.release.race import SEPARATOR, Answer, Collection, Standard, comparable, read
 
 RACE = "race_ethnicity"
 ONE, SEVERAL, DECLINED, UNKNOWN = "one category", "several", "declined", "not known"
 STATES = (ONE, SEVERAL, DECLINED, UNKNOWN)
+GIVEN = "given"
+SAME, OVERLAPPING, DIFFERENT, UNLIKE = "same", "overlapping", "different", "not alike"
+PARTNER, STATE, CATEGORY, ANSWER = "partner", "state", "category", "answer"
 STANDARD, COLLECTION = "race_ethnicity_standard", "race_ethnicity_collection"
 
 _REFUSED = frozenset({"REFUSED", "PREFER_NOT_TO_SAY"})
@@ -59,6 +62,26 @@ def state(said: Answer) -> str:
     if said.categories:
         return ONE if len(said.categories) == 1 else SEVERAL
     return DECLINED if DECLINED_CODE in said.codes else UNKNOWN
+
+
+def answers_of(extract: Extract) -> pd.DataFrame:
+    """Every record of a person table that has race and ethnicity: `partner`, `study_id`, `record`
+    (its name) and `answer`.
+    """
+    columns = race_columns(extract)
+    of = {extract.partner(n): n for n in extract.of_kind("person") if extract.find(n, RACE)}
+    parts = [
+        pd.DataFrame(
+            {
+                PARTNER: partner,
+                STUDY_ID: extract.tables[table][STUDY_ID].to_numpy(),
+                RECORD: extract.records(table).to_numpy(),
+                ANSWER: columns[partner].to_numpy(),
+            }
+        )
+        for partner, table in of.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def race_columns(extract: Extract) -> dict[str, pd.Series[Any]]:
@@ -96,21 +119,39 @@ def race_of(extract: Extract, partner: str) -> dict[str, frozenset[str]]:
     return found
 
 
-def completeness(columns: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
-    """Records by partner (rows) and by what is given (`STATES`)."""
-    return pd.DataFrame(
-        {name: column.map(state).value_counts() for name, column in columns.items()}
-    ).T.reindex(columns=list(STATES)).fillna(0).astype(np.int64)  # fmt: skip
+def completeness(answers: pd.DataFrame) -> Table:
+    """Records by partner and by what is given (`STATES`)."""
+    return table_of_rows(
+        answers.assign(**{STATE: answers[ANSWER].map(state)}),
+        [PARTNER, STATE],
+        name="race_completeness",
+        counted="records of persons",
+        # Who gives something is whom the categories count.
+        levels={STATE: {ONE: GIVEN, SEVERAL: GIVEN}},
+        codes={STATE: STATES},
+        margins=[{PARTNER}],
+        finest=True,
+        person=STUDY_ID,
+        record=RECORD,
+    )
 
 
-def by_category(columns: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
-    """Records by partner (rows) and category, each alone or in combination."""
-    counted = {}
-    for name, column in columns.items():
-        every = itertools.chain.from_iterable(said.categories for said in column)
-        counted[name] = pd.Series(list(every), dtype=object).value_counts()
-    table = pd.DataFrame(counted).T.fillna(0).astype(np.int64)
-    return table[sorted(table.columns)]
+def by_category(answers: pd.DataFrame) -> Table:
+    """Records by partner and category, each alone or in combination."""
+    rows = answers.assign(**{CATEGORY: answers[ANSWER].map(lambda said: sorted(said.categories))})
+    rows = rows.explode(CATEGORY).dropna(subset=CATEGORY)
+    rows["of"] = rows[PARTNER] + "/" + rows[RECORD]
+    return table_of_rows(
+        rows,
+        [PARTNER, CATEGORY],
+        name="race_categories",
+        counted="records of persons",
+        margins=[],
+        finest=True,
+        person="of",
+        people=True,
+        record=RECORD,
+    )
 
 
 @dataclass(frozen=True)
@@ -118,16 +159,13 @@ class Disagreement:
     """What two partners say of the people that both know and give something about.
 
     Attributes:
-        people: of whom both give some category.
-        same, overlapping, different: of these, all categories alike; some; none.
+        alike: of each person of whom both give some category, `SAME`, `OVERLAPPING` or `DIFFERENT`:
+            all categories alike; some; none.
         seen: share of those who are not alike, with its Wilson interval.
         corrected: the same without what wrong links add; None where linkage error is not known.
     """
 
-    people: int
-    same: int
-    overlapping: int
-    different: int
+    alike: pd.Series[str]
     seen: Range
     corrected: Range | None
 
@@ -141,22 +179,34 @@ def disagreement(
     """
     left, right = (column[~column.index.duplicated()] for column in (one, other))
     both = left.index.intersection(right.index)
-    compared = (comparable(a, b) for a, b in zip(left[both], right[both], strict=True))
-    pairs = [pair for pair in compared if pair is not None]
+    compared = [comparable(a, b) for a, b in zip(left[both], right[both], strict=True)]
+    pairs = {person: pair for person, pair in zip(both, compared, strict=True) if pair is not None}
     if not pairs:
         return None
-    same = sum(a == b for a, b in pairs)
-    overlapping = sum(a != b and bool(a & b) for a, b in pairs)
-    unlike = len(pairs) - same
-    seen = Range(unlike / len(pairs), *wilson(unlike, len(pairs)))
-    by_chance = _unlike_by_chance(pairs)
-    return Disagreement(
-        len(pairs),
-        same,
-        overlapping,
-        unlike - overlapping,
-        seen,
-        None if error is None else _corrected(seen, by_chance, error.precision),
+    alike = pd.Series({person: _alike(*pair) for person, pair in pairs.items()}, dtype=object)
+    unlike = int((alike != SAME).sum())
+    seen = Range(unlike / len(alike), *wilson(unlike, len(alike)))
+    by_chance = _unlike_by_chance(list(pairs.values()))
+    corrected = None if error is None else _corrected(seen, by_chance, error.precision)
+    return Disagreement(alike, seen, corrected)
+
+
+def _alike(one: frozenset[str], other: frozenset[str]) -> str:
+    return SAME if one == other else OVERLAPPING if one & other else DIFFERENT
+
+
+def disagreement_table(one: str, other: str, found: Disagreement) -> Table:
+    """People by how alike two partners' answers are."""
+    return table_of_rows(
+        pd.DataFrame({"person": found.alike.index.astype(str), ANSWER: found.alike.to_numpy()}),
+        [ANSWER],
+        name=f"race and ethnicity: {one} and {other}",
+        counted=f"people whose race and ethnicity {one} and {other} give",
+        levels={ANSWER: {OVERLAPPING: UNLIKE, DIFFERENT: UNLIKE}},
+        codes={ANSWER: [SAME, OVERLAPPING, DIFFERENT]},
+        person="person",
+        people=True,
+        record="person",
     )
 
 

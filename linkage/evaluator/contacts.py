@@ -20,6 +20,7 @@ from linkage.release.crosswalk.documents import Crosswalk
 
 UNMAPPED = "unmapped"
 PERIOD, TOWN, TYPE, AGENCY = "period", "municipality", "type", "agency"
+RECORD = "record"
 MOST_TYPES = 30
 OTHER = "other types"
 
@@ -29,8 +30,8 @@ class Contacts:
     """All rows of the event tables.
 
     Attributes:
-        rows: `study_id`, `agency`, `period` (months), `municipality`, `type`, `level`, `ending`,
-            `day`; missing where a table has no such column.
+        rows: `record` (its name), `study_id`, `agency`, `period` (months), `municipality`, `type`,
+            `level`, `ending`, `day`; missing where a table has no such column.
         accounts: what a crosswalk made of local codes; None where none was needed.
         by: how types were told: standard, crosswalk, local or none.
         days: whether every table has relative days.
@@ -98,6 +99,7 @@ def _part(
         ending = column("disposition")
     part = pd.DataFrame(
         {
+            RECORD: extract.records(name),
             STUDY_ID: table[STUDY_ID],
             AGENCY: agency,
             PERIOD: table[str(extract.month_column(name))],

@@ -16,15 +16,17 @@ import pandas as pd
 
 from linkage.errors import NotFoundError
 from linkage.evaluator import completeness as race
-from linkage.evaluator.followup import count
-from linkage.evaluator.followup_tables import Options, table_pairs, timed
+from linkage.evaluator.followup import grouped, watch
+from linkage.evaluator.followup_tables import FOLLOWED, Options, table_pairs, timed
 from linkage.evaluator.linkerror import LinkError, ModelError, Range, correct
-from linkage.evaluator.protection import TOTAL, hidden_groups, hidden_overlapping, smallest
+from linkage.evaluator.protection import Cells, protect
 from linkage.evaluator.reading import STUDY_ID, Extract
+from linkage.release.disclosure import Table, table_of_rows
 
 OUTCOMES = ("outcome", "disposition", "response_level")
 MAX_VALUES = 8
 IN, OUT = "in", "out"
+CATEGORY, VALUE = "race_ethnicity", "value"
 
 
 @dataclass(frozen=True)
@@ -58,21 +60,29 @@ def outcomes(extract: Extract) -> Iterator[Line]:
                 for category, found in race.shares(values, races, value).items()
             ]
             if lines:
-                hidden = _hidden(values, races, smallest(extract.manifest))
+                cells = Cells(protect(extract, [_table(table, column, values, races)])[0])
                 for line in lines:
-                    few = hidden.T[line.category]
-                    yield replace(line, hidden=bool(few[line.value]) or bool(few[TOTAL]))
+                    node = {CATEGORY: line.category}
+                    few = cells.hidden(**node) or cells.hidden(**node, **{VALUE: line.value})
+                    yield replace(line, hidden=few)
 
 
-def _hidden(values: pd.Series[Any], races: race.Races, k: int) -> pd.DataFrame:
-    """Which cells of category by outcome may not be shown; a person is in each category given."""
+def _table(table: str, column: str, values: pd.Series[Any], races: race.Races) -> Table:
+    """People by category and outcome; a person is in each category given."""
     rows = [
         (person, category, str(value))
         for person, value in values.items()
         for category in races.get(str(person), ())
     ]
-    frame = pd.DataFrame(rows, columns=["person", "group", "column"])
-    return hidden_overlapping(frame, k=k)
+    return table_of_rows(
+        pd.DataFrame(rows, columns=[STUDY_ID, CATEGORY, VALUE]),
+        [CATEGORY, VALUE],
+        name=f"{table}, {column} by race and ethnicity",
+        counted=f"people by the {column} of their first row in {table}",
+        person=STUDY_ID,
+        people=True,
+        record=STUDY_ID,
+    )
 
 
 def _first(extract: Extract, table: str) -> pd.DataFrame:
@@ -97,17 +107,13 @@ def followed(extract: Extract, days: int, model_error: ModelError) -> Iterator[L
         first, second = timed(extract, events), timed(extract, services)
         first = first[first[STUDY_ID].isin(races.keys())]
         linked = extract.people.loc[extract.people[f"in_{other}"], STUDY_ID].tolist()
-        lines, tables = [], {}
+        watched = watch(first, second, days=days, linked=linked)
+        lines, tables = [], []
         for category in sorted(set(itertools.chain.from_iterable(races.values()))):
             members = {person for person, given in races.items() if category in given}
-            inside = first[STUDY_ID].isin(members)
-            groups = {
-                group.name: group
-                for group in count(
-                    first.assign(group=inside), second, days=days, linked=linked, by="group"
-                )
-            }
-            if not {"True", "False"} <= set(groups):
+            inside = watched["person"].isin(members).map({True: IN, False: OUT})
+            groups = {group.name: group for group in grouped(watched, inside)}
+            if not {IN, OUT} <= set(groups):
                 continue
             share, rest = (
                 correct(
@@ -115,17 +121,11 @@ def followed(extract: Extract, days: int, model_error: ModelError) -> Iterator[L
                     error or LinkError.none(),
                     background=groups[name].background,
                 ).true
-                for name in ("True", "False")
+                for name in (IN, OUT)
             )
-            counted = groups["True"].counted
-            tables[category] = pd.DataFrame(
-                [
-                    (g.counted.followed, g.counted.people - g.counted.followed)
-                    for g in (groups["True"], groups["False"])
-                ],
-                index=[IN, OUT],
-                columns=["yes", "no"],
-            )
+            counted = groups[IN].counted
+            # Each category against its rest: tables of the same people.
+            tables.append(_followed_table(events, services, days, category, watched, inside))
             lines.append(
                 Line(
                     events,
@@ -138,7 +138,27 @@ def followed(extract: Extract, days: int, model_error: ModelError) -> Iterator[L
                     race.difference(share, rest),
                 )
             )
-        if lines:
-            # Each category against its rest: tables of the same people.
-            few = hidden_groups(tables, k=smallest(extract.manifest))
-            yield from (replace(one, hidden=any(few[one.category].values())) for one in lines)
+        for line, table in zip(lines, protect(extract, tables), strict=True):
+            few = table.suppressed[table.table.shown].any()
+            yield replace(line, hidden=bool(few))
+
+
+def _followed_table(
+    events: str,
+    services: str,
+    days: int,
+    category: str,
+    watched: pd.DataFrame,
+    inside: pd.Series[str],
+) -> Table:
+    answers = watched["follows"].map({True: "yes", False: "no"})
+    return table_of_rows(
+        watched.assign(**{category: inside, FOLLOWED: answers}),
+        [category, FOLLOWED],
+        name=f"{events}, then {services}, by {category}",
+        counted=f"people of known race, by their first row in {events}, of whom {services} tells"
+        f" for {days} days",
+        person="person",
+        people=True,
+        record="person",
+    )

@@ -1,6 +1,6 @@
 """`linkage evaluator disparities`: race and ethnicity, how complete, how alike, and outcomes.
 
-- Tables of counts are protected with their totals; a group of few people is empty everywhere.
+- All tables of counts pass the disclosure gate; a group of few people is empty everywhere.
 - Outcomes are those of each person's first event in a table; follow-up is as `follow-up` gives
   it, corrected for linkage error.
 
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from linkage.errors import NotFoundError
@@ -21,9 +21,9 @@ from linkage.evaluator import completeness as race
 from linkage.evaluator.disparities import Line, followed, outcomes
 from linkage.evaluator.linkerror import MEASURED, LinkError, ModelError, Range
 from linkage.evaluator.output import Output
-from linkage.evaluator.protection import TOTAL, hidden_cells, smallest
+from linkage.evaluator.protection import HIDDEN, TOTAL, Cells, protect, text
 from linkage.evaluator.reading import Extract
-from linkage.evaluator.smallcells import HIDDEN, is_small
+from linkage.release.disclosure import ProtectedTable
 from linkage.reports.charts import grouped_bars, intervals
 from linkage.reports.html import Block, DataTable, Paragraph, Section, page, percent
 
@@ -31,6 +31,7 @@ NAME = "disparities"
 
 Outcome = tuple[str, str, str, str]
 MAX_CHARTS = 8
+ALIKE = (race.SAME, race.UNLIKE, race.OVERLAPPING, race.DIFFERENT)
 
 
 def disparities(
@@ -51,9 +52,14 @@ def disparities(
     columns = race.race_columns(extract)
     if not columns:
         raise NotFoundError("no person table of the extract has a column that means race_ethnicity")
-    complete = _protected(extract, race.completeness(columns))
-    categories = _protected(extract, race.by_category(columns)).drop(columns=TOTAL)
-    unlike = list(_disagreements(extract, columns, model_error))
+    answers = race.answers_of(extract)
+    complete, categories = (
+        _grid(one)
+        for one in protect(
+            extract, [race.completeness(answers), race.by_category(answers)], totals=True
+        )
+    )
+    unlike = _disagreements(extract, columns, model_error)
     lines = [*outcomes(extract), *followed(extract, days, model_error)]
     sections = [
         Section("How complete", list(_completeness(complete, categories))),
@@ -64,7 +70,7 @@ def disparities(
     tables = {
         "race_completeness": _flat(complete, "state"),
         "race_categories": _flat(categories, "category"),
-        "race_disagreement": pd.DataFrame([_unlike_record(*row) for row in unlike]),
+        "race_disagreement": pd.DataFrame([_unlike_record(row) for row in unlike]),
         NAME: pd.DataFrame([_record(line) for line in lines]),
     }
     title = f"Completeness and disparities: {extract.manifest['title']}"
@@ -90,11 +96,13 @@ def _recovered(lines: list[Line], truth: Mapping[Outcome, float]) -> dict[str, A
     return {"recovered": {"inside": inside, "of": len(known)}}
 
 
-def _protected(extract: Extract, counts: pd.DataFrame) -> pd.DataFrame:
-    """Counts with totals by partner, empty where they may not be shown."""
-    hidden = hidden_cells(counts, k=smallest(extract.manifest))
-    table = counts.assign(**{TOTAL: counts.sum(axis=1)})
-    return table.astype("Int64").mask(hidden.loc[table.index, table.columns].to_numpy(np.bool_))
+def _grid(table: ProtectedTable) -> pd.DataFrame:
+    """Counts by partner, empty where they may not be shown; with totals where they are shown."""
+    rows, columns = table.table.dimensions
+    cells = table.cells
+    grid = cells.pivot(index=rows.name, columns=columns.name, values="count")
+    there = set(cells[columns.name])
+    return grid.loc[list(rows.codes), [node for node in columns.nodes if node in there]]
 
 
 def _flat(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -112,14 +120,35 @@ def _share(table: pd.DataFrame, partner: str, states: tuple[str, ...]) -> float 
 # -- what is computed --------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Unlike:
+    """Two partners' answers about the same people; counts are None where they may not be shown."""
+
+    one: str
+    other: str
+    found: race.Disagreement
+    counts: Mapping[str, int | None]
+
+    @property
+    def hidden(self) -> bool:
+        return any(self.counts[name] is None for name in (TOTAL, race.SAME, race.UNLIKE))
+
+
 def _disagreements(
-    extract: Extract, columns: dict[str, pd.Series[Any]], model_error: ModelError
-) -> Iterator[tuple[str, str, race.Disagreement]]:
+    extract: Extract, columns: Mapping[str, pd.Series[Any]], model_error: ModelError
+) -> list[Unlike]:
+    found = {}
     for one, other in itertools.combinations(columns, 2):
         error = LinkError.between(extract.quality, one, other, model_error=model_error)
-        found = race.disagreement(columns[one], columns[other], error)
-        if found is not None:
-            yield one, other, found
+        compared = race.disagreement(columns[one], columns[other], error)
+        if compared is not None:
+            found[one, other] = compared
+    tables = [race.disagreement_table(*names, compared) for names, compared in found.items()]
+    protected = protect(extract, tables, totals=True)
+    return [
+        Unlike(*names, compared, {n: cells.count(answer=n) for n in (TOTAL, *ALIKE)})
+        for (names, compared), cells in zip(found.items(), map(Cells, protected), strict=True)
+    ]
 
 
 # -- what is written ---------------------------------------------------------------------------
@@ -146,25 +175,24 @@ def _record(line: Line) -> dict[str, Any]:
     }
 
 
-def _unlike_record(one: str, other: str, found: race.Disagreement) -> dict[str, Any]:
-    hidden = _few(found)
-    parts = (found.overlapping, found.different)
+def _unlike_record(row: Unlike) -> dict[str, Any]:
+    corrected = row.found.corrected
     figures: dict[str, Any] = {
-        "people": str(found.people),
-        "same": str(found.same),
-        "not_alike": str(sum(parts)),
-        "overlapping": None if any(map(is_small, parts)) else str(parts[0]),
-        "different": None if any(map(is_small, parts)) else str(parts[1]),
-        "unlike_seen": found.seen.value,
-        "unlike_corrected": found.corrected and found.corrected.value,
-        "unlike_low": found.corrected and found.corrected.low,
-        "unlike_high": found.corrected and found.corrected.high,
+        "people": row.counts[TOTAL],
+        "same": row.counts[race.SAME],
+        "not_alike": row.counts[race.UNLIKE],
+        "overlapping": row.counts[race.OVERLAPPING],
+        "different": row.counts[race.DIFFERENT],
     }
-    return {"one": one, "other": other} | (dict.fromkeys(figures) if hidden else figures)
-
-
-def _few(found: race.Disagreement) -> bool:
-    return any(map(is_small, (found.people, found.same, found.people - found.same)))
+    figures = {name: None if n is None else str(n) for name, n in figures.items()}
+    figures |= {
+        "unlike_seen": row.found.seen.value,
+        "unlike_corrected": corrected and corrected.value,
+        "unlike_low": corrected and corrected.low,
+        "unlike_high": corrected and corrected.high,
+    }
+    shown = dict.fromkeys(figures) if row.hidden else figures
+    return {"one": row.one, "other": row.other} | shown
 
 
 def _completeness(complete: pd.DataFrame, categories: pd.DataFrame) -> Iterator[Block]:
@@ -198,22 +226,19 @@ def _completeness(complete: pd.DataFrame, categories: pd.DataFrame) -> Iterator[
         )  # fmt: skip
 
 
-def _agreement(unlike: list[tuple[str, str, race.Disagreement]]) -> Iterator[Block]:
+def _agreement(unlike: list[Unlike]) -> Iterator[Block]:
     if not unlike:
         yield Paragraph("No two partners give race and ethnicity of the same people.")
         return
     rows = []
-    for one, other, found in unlike:
-        if _few(found):
-            rows.append((f"{one} and {other}", *[HIDDEN] * 6))
+    for row in unlike:
+        names = f"{row.one} and {row.other}"
+        if row.hidden:
+            rows.append((names, *[HIDDEN] * 6))
             continue
-        parts = (found.overlapping, found.different)
-        texts = [HIDDEN if any(map(is_small, parts)) else f"{part:,}" for part in parts]
-        corrected = _text(found.corrected) if found.corrected else HIDDEN
-        rows.append(
-            (f"{one} and {other}", f"{found.people:,}", f"{found.same:,}", *texts,
-             _text(found.seen), corrected)
-        )  # fmt: skip
+        counts = [text(row.counts[n]) for n in (TOTAL, race.SAME, race.OVERLAPPING, race.DIFFERENT)]
+        corrected = _text(row.found.corrected) if row.found.corrected else HIDDEN
+        rows.append((names, *counts, _text(row.found.seen), corrected))
     yield DataTable(
         "What two partners say of one person",
         ("Partners", "People", "Alike", "Some alike", "Nothing alike", "Not alike, as seen (95%)",

@@ -62,12 +62,36 @@ def count(
     """Count what services follow, for everybody first and then, if asked, by group.
 
     Args:
+        events, services, days, linked, every: see `watch`.
+        by: column of `events` to group by.
+
+    Raises:
+        InputError: no kind of time is in both tables.
+    """
+    watched = watch(events, services, days=days, linked=linked, every=every)
+    groups = None if by is None else events[by]
+    return grouped(watched, groups, every=every)
+
+
+def watch(
+    events: pd.DataFrame,
+    services: pd.DataFrame,
+    *,
+    days: int,
+    linked: Collection[str],
+    every: bool = False,
+) -> pd.DataFrame:
+    """The events whose window is covered, and whether a service follows.
+
+    Args:
         events, services: `study_id`, and `day` (whole days, from one start for a person),
             `month` ("2024-05"), or both.
         days: a service counts that starts within so many days of the event, that day included.
         linked: the people that the services' partner holds a record of.
-        by: column of `events` to group by.
-        every: count each event instead of each person's first.
+        every: watch each event instead of each person's first.
+
+    Returns:
+        `person`, `follows`, `linked`, `background` (see `Group`); the index is that of `events`.
 
     Raises:
         InputError: no kind of time is in both tables.
@@ -81,18 +105,29 @@ def count(
     covered = _covered(events, services, days)
     known = set(linked)
     events = events[covered]
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "person": events["study_id"].to_numpy(),
             "follows": _follows(events, services, width),
             "linked": events["study_id"].isin(known).to_numpy(),
             "background": _background(events, services, unit, width, len(known)),
-            "group": _groups(events, by),
-        }
+        },
+        index=events.index,
     )
-    found = [_group(None, frame, every)]
-    if by is not None:
-        found += [_group(str(name), part, every) for name, part in frame.groupby("group")]
+
+
+def grouped(
+    watched: pd.DataFrame, groups: pd.Series[Any] | None, *, every: bool = False
+) -> list[Group]:
+    """What was watched, counted: for everybody first and then, if asked, by group.
+
+    Args:
+        groups: of each event, by its index; missing is a group of its own.
+    """
+    found = [_group(None, watched, every)]
+    if groups is not None:
+        names = groups.reindex(watched.index).fillna(UNKNOWN).astype(str)
+        found += [_group(str(name), part, every) for name, part in watched.groupby(names)]
     return found
 
 
@@ -192,12 +227,6 @@ def _density(services: pd.DataFrame, width: int) -> float:
         by_person = held.groupby("study_id")["at"]
         span = float((by_person.max() - by_person.min()).max()) + 1
     return float(windows / max(span, width + 1.0))
-
-
-def _groups(events: pd.DataFrame, by: str | None) -> npt.NDArray[np.object_]:
-    if by is None:
-        return np.full(len(events), "", object)
-    return events[by].fillna(UNKNOWN).astype(str).to_numpy(object)
 
 
 def _group(name: str | None, frame: pd.DataFrame, every: bool) -> Group:

@@ -24,8 +24,8 @@ from linkage.evaluator.followup_tables import (
 )
 from linkage.evaluator.linkerror import LinkError, Range, correct
 from linkage.evaluator.output import Output
+from linkage.evaluator.protection import HIDDEN
 from linkage.evaluator.reading import Extract
-from linkage.evaluator.smallcells import HIDDEN
 from linkage.reports.html import (
     Block,
     DataTable,
@@ -288,6 +288,6 @@ def _reading(options: Options) -> Iterator[Block]:
         "This holds if links are missed as often among those who were followed as among others."
         " Where groups differ in how well they can be linked, ask for strata in the manifest: the"
         " report's own figures by stratum are then used. A person whose records one partner holds"
-        " twice unlinked counts as two. Groups of 1 to 10 people, followed or not, are not shown,"
-        " nor what would give them away."
+        " twice unlinked counts as two. Groups of few people, followed or not, are not shown, nor"
+        " what would give them away."
     )

@@ -15,17 +15,18 @@ from typing import Any
 import pandas as pd
 
 from linkage.errors import NotFoundError
-from linkage.evaluator.followup import DAY, MONTH, Group, count, unit_of
+from linkage.evaluator.followup import DAY, MONTH, Group, grouped, unit_of, watch
 from linkage.evaluator.linkerror import MEASURED, Corrected, LinkError, ModelError, correct
-from linkage.evaluator.protection import TOTAL, hidden_groups, smallest
+from linkage.evaluator.protection import TOTAL, Cells, protect
 from linkage.evaluator.reading import STUDY_ID, Extract
+from linkage.release.disclosure import ProtectedTable, Table, table_of_rows
 
 DAYS = 30
 EVERYBODY = "everybody"
-TOTAL_GROUP = "all"
+FOLLOWED = "followed by a service"
 MAX_CATEGORIES = 12
 MAX_PAIRS = 12
-_FOLLOWED = ("event", "service")
+_KINDS = ("event", "service")
 _USUAL = ("municipality", "age_band", "sex")
 
 Shares = Mapping[str, Mapping[str, float]]
@@ -93,9 +94,7 @@ def table_pairs(extract: Extract, options: Options) -> list[tuple[str, str]]:
     every two tables with times of different partners.
     """
     if options.events and options.services:
-        return [
-            (extract.table(options.events, *_FOLLOWED), extract.table(options.services, *_FOLLOWED))
-        ]
+        return [(extract.table(options.events, *_KINDS), extract.table(options.services, *_KINDS))]
     timed = [
         name for name in extract.personal if extract.month_column(name) or extract.find(name, DAY)
     ]
@@ -107,9 +106,9 @@ def table_pairs(extract: Extract, options: Options) -> list[tuple[str, str]]:
     typical = [p for p in pairs if [extract.kind(n) for n in p] == ["event", "service"]]
     pairs = typical or pairs
     if options.events:
-        pairs = [p for p in pairs if p[0] == extract.table(options.events, *_FOLLOWED)]
+        pairs = [p for p in pairs if p[0] == extract.table(options.events, *_KINDS)]
     if options.services:
-        pairs = [p for p in pairs if p[1] == extract.table(options.services, *_FOLLOWED)]
+        pairs = [p for p in pairs if p[1] == extract.table(options.services, *_KINDS)]
     if not pairs:
         raise NotFoundError("no two partners of this extract hold tables with days or months")
     return pairs[:MAX_PAIRS]
@@ -131,20 +130,23 @@ def followed_pair(
     partner = extract.partner(services)
     linked = extract.people.loc[extract.people[f"in_{partner}"], STUDY_ID].tolist()
     error = _error(extract, extract.partner(events), partner, options)
+    watched = watch(first, second, days=options.days, linked=linked, every=options.every)
     counted: dict[str, list[Group]] = {}
+    by_event: dict[str, pd.Series[Any]] = {}
     for by, groups in _groupings(extract, events, options):
-        frame = first if groups is None else first.assign(group=groups.to_numpy())
-        found = count(
-            frame,
-            second,
-            days=options.days,
-            linked=linked,
-            every=options.every,
-            by="group" if by else None,
-        )
-        if not by or len(found) > 2:
-            counted[by] = found[1:] if by else found
-    hidden = _hidden(extract, counted)
+        found = grouped(watched, groups, every=options.every)
+        if groups is None or len(found) > 2:
+            counted[by] = found if groups is None else found[1:]
+        if groups is not None and by in counted:
+            by_event[by] = groups
+    tables = [
+        _table(extract, events, services, watched, by, by_event.get(by), options) for by in counted
+    ]
+    protected = dict(zip(counted, protect(extract, tables, totals=True), strict=True))
+    hidden = {
+        by: {g.name or TOTAL: not g.counted.of or _few(protected[by], by, g) for g in groups}
+        for by, groups in counted.items()
+    }
     rows = [
         Row(
             by,
@@ -163,26 +165,41 @@ def followed_pair(
     return Pair(events, services, unit_of(first, second), error, rows)
 
 
-def _hidden(extract: Extract, counted: Mapping[str, Sequence[Group]]) -> dict[str, dict[str, bool]]:
-    """By grouping and group, whether it may not be shown; a group without events never is."""
-    everybody = counted[""][0].counted
-    tables, behind = {}, {}
-    for by, groups in counted.items():
-        # Everybody is a grouping of one, so that the totals are protected without any other.
-        name, parts = (by, groups) if by else (EVERYBODY, counted[""])
-        cells = {g.name or TOTAL_GROUP: (g.counted.followed, g.counted.of - g.counted.followed)
-                 for g in parts}  # fmt: skip
-        tables[name] = pd.DataFrame.from_dict(cells, "index", columns=["yes", "no"])
-        people = [g.counted.people for g in parts]
-        behind[name] = tables[name].clip(upper=pd.Series(people, tables[name].index), axis=0)
-    few = hidden_groups(tables, k=smallest(extract.manifest), people=behind)
-    everywhere = {TOTAL: few[EVERYBODY][TOTAL] or not everybody.of}
-    return {
-        by: {g.name or TOTAL: few[by][g.name or ""] or not g.counted.of for g in groups}
-        if by
-        else everywhere
-        for by, groups in counted.items()
-    }
+def _table(
+    extract: Extract,
+    events: str,
+    services: str,
+    watched: pd.DataFrame,
+    by: str,
+    groups: pd.Series[Any] | None,
+    options: Options,
+) -> Table:
+    """Of the people (or events) watched, those followed and the others, by group."""
+    frame = watched.assign(**{FOLLOWED: watched["follows"].map({True: "yes", False: "no"})})
+    frame["record"] = frame["person"]
+    if options.every:
+        frame["record"] = extract.records(events).reindex(frame.index)
+    if groups is not None:
+        frame[by] = groups.reindex(frame.index)
+    what = "events" if options.every else "people, by their first row"
+    return table_of_rows(
+        frame,
+        [*([by] if by else []), FOLLOWED],
+        name=f"{events}, then {services}" + (f", by {by}" if by else ""),
+        counted=f"{what} in {events}, of whom {services} tells for {options.days} days",
+        codes={FOLLOWED: ["yes", "no"]},
+        person="person",
+        people=not options.every,
+        record="record",
+    )
+
+
+def _few(protected: ProtectedTable, by: str, group: Group) -> bool:
+    """Whether a group may not be shown: it is hidden whole if any of its counts is."""
+    cells, node = Cells(protected), {} if group.name is None else {by: group.name}
+    return cells.hidden(**node) or any(
+        cells.hidden(**node, **{FOLLOWED: answer}) for answer in ("yes", "no")
+    )
 
 
 def _error(extract: Extract, one: str, other: str, options: Options) -> LinkError | None:

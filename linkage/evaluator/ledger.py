@@ -1,10 +1,10 @@
 """The release ledger: what left the assembler, so that no later release is told apart from it.
 
-One file per project, a line of canonical JSON per extract, each with the SHA-256 of the line before
-it. A line is on the disk before its extract is to be seen, so whatever happens in between, nothing
-has left that the ledger does not know. A line that a crash cut short is dropped by the next one.
+One file per project (see `chain`), a line per extract. A line is on the disk before its extract is
+to be seen, so whatever happens in between, nothing has left that the ledger does not know.
 
-- A table of counts is protected against everything that the ledger says was published.
+- A table of counts is protected against everything that the ledger says was published, and against
+  what earlier tables hid, as long as they would count the same again.
 - An extract is refused whose persons differ from an earlier one's of the same recipient by fewer
   than `k`: who compares the two would have those few.
 - Beside the ledger lie salted hashes of each person's rows; they tell only whether rows are alike.
@@ -12,13 +12,10 @@ has left that the ledger does not know. A line that a crash cut short is dropped
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
+import itertools
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,15 +24,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.agreement.canonical import canonical
-from linkage.errors import DigestMismatchError, DisclosureError
-from linkage.files import private_directory, sync_directory, write_atomic
+from linkage.errors import DisclosureError
+from linkage.evaluator.chain import Chain, Said
+from linkage.files import private_directory, write_atomic
 from linkage.release.assemble import Assembled
 from linkage.release.deidentify import STUDY_ID
 from linkage.release.disclosure.gate import ProtectedTable
 from linkage.release.disclosure.tables import Key
 
-FIRST = "0" * 64
 Digests = npt.NDArray[np.uint64]
 
 
@@ -46,6 +42,7 @@ class Entry:
     Attributes:
         extract: SHA-256 of its list of checksums.
         counts: what its tables of counts published, by cell.
+        hidden: cells of theirs that were suppressed.
     """
 
     release: str
@@ -54,7 +51,7 @@ class Entry:
     extract: str
     people: int
     counts: Mapping[Key, int]
-    suppressed: int
+    hidden: tuple[Key, ...] = ()
 
 
 class Ledger:
@@ -66,19 +63,31 @@ class Ledger:
 
     def __init__(self, home: Path, project: str) -> None:
         self._directory = private_directory(home / "ledger")
-        self._path = self._directory / f"{project}.jsonl"
         self._project = project
+        self._chain = Chain(
+            self._directory / f"{project}.jsonl",
+            f"the ledger of project {project!r}",
+            "Restore the assembler's home from a backup; nothing can be released without its"
+            " ledger",
+        )
 
     def entries(self) -> list[Entry]:
-        return [_entry(line) for line in self._lines()]
+        return [_entry(said) for said in self._chain.read()]
 
     def published(self, release: str = "", recipient: str = "") -> dict[Key, int]:
-        """What all tables of counts published, but for an extract that is made again."""
+        """What all tables of counts published; for an extract that is made again, before it was."""
         found: dict[Key, int] = {}
-        for entry in self.entries():
-            if (entry.release, entry.recipient) != (release, recipient):
-                found.update(entry.counts)
+        for entry in self._before(release, recipient):
+            found.update(entry.counts)
         return found
+
+    def hidden(self, release: str = "", recipient: str = "") -> set[Key]:
+        """The cells that they suppressed, likewise."""
+        return {key for entry in self._before(release, recipient) for key in entry.hidden}
+
+    def _before(self, release: str, recipient: str) -> Iterator[Entry]:
+        own = (release, recipient)
+        return itertools.takewhile(lambda e: (e.release, e.recipient) != own, self.entries())
 
     def persons(self, assembled: Assembled) -> Digests:
         """A number for each person's rows, whoever it is; in order."""
@@ -103,46 +112,19 @@ class Ledger:
 
     def add(self, entry: Entry, persons: Digests) -> None:
         """Write an extract down; one that stands there as it is is not written again."""
-        with self._alone():
-            lines = self._lines()
-            if any(_entry(line) == entry for line in lines):
-                return
+
+        def say(said: list[Said]) -> Said | None:
+            if any(_entry(one) == entry for one in said):
+                return None
             path = self._persons_path(entry.release, entry.recipient)
             with path.with_suffix(".new").open("wb") as file:
                 np.save(file, persons, allow_pickle=False)
                 file.flush()
                 os.fsync(file.fileno())
             path.with_suffix(".new").replace(path)
-            previous = hashlib.sha256(lines[-1]).hexdigest() if lines else FIRST
-            line = canonical({"previous": previous, "number": len(lines), **_plain(entry)})
-            with self._path.open("ab") as file:
-                # What a crash cut short ends here.
-                file.truncate(sum(len(one) + 1 for one in lines))
-                file.write(line + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            sync_directory(self._directory)
+            return _plain(entry)
 
-    def _lines(self) -> list[bytes]:
-        if not self._path.exists():
-            return []
-        *lines, _ = self._path.read_bytes().split(b"\n")
-        previous = FIRST
-        for number, line in enumerate(lines):
-            try:
-                said = json.loads(line)
-                fits = said["previous"] == previous and said["number"] == number
-            except (ValueError, KeyError, TypeError):
-                fits = False
-            if not fits:
-                raise DigestMismatchError(
-                    f"line {number + 1} of the ledger of project {self._project!r} is not what was"
-                    " written",
-                    remedy="Restore the assembler's home from a backup; nothing can be released"
-                    " without its ledger",
-                )
-            previous = hashlib.sha256(line).hexdigest()
-        return lines
+        self._chain.append(say)
 
     def _salt(self) -> str:
         path = self._directory / "salt"
@@ -152,12 +134,6 @@ class Ledger:
 
     def _persons_path(self, release: str, recipient: str) -> Path:
         return self._directory / f"{self._project}.{release}.{recipient}.npy"
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with (self._directory / "lock").open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 def entry_of(
@@ -169,31 +145,38 @@ def entry_of(
     manifest: str,
     extract: str,
 ) -> Entry:
-    cells: dict[Key, int] = {}
-    for one in counts.values():
-        cells.update(one.published)
-    suppressed = sum(int(one.suppressed.sum()) for one in counts.values())
+    cells = {key: count for one in counts.values() for key, count in one.published.items()}
+    hidden = {key for one in counts.values() for key in one.hidden} - cells.keys()
     return Entry(
-        release, recipient, manifest, extract, assembled.people.num_rows, cells, suppressed
+        release,
+        recipient,
+        manifest,
+        extract,
+        assembled.people.num_rows,
+        cells,
+        tuple(sorted(hidden)),
     )
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
-    cells = [
-        [counted, [list(node) for node in nodes], count]
-        for (counted, nodes), count in sorted(entry.counts.items())
-    ]
-    return {**vars(entry), "counts": cells}
+    cells = [[*_plain_key(key), count] for key, count in sorted(entry.counts.items())]
+    hidden = [_plain_key(key) for key in entry.hidden]
+    return {**vars(entry), "counts": cells, "hidden": hidden}
 
 
-def _entry(line: bytes) -> Entry:
-    said = json.loads(line)
-    cells = {
-        (counted, tuple((name, node) for name, node in nodes)): int(count)
-        for counted, nodes, count in said.pop("counts")
-    }
-    del said["previous"], said["number"]
-    return Entry(**said, counts=cells)
+def _plain_key(key: Key) -> list[Any]:
+    counted, nodes = key
+    return [counted, [list(node) for node in nodes]]
+
+
+def _key(counted: str, nodes: list[list[str]]) -> Key:
+    return counted, tuple((name, node) for name, node in nodes)
+
+
+def _entry(said: Said) -> Entry:
+    cells = {_key(counted, nodes): int(count) for counted, nodes, count in said["counts"]}
+    hidden = tuple(_key(*key) for key in said["hidden"])
+    return Entry(**{**said, "counts": cells, "hidden": hidden})
 
 
 def _persons(assembled: Assembled, salt: str) -> Digests:

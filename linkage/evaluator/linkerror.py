@@ -30,7 +30,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from linkage.errors import InputError
-from linkage.evaluator.smallcells import wilson
+
+Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -246,3 +247,14 @@ __all__ = [
     "correct",
     "observations",
 ]
+
+
+def wilson(part: float, people: float) -> tuple[float, float]:
+    """The 95% interval of a share after Wilson; (0, 1) for no people."""
+    if people <= 0:
+        return 0.0, 1.0
+    share = part / people
+    scale = 1 + Z95**2 / people
+    centre = (share + Z95**2 / (2 * people)) / scale
+    spread = Z95 / scale * math.sqrt(share * (1 - share) / people + Z95**2 / (4 * people**2))
+    return max(0.0, centre - spread), min(1.0, centre + spread)

@@ -3,24 +3,28 @@
 - Those that partners report (tables of kind `measure`), and those that the linked tables give:
   people per month in each table of events and services, and how many of them a second partner
   knows too.
-- A value that may not be shown is missing, never 0. A whole value of 1 to 10 may not, unless its
-  measure is said to count no people.
-- Of the linked tables, no total stands beside the months, and a month's parts are hidden together
-  where one would give the other away.
+- A value that may not be shown is missing, never 0. All whole values pass the disclosure gate but
+  those of measures that are said to count no people.
+- Of the linked tables, no total stands beside the months, but who is not known to the other
+  partner can be subtracted, and so passes the gate too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from linkage.evaluator.measures_tables import reported_tables
+from linkage.evaluator.protection import Cells, protect
 from linkage.evaluator.reading import STUDY_ID, Extract
-from linkage.evaluator.smallcells import SMALL, is_small
+from linkage.release.disclosure import ProtectedTable, Table, table_of_rows
 
 COLUMNS = ("group", "measure", "goal", "year", "month", "value")
 LINKED = "linked data"
+MONTH, KNOWN = "month", "known"
 
 
 def reported(extract: Extract, *, not_people: Collection[str] = ()) -> pd.DataFrame:
@@ -28,6 +32,9 @@ def reported(extract: Extract, *, not_people: Collection[str] = ()) -> pd.DataFr
 
     Args:
         not_people: measures that count no people, such as dollars or days.
+
+    Raises:
+        DisclosureError: a measure's counts cannot be protected.
     """
     parts = []
     for table in extract.of_kind("measure"):
@@ -47,33 +54,87 @@ def reported(extract: Extract, *, not_people: Collection[str] = ()) -> pd.DataFr
             part["month"] = pd.to_numeric(text.str.slice(5, 7))
         parts.append(part)
     found = _typed(parts)
-    whole = found["value"].between(1, SMALL) & (found["value"] % 1 == 0)
-    found["suppressed"] = whole & ~found["measure"].isin(list(not_people))
+    whole = found["value"].notna() & (found["value"] >= 0) & (found["value"] % 1 == 0)
+    counts = found[whole & ~found["measure"].isin(list(not_people))]
+    asked = [t for name, rows in counts.groupby("measure") for t in reported_tables(name, rows)]
+    tables = protect(extract, [table for table, _ in asked])
+    for (_, places), protected in zip(asked, tables, strict=True):
+        for place, nodes in places.items():
+            found.loc[place, "suppressed"] = Cells(protected).hidden(**nodes)
     found.loc[found["suppressed"], "value"] = np.nan
     return _ordered(found)
 
 
 def counted(extract: Extract) -> pd.DataFrame:
-    """What the linked tables give; columns as of `reported`."""
-    parts = []
+    """What the linked tables give; columns as of `reported`.
+
+    Raises:
+        DisclosureError: the tables cannot be protected.
+    """
     known = {
         name: set(extract.people.loc[extract.people[f"in_{name}"], STUDY_ID])
         for name in extract.partners
     }
+    asked = []
     for table in extract.of_kind("event", "service"):
         month = extract.month_column(table)
         if month is None:
             continue
         own = extract.partner(table)
         rows = extract.tables[table][[STUDY_ID, month]].dropna().drop_duplicates()
-        others = {name: rows[STUDY_ID].isin(known[name]) for name in known if name != own}
-        every = {str(at): int(people) for at, people in rows.groupby(month).size().items()}
-        both = {
-            name: {str(at): int(people) for at, people in inside.groupby(rows[month]).sum().items()}
-            for name, inside in others.items()
-        }
-        parts.append(_months(table, every, both))
-    return _ordered(_typed(parts))
+        if rows.empty:
+            continue
+        others = [name for name in known if name != own]
+        asked += [_people_table(table, rows, month, name, known[name]) for name in others]
+        if not others:
+            asked.append(_people_table(table, rows, month, None, set()))
+    protected = protect(extract, asked)
+    records = [record for one in protected for record in _months(one)]
+    names = (*COLUMNS, "suppressed")
+    return _ordered(_typed([pd.DataFrame(records, columns=list(names)).drop_duplicates()]))
+
+
+def _people_table(
+    table: str, rows: pd.DataFrame, month: str, partner: str | None, known: Collection[str]
+) -> Table:
+    """People by month, and by whether a second partner knows them."""
+    frame = rows.rename(columns={month: MONTH})
+    by = [MONTH]
+    if partner is not None:
+        by = [MONTH, KNOWN]
+        frame = frame.assign(**{KNOWN: np.where(frame[STUDY_ID].isin(known), "yes", "no")})
+    return table_of_rows(
+        frame,
+        by,
+        name=f"{table}, {partner}" if partner else table,
+        counted=f"people in {table}" + (f" by whether {partner} knows them" if partner else ""),
+        person=STUDY_ID,
+        people=True,
+        margins=[{MONTH}],
+        finest=True,
+        record=STUDY_ID,
+    )
+
+
+def _months(one: ProtectedTable) -> Iterator[dict[str, Any]]:
+    """One table's people by month, all and known to the other partner."""
+    cells = Cells(one)
+    table, _, partner = one.table.name.partition(", ")
+    for month in one.table.dimensions[0].codes:
+        shown = {f"people in {table}": cells.count(month=month)}
+        if partner:
+            both = cells.count(month=month, known="yes")
+            shown[f"people in {table}, known to {partner} too"] = both
+        for measure, count in shown.items():
+            yield {
+                "group": LINKED,
+                "measure": measure,
+                "goal": None,
+                "year": month[:4],
+                "month": month[5:7],
+                "value": count,
+                "suppressed": count is None,
+            }
 
 
 def with_goals(measures: pd.DataFrame, goals: Mapping[tuple[str, str], float]) -> pd.DataFrame:
@@ -81,28 +142,6 @@ def with_goals(measures: pd.DataFrame, goals: Mapping[tuple[str, str], float]) -
     keys = zip(measures["group"], measures["measure"], strict=True)
     given = pd.Series([goals.get(key, np.nan) for key in keys], index=measures.index, dtype=float)
     return measures.assign(goal=measures["goal"].fillna(given))
-
-
-def _months(
-    table: str, every: Mapping[str, int], both: Mapping[str, Mapping[str, int]]
-) -> pd.DataFrame:
-    """One table's people by month, all and known to each other partner."""
-    records = []
-    for month, people in every.items():
-        parts = {name: int(column[month]) for name, column in both.items()}
-        few = {name: is_small(part) or is_small(int(people) - part) for name, part in parts.items()}
-        at = {"group": LINKED, "goal": None, "year": str(month)[:4], "month": str(month)[5:7]}
-        hide = is_small(int(people))
-        records.append(
-            {**at, "measure": f"people in {table}", "value": None if hide else people,
-             "suppressed": hide}
-        )  # fmt: skip
-        records += [
-            {**at, "measure": f"people in {table}, known to {name} too",
-             "value": None if hide or few[name] else part, "suppressed": hide or few[name]}
-            for name, part in parts.items()
-        ]  # fmt: skip
-    return pd.DataFrame(records)
 
 
 def _typed(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -14,8 +14,8 @@ import pandas as pd
 from linkage.errors import InputError, NotFoundError
 from linkage.evaluator.measures import COLUMNS, LINKED, counted, reported, with_goals
 from linkage.evaluator.output import Output
+from linkage.evaluator.protection import HIDDEN
 from linkage.evaluator.reading import Extract
-from linkage.evaluator.smallcells import HIDDEN
 from linkage.reports.charts import months
 from linkage.reports.html import Block, DataTable, Figure, KeyFigures, Paragraph, Section, page
 
@@ -90,7 +90,7 @@ def _glance(found: pd.DataFrame) -> Iterator[Block]:
         [
             Figure("Measures", f"{found.groupby(['group', 'measure']).ngroups:,}"),
             Figure("Latest values at their goal or above", f"{met:,}", f"of {len(last):,}"),
-            Figure("Values not shown", f"{int(found['suppressed'].sum()):,}", "of 1 to 10 people"),
+            Figure("Values not shown", f"{int(found['suppressed'].sum()):,}", "see below"),
         ]
     )
 
@@ -156,8 +156,8 @@ def _when(row: Any) -> str:
 
 def _reading() -> Iterator[Block]:
     yield Paragraph(
-        "Values that stand for 1 to 10 people, and those that would give such a value away, are"
-        " not shown: empty in the table, never 0. A value that is empty without being marked as"
+        "Values that stand for few people, and those that would give such a value away, are not"
+        " shown: empty in the table, never 0. A value that is empty without being marked as"
         " suppressed was not reported."
     )
     yield Paragraph(

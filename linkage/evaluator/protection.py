@@ -1,29 +1,22 @@
 """Which cells of a report may not be shown: the disclosure gate, asked the way reports ask.
 
-- The smallest count that may be shown is the manifest's; 11 where it says nothing.
-- Tables about the same people are protected together: what one shows gives nothing of another
-  away.
-- A group is hidden whole if any of its counts may not be shown.
+- The smallest count that may be shown is the manifest's; 11 where it says nothing. Shown counts are
+  rounded as it says.
+- Tables are protected beside everything that reports of the extract showed before: see `shown`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from linkage.release.disclosure import (
-    TOTAL,
-    K,
-    ProtectedTable,
-    protect,
-    protect_tables,
-    table_of_counts,
-)
+from linkage.evaluator.reading import Extract
+from linkage.evaluator.shown import protect_with_totals
+from linkage.release.disclosure import TOTAL, K, ProtectedTable, Table
 
-GROUP, COLUMN = "group", "column"
+HIDDEN = "not shown"
 
 
 def smallest(manifest: Mapping[str, Any]) -> int:
@@ -32,73 +25,51 @@ def smallest(manifest: Mapping[str, Any]) -> int:
     return int(rules.get("min_cell") or rules.get("k") or K)
 
 
-def hidden_groups(
-    tables: Mapping[str, pd.DataFrame],
-    *,
-    k: int,
-    people: Mapping[str, pd.DataFrame] | None = None,
-) -> dict[str, dict[str, bool]]:
-    """By table and group, whether the group is hidden; `TOTAL` for everybody.
+def protect(
+    extract: Extract, tables: Sequence[Table], *, k: int | None = None, totals: bool = False
+) -> list[ProtectedTable]:
+    """Protect tables of a report of an extract.
 
     Args:
-        tables: counts of the same people, each by groups (rows) that partition them and by the
-            same columns.
-        people: how many people stand behind each count, where it is not people that are counted.
+        k: the smallest count that may be shown; None takes the agreement's.
+        totals: show the total of each table, if that can be.
 
     Raises:
-        DisclosureError: the tables cannot be protected.
+        DisclosureError: they cannot be protected.
     """
-    made = [
-        table_of_counts(
-            _long(name, counts, None if people is None else people[name]),
-            [name, COLUMN],
-            people=None if people is None else "people",
-            name=name,
-        )
-        for name, counts in tables.items()
-    ]
-    protected = protect_tables(made, k=k)
-    return {
-        name: {str(group): bool(part) for group, part in _by_group(table, name).items()}
-        for name, table in zip(tables, protected, strict=True)
-    }
+    if not tables:
+        return []
+    least = k or smallest(extract.manifest)
+    rounding = int((extract.manifest.get("disclosure") or {}).get("rounding") or 1)
+    if totals:
+        return protect_with_totals(extract.shown, tables, k=least, rounding=rounding)
+    return extract.shown.protect(tables, k=least, rounding=rounding)
 
 
-def hidden_cells(counts: pd.DataFrame, *, k: int) -> pd.DataFrame:
-    """Whether each cell of a table of counts is hidden, with its totals (`TOTAL`) beside it."""
-    table = table_of_counts(_long(GROUP, counts, None), [GROUP, COLUMN])
-    return _grid(protect_tables([table], k=k)[0], GROUP)
+class Cells:
+    """The cells of a protected table by their nodes, totals left out."""
+
+    def __init__(self, table: ProtectedTable) -> None:
+        names = [d.name for d in table.table.dimensions]
+        self._nodes = {d.name: frozenset(d.nodes) for d in table.table.dimensions}
+        self._counts: dict[tuple[str, ...], int | None] = {}
+        cells = table.cells
+        for nodes, count in zip(cells[names].to_numpy(object), cells["count"], strict=True):
+            self._counts[tuple(map(str, nodes))] = None if pd.isna(count) else int(count)
+
+    def count(self, **nodes: str) -> int | None:
+        """A count; None where it may not be shown, 0 where there is no such category."""
+        if any(node not in self._nodes[name] for name, node in nodes.items()):
+            return 0
+        return self._counts[tuple(nodes.get(name, TOTAL) for name in self._nodes)]
+
+    def hidden(self, **nodes: str) -> bool:
+        return self.count(**nodes) is None
 
 
-def hidden_overlapping(rows: pd.DataFrame, *, k: int) -> pd.DataFrame:
-    """The same of people who may be in several groups.
-
-    Args:
-        rows: `person`, `group` and `column`; one row for each group that a person is in.
-    """
-    found = protect(rows, [GROUP, COLUMN], person="person", people=True, k=k)
-    return _grid(found, GROUP)
+def text(count: int | None) -> str:
+    """A count for people."""
+    return HIDDEN if count is None else f"{count:,}"
 
 
-def _long(name: str, counts: pd.DataFrame, people: pd.DataFrame | None) -> pd.DataFrame:
-    long = pd.DataFrame(
-        {
-            name: np.repeat(counts.index.astype(str), counts.shape[1]),
-            COLUMN: np.tile(counts.columns.astype(str), counts.shape[0]),
-            "count": counts.to_numpy(np.int64).ravel(),
-        }
-    )
-    return long if people is None else long.assign(people=people.to_numpy(np.int64).ravel())
-
-
-def _by_group(table: ProtectedTable, name: str) -> pd.Series[bool]:
-    return table.cells.groupby(name)["suppressed"].any()
-
-
-def _grid(table: ProtectedTable, name: str) -> pd.DataFrame:
-    return table.cells.pivot_table(
-        index=name, columns=COLUMN, values="suppressed", aggfunc="any", observed=False
-    )
-
-
-__all__ = ["TOTAL", "hidden_cells", "hidden_groups", "hidden_overlapping", "smallest"]
+__all__ = ["HIDDEN", "TOTAL", "Cells", "protect", "smallest", "text"]

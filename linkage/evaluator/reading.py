@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from linkage.errors import NotFoundError
-from linkage.evaluator.extract import verify_extract
+from linkage.agreement import Manifest
+from linkage.errors import DigestMismatchError, NotFoundError
+from linkage.evaluator.extract import digest_of, verify_extract
+from linkage.evaluator.shown import Shown
+from linkage.release.disclosure import K, Told, table_of_rows
 
 STUDY_ID = "study_id"
 
@@ -32,6 +36,7 @@ class Extract:
         tables: content tables by name.
         columns: the data dictionary's entries of each table, in order.
         quality: the quality report; empty where the extract has none.
+        shown: what its reports showed.
     """
 
     people: pd.DataFrame
@@ -39,6 +44,7 @@ class Extract:
     columns: dict[str, list[dict[str, Any]]]
     manifest: dict[str, Any]
     quality: dict[str, Any]
+    shown: Shown = field(default_factory=Shown)
 
     @property
     def partners(self) -> list[str]:
@@ -52,6 +58,17 @@ class Extract:
     def personal(self) -> list[str]:
         """The tables whose rows are about people."""
         return [name for name, table in self.tables.items() if STUDY_ID in table]
+
+    def records(self, table: str) -> pd.Series[str]:
+        """A name for each row of a table; of a person's first row in a person table, the person's,
+        so that a count of persons' rows is known to be one of persons.
+        """
+        rows = self.tables[table]
+        number = pd.Series(range(len(rows)), index=rows.index).astype(str)
+        named = table + "/" + number
+        if self.kind(table) != "person" or STUDY_ID not in rows:
+            return named
+        return rows[STUDY_ID].mask(rows[STUDY_ID].duplicated(), named)
 
     def month_column(self, table: str) -> str | None:
         """The first column of a table that holds months ("2024-05")."""
@@ -105,22 +122,71 @@ class Extract:
         return fits[0]
 
 
-def read_extract(directory: Path) -> Extract:
-    """Read an extract after checking it.
+def project_of(directory: Path) -> str:
+    """The project of an extract, before it is read.
 
     Raises:
         NotFoundError: there is none.
-        DigestMismatchError: it is not what was written.
+    """
+    path = directory / "manifest.json"
+    if not path.is_file():
+        raise NotFoundError(f"{directory} holds no extract")
+    try:
+        return Manifest.model_validate_json(path.read_bytes()).project
+    except ValueError:
+        raise DigestMismatchError(f"{path} is no manifest") from None
+
+
+def read_extract(directory: Path, *, ledger: Path | None = None) -> Extract:
+    """Read an extract after checking it.
+
+    Args:
+        ledger: the file that says what reports of the project showed; None starts with nothing,
+            and keeps nothing.
+
+    Raises:
+        NotFoundError: there is none.
+        DigestMismatchError: it, or the ledger, is not what was written.
     """
     verify_extract(directory)
     columns: dict[str, list[dict[str, Any]]] = {}
     for entry in json.loads((directory / "data_dictionary.json").read_bytes())["columns"]:
         columns.setdefault(entry["table"], []).append(entry)
     tables = {name: pd.read_parquet(directory / "tables" / f"{name}.parquet") for name in columns}
-    return Extract(
+    found = Extract(
         people=tables.pop("people"),
         tables=tables,
         columns=columns,
         manifest=json.loads((directory / "manifest.json").read_bytes()),
         quality=json.loads((directory / "quality_report.json").read_bytes()),
     )
+    told = list(_counts(directory, found))
+    return replace(found, shown=Shown(ledger, digest_of(directory), told))
+
+
+def _counts(directory: Path, extract: Extract) -> Iterator[Told]:
+    """The extract's own tables of counts: readers may have them.
+
+    Those of tables of which no row is there have nothing in common with reports.
+    """
+    rules = extract.manifest.get("disclosure") or {}
+    for asked in rules.get("tables") or ():
+        path = directory / "counts" / f"{asked['name']}.parquet"
+        rows = extract.people if asked["of"] == "people" else extract.tables.get(asked["of"])
+        if rows is None or not path.is_file() or not set(asked["by"]) <= set(rows):
+            continue
+        people = asked["count"] == "people"
+        name = rows[STUDY_ID] if people or rows is extract.people else extract.records(asked["of"])
+        table = table_of_rows(
+            rows.assign(row=name),
+            asked["by"],
+            name=asked["name"],
+            counted=f"{asked['count']} of {asked['of']}",
+            person=STUDY_ID if STUDY_ID in rows else None,
+            people=people,
+            record="row",
+        )
+        hidden = pd.read_parquet(path, columns=["suppressed"])["suppressed"].to_numpy(np.bool_)
+        suppressed = np.zeros(table.shape, np.bool_)
+        suppressed[table.shown] = hidden
+        yield Told(table, suppressed, int(rules.get("min_cell") or K))

@@ -17,7 +17,7 @@ from linkage.errors import DisclosureError, NotFoundError
 from linkage.evaluator.access_report import access
 from linkage.evaluator.access_tables import REACH, AccessOptions
 from linkage.evaluator.centrallog_report import central_log_report
-from linkage.evaluator.crosssector import cross_sector_page
+from linkage.evaluator.crosssector import cross_sector
 from linkage.evaluator.disparities_report import Outcome, disparities
 from linkage.evaluator.followup_report import follow_up
 from linkage.evaluator.followup_tables import DAYS, Options, Truth
@@ -82,10 +82,14 @@ def write_reports(
     places: Places | None = None,
     crosswalk: Crosswalk | None = None,
     known: Known | None = None,
+    ledger: Path | None = None,
 ) -> Made:
     """Make every report that the extract permits.
 
+    Each is protected beside those before it: in the order of `_reports`, and by the ledger.
+
     Args:
+        ledger: see `read_extract`.
         days: within which a service follows an event.
         crosswalk: gives standard codes to the central log where the extract has local ones.
 
@@ -93,7 +97,7 @@ def write_reports(
         NotFoundError: there is no extract.
         DigestMismatchError: it is not what was written.
     """
-    extract = read_extract(extract_dir)
+    extract = read_extract(extract_dir, ledger=ledger)
     known = known or Known()
     written: list[Path] = []
     figures: dict[str, Mapping[str, Any]] = {}
@@ -103,7 +107,9 @@ def write_reports(
             made = make(extract)
         except (NotFoundError, DisclosureError) as error:
             left_out[name] = error.message
+            extract.shown.drop()
             continue
+        extract.shown.keep()
         figures[name] = made.figures
         written += made.write(out_dir)
     return Made(
@@ -118,7 +124,7 @@ def _reports(
     days: int, places: Places | None, crosswalk: Crosswalk | None, known: Known
 ) -> dict[str, Callable[[Extract], Output]]:
     return {
-        "cross_sector": lambda extract: Output("cross_sector", cross_sector_page(extract), {}),
+        "cross_sector": cross_sector,
         "quality": lambda extract: _quality(extract, known.quality),
         "central_log": lambda extract: central_log_report(extract, crosswalk=crosswalk),
         "follow_up": lambda extract: follow_up(extract, Options(days=days), truth=known.followed),

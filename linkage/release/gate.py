@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +23,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from linkage.agreement import ContentTable, Manifest
-from linkage.agreement.disclosure import CountTable, Disclosure
+from linkage.agreement.disclosure import Disclosure
 from linkage.errors import DisclosureError
 from linkage.release.assemble import Assembled, table_names
+from linkage.release.counting import count_tables
 from linkage.release.deidentify import STUDY_ID, sort_rows
-from linkage.release.disclosure.frames import table_of_rows
-from linkage.release.disclosure.gate import ProtectedTable, protect_tables
+from linkage.release.disclosure.gate import ProtectedTable
 from linkage.release.disclosure.rows import (
     MISSING,
     Group,
@@ -38,7 +38,7 @@ from linkage.release.disclosure.rows import (
     suppress_locally,
     t_closeness,
 )
-from linkage.release.disclosure.tables import Key, Table
+from linkage.release.disclosure.tables import Key
 
 Codes = npt.NDArray[np.int64]
 
@@ -62,11 +62,13 @@ def gate(
     assembled: Assembled,
     *,
     published: Mapping[Key, int] | None = None,
+    hidden: Collection[Key] = (),
 ) -> Gated:
     """Suppress what would tell of a few people.
 
     Args:
         published: cells that earlier releases of the project told.
+        hidden: cells that they suppressed.
 
     Raises:
         DisclosureError: what is agreed cannot be reached; says why, and what would pass.
@@ -87,7 +89,7 @@ def gate(
     _require_little(rules, assembled, suppressed)
     changed = {name: sort_rows(t) if name in suppressed else t for name, t in tables.items()}
     passed = Assembled(assembled.people, changed, assembled.counted_only)
-    counts = _counts(rules, passed, published)
+    counts = count_tables(rules, passed, published or {}, hidden)
     log = {
         "linkage": "suppression/1",
         "k": rules.k,
@@ -202,71 +204,6 @@ def _few(codes: Codes, person: Codes, k: int) -> npt.NDArray[np.bool_]:
     pairs = pd.DataFrame({"key": keys, "person": person}).drop_duplicates()
     few: npt.NDArray[np.bool_] = (np.bincount(pairs["key"].to_numpy()) < k)[keys]
     return few
-
-
-def _counts(
-    rules: Disclosure, passed: Assembled, published: Mapping[Key, int] | None
-) -> dict[str, ProtectedTable]:
-    made: list[Table] = []
-    for one in rules.tables:
-        source = passed.named.get(one.of, passed.counted_only.get(one.of))
-        # A recipient whose extract lacks a column does not get counts by it either.
-        if source is None or not set(one.by) <= set(source.column_names):
-            continue
-        made.append(_counted(one, source))
-    if not made:
-        return {}
-    before = dict(published or {})
-    protected = protect_tables(
-        made,
-        k=rules.min_cell,
-        rounding=rules.rounding,
-        most=rules.most_suppressed,
-        published=_as_now(made, before),
-    )
-    for each in protected:
-        _require_apart(each, before, rules.min_cell)
-    return {one.table.name: one for one in protected}
-
-
-def _as_now(tables: Sequence[Table], published: Mapping[Key, int]) -> dict[Key, int]:
-    """The published cells that count now what they counted then: readers know them."""
-    now: dict[Key, int] = {}
-    if published:
-        for table in tables:
-            now.update(zip(table.keys(), table.all_values.ravel().tolist(), strict=True))
-    return {key: count for key, count in published.items() if now.get(key) == count}
-
-
-def _require_apart(one: ProtectedTable, published: Mapping[Key, int], k: int) -> None:
-    """Refuse a table of which a cell differs by few from what was published: the difference is a
-    count, too.
-    """
-    few = [
-        key
-        for key, count in one.published.items()
-        if 0 < abs(count - published.get(key, count)) < k
-    ]
-    if few:
-        where = " and ".join(f"{name} {node!r}" for name, node in few[0][1]) or "its total"
-        raise DisclosureError(
-            f"table {one.table.name!r}: {len(few)} cells, such as {where}, differ by fewer than {k}"
-            " from what an earlier release published; the difference would tell of those few",
-            remedy="Wait until more has changed, leave the table out, or break it down by less",
-        )
-
-
-def _counted(one: CountTable, source: pa.Table) -> Table:
-    personal = STUDY_ID in source.column_names
-    columns = [*one.by, *([STUDY_ID] if personal else [])]
-    return table_of_rows(
-        source.select(columns).to_pandas(),
-        one.by,
-        name=one.name,
-        counted=f"{one.count} of {one.of}",
-        person=STUDY_ID if personal else None,
-        people=one.count == "people",
-    )
 
 
 def _require_little(

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from linkage.release.disclosure import TOTAL, Dimension, Table, protect_tables
-from linkage.release.disclosure.tables import System
+from linkage.release.disclosure.system import System
 
 K = 11
 TABLES = 500

@@ -8,6 +8,7 @@ Every table that is published passes through `protect`:
 
     protect_counts(counts, ["month", "type"], count="calls")    # counts that are made already
     protect_tables([table, another])                            # several tables of one release
+    protect_tables([third], before=[table.told])                # beside what readers have
 
 - Counts of 1 to 10 (below `k`) are suppressed, zeros are shown, and as many further cells are
   suppressed as it takes for no reader to prove a suppressed count small, from all tables
@@ -30,6 +31,7 @@ from linkage.release.disclosure.gate import (
     protect_counts,
     protect_tables,
 )
+from linkage.release.disclosure.system import Told
 from linkage.release.disclosure.tables import TOTAL, Dimension, Table
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "K",
     "ProtectedTable",
     "Table",
+    "Told",
     "audit",
     "protect",
     "protect_counts",

@@ -22,7 +22,8 @@ import numpy.typing as npt
 from scipy.optimize import linprog
 
 from linkage.errors import InternalError
-from linkage.release.disclosure.tables import Mask, Places, System
+from linkage.release.disclosure.system import Places, System
+from linkage.release.disclosure.tables import Mask
 
 SLACK = 1e-6
 Floats = npt.NDArray[np.float64]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from linkage.release.disclosure.tables import Counts, Dimension, Table
+from linkage.release.disclosure.tables import Dimension, Table
+
+Numbers = npt.NDArray[Any]
 
 MAX_TRIED = 40
 MAX_NAMED = 5
@@ -80,7 +84,8 @@ def _levelled(table: Table, axis: int, codes: list[str]) -> Table:
         table,
         dimensions=_put(table, axis, coarser),
         values=_along(table, axis).take(at, axis=axis),
-        people=None if table.people is None else table.people.take(everywhere, axis=axis),
+        people=_taken(table.people, everywhere, axis),
+        sets=_taken(table.sets, everywhere, axis),
     )
 
 
@@ -93,7 +98,8 @@ def _without(table: Table, axis: int) -> Table:
         table,
         dimensions=tuple(d for a, d in enumerate(table.dimensions) if a != axis),
         values=np.asarray(_along(table, axis).take(last, axis=axis)),
-        people=None if table.people is None else np.asarray(table.people.take(last, axis=axis)),
+        people=_taken(table.people, last, axis),
+        sets=_taken(table.sets, last, axis),
         margins=margins,
     )
 
@@ -129,21 +135,32 @@ def _merged(table: Table, axis: int) -> Iterator[tuple[str, Table]]:
                     ],
                     axis=axis,
                 ),
-                people=None
-                if table.people is None
-                else np.concatenate(
-                    [
-                        table.people.take(alone, axis=axis),
-                        table.people.take(together, axis=axis).max(axis=axis, keepdims=True),
-                        table.people.take(rest, axis=axis),
-                    ],
-                    axis=axis,
-                ),
+                people=_joined(table.people, alone, together, rest, axis, np.max),
+                sets=_joined(table.sets, alone, together, rest, axis, np.sum),
             ),
         )
 
 
-def _along(table: Table, axis: int) -> Counts:
+def _taken(cells: Numbers | None, places: Any, axis: int) -> Numbers | None:
+    return None if cells is None else np.asarray(cells.take(places, axis=axis))
+
+
+def _joined(
+    cells: Numbers | None,
+    alone: list[int],
+    together: list[int],
+    rest: list[int],
+    axis: int,
+    join: Callable[..., Numbers],
+) -> Numbers | None:
+    if cells is None:
+        return None
+    one = join(cells.take(together, axis=axis), axis=axis, keepdims=True)
+    parts = [cells.take(alone, axis=axis), one, cells.take(rest, axis=axis)]
+    return np.concatenate(parts, axis=axis)
+
+
+def _along(table: Table, axis: int) -> Numbers:
     """The table's counts with every node along one axis, and what it holds along the others."""
     dimension, values = table.dimensions[axis], table.values
     if dimension.overlapping:

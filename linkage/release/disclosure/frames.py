@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from linkage.errors import InvalidRequestError
-from linkage.release.disclosure.tables import TOTAL, Counts, Dimension, Table
+from linkage.release.disclosure.tables import TOTAL, Counts, Dimension, Sets, Table
 
 UNKNOWN = "not known"
 
@@ -26,6 +26,8 @@ def table_of_rows(
     levels: Mapping[str, Mapping[str, str]] | None = None,
     codes: Mapping[str, Sequence[str]] | None = None,
     margins: Collection[Collection[str]] | None = None,
+    finest: bool = False,
+    record: str | None = None,
 ) -> Table:
     """Count rows, or the people behind them.
 
@@ -36,9 +38,11 @@ def table_of_rows(
             counts in each, and once in its total.
         levels: per dimension, code -> the one a level up (month -> quarter, quarter -> year).
         codes: per dimension the categories there can be, beside those that there are.
-        margins: see `Table.margins`.
+        margins, finest: see `Table`.
+        record: column of names of what is counted; tables of which it is given share the cells that
+            count the same (`Table.sets`). Two rows of one name count twice, a person once.
     """
-    _require_columns(frame, [*by, *([person] if person else [])])
+    _require_columns(frame, [*by, *(name for name in (person, record) if name)])
     if people and person is None:
         raise InvalidRequestError("to count people, say which column tells them apart")
     columns = {name: _texts(frame[name]) for name in by}
@@ -54,6 +58,11 @@ def table_of_rows(
     if person is not None:
         numbers = pd.factorize(frame[person])[0].astype(np.int64)
         behind = _distinct(dimensions, place, numbers)
+    sets = None
+    if record is not None:
+        names = pd.util.hash_pandas_object(frame[record].astype(str), index=False)
+        once = numbers if people else np.arange(len(frame))
+        sets = _sums(dimensions, place, once, names.to_numpy())
     if people and behind is not None:
         values = behind
         for axis, dimension in enumerate(dimensions):
@@ -70,6 +79,8 @@ def table_of_rows(
         values.astype(np.int64),
         None if people else behind,
         _sets(margins),
+        finest,
+        sets,
     )
 
 
@@ -159,28 +170,50 @@ def _overlaps(column: pd.Series[str], person: pd.Series[Any]) -> bool:
     return bool(pairs.drop_duplicates()["person"].duplicated().any())
 
 
+def _cells(dimensions: Sequence[Dimension], place: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Every cell that a row is in, margins among them: (rows, their cells), each pair once."""
+    shape = tuple(len(d.nodes) for d in dimensions)
+    ladders = [
+        [rung[at] for rung in _rungs(dimension)]
+        for dimension, at in zip(dimensions, place, strict=True)
+    ]
+    for rung_of in itertools.product(*ladders):
+        rows = np.flatnonzero(np.logical_and.reduce([rung >= 0 for rung in rung_of]))
+        yield rows, np.ravel_multi_index([rung[rows] for rung in rung_of], shape)
+
+
+def _rungs(dimension: Dimension) -> list[Any]:
+    """By height, the node of that height that each code lies under; -1 where there is none."""
+    height = np.zeros(len(dimension.nodes), np.int64)
+    for node, parts in sorted(dimension.children.items()):
+        height[node] = height[parts].max() + 1
+    found = []
+    for level in range(int(height.max()) + 1):
+        nodes = np.flatnonzero(height == level)
+        under = dimension.below[nodes]
+        found.append(np.where(under.any(axis=0), nodes[under.argmax(axis=0)], -1))
+    return found
+
+
 def _distinct(dimensions: Sequence[Dimension], place: Sequence[Any], person: Any) -> Counts:
     """How many people stand behind every cell, margins among them."""
-    ladders = []
-    for dimension, at in zip(dimensions, place, strict=True):
-        number = {node: n for n, node in enumerate(dimension.nodes)}
-        rungs: list[Any] = []
-        level: list[str | None] = list(dimension.codes)
-        while any(node is not None for node in level):
-            steps = np.array([-1 if n is None else number[n] for n in level], np.int64)
-            rungs.append(steps[at])
-            level = [None if n is None else dimension.parents.get(n) for n in level]
-        rungs.append(np.full(len(at), len(dimension.nodes) - 1))
-        ladders.append(rungs)
     shape = tuple(len(d.nodes) for d in dimensions)
     found = np.zeros(int(np.prod(shape)), np.int64)
-    for rung_of in itertools.product(*ladders):
-        inside = np.logical_and.reduce([rung >= 0 for rung in rung_of])
-        cell = np.ravel_multi_index([rung[inside] for rung in rung_of], shape)
-        pairs = pd.DataFrame({"cell": cell, "person": person[inside]}).drop_duplicates()
-        counted = np.bincount(pairs["cell"].to_numpy(np.int64), minlength=len(found))
-        # A node may stand on more than one rung where branches differ in height.
-        found = np.maximum(found, counted)
+    for rows, cells in _cells(dimensions, place):
+        pairs = pd.DataFrame({"cell": cells, "person": person[rows]}).drop_duplicates()
+        found += np.bincount(pairs["cell"].to_numpy(np.int64), minlength=len(found))
+    return found.reshape(shape)
+
+
+def _sums(dimensions: Sequence[Dimension], place: Sequence[Any], once: Any, names: Any) -> Sets:
+    """The sum of the names of what is counted in every cell, round 2^64; what is equal in `once`
+    counts once.
+    """
+    shape = tuple(len(d.nodes) for d in dimensions)
+    found = np.zeros(int(np.prod(shape)), np.uint64)
+    for rows, cells in _cells(dimensions, place):
+        first = ~pd.DataFrame({"cell": cells, "once": once[rows]}).duplicated().to_numpy()
+        np.add.at(found, cells[first], names[rows[first]])
     return found.reshape(shape)
 
 

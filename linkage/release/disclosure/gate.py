@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,8 @@ from linkage.release.disclosure.coarsening import passing
 from linkage.release.disclosure.frames import frame_of, table_of_counts, table_of_rows
 from linkage.release.disclosure.rounding import rounded
 from linkage.release.disclosure.suppression import Suppression, suppress
-from linkage.release.disclosure.tables import Counts, Key, Mask, System, Table
+from linkage.release.disclosure.system import System, Told
+from linkage.release.disclosure.tables import Counts, Key, Mask, Table
 
 K = 11
 MAX_OFFERED = 3
@@ -44,12 +45,23 @@ class ProtectedTable:
         return frame_of(self.table, self.suppressed, self.values)
 
     @cached_property
+    def told(self) -> Told:
+        """What readers have of it once it is published."""
+        return Told(self.table, self.suppressed, int(self.log["k"]))
+
+    @cached_property
     def published(self) -> dict[Key, int]:
         """What readers are told, by cell; for the ledger."""
         seen = (self.table.shown & ~self.suppressed).ravel()
         values = self.table.all_values.ravel()
         keys = self.table.keys()
         return {keys[place]: int(values[place]) for place in np.flatnonzero(seen)}
+
+    @cached_property
+    def hidden(self) -> list[Key]:
+        """The cells that are suppressed; for the ledger."""
+        keys = self.table.keys()
+        return [keys[place] for place in np.flatnonzero(self.suppressed)]
 
 
 def protect(
@@ -133,18 +145,34 @@ def protect_tables(
     rounding: int = 1,
     most: float = 1.0,
     published: Mapping[Key, int] | None = None,
+    before: Sequence[Told] = (),
+    needs: Mapping[Key, int] | None = None,
 ) -> list[ProtectedTable]:
     """Protect tables that are published together: what one shows gives nothing of another away.
+
+    Args:
+        before: tables that readers have; what those hide stays hidden beside these.
+        published, needs: see `System.of`.
 
     Raises:
         DisclosureError: they cannot be protected, or too much of one would be suppressed.
     """
-    system = System.of(tables, k=k, published=published)
+
+    def system_of(those: Sequence[Table]) -> System:
+        return System.of(those, k=k, published=published, before=before, needs=needs)
+
+    system = system_of(tables)
     found = suppress(system)
     for number in range(len(tables)):
         faults = _faults(system, found, number, most)
         if faults:
-            raise _refused(tables, number, faults, k, most, published)
+            raise _refused(tables, number, faults, most, system_of)
+    if len(found.impossible):
+        raise DisclosureError(
+            f"{len(found.impossible)} cells that were suppressed before could be proved to be small"
+            " beside these tables, whatever is suppressed in them",
+            remedy="Publish less beside what is out already: leave a table out, or a breakdown",
+        )
     # The audit knows nothing of how the cells were chosen.
     left = unprotected(system, found.cells)
     if len(left):
@@ -180,7 +208,7 @@ def _faults(system: System, found: Suppression, number: int, most: float) -> lis
         known = bool(system.fixed.any())
         faults.append(
             f"{len(impossible)} of its cells are small, and could be computed from what"
-            + (" earlier releases published" if known else " is shown, whatever is suppressed")
+            + (" was published before" if known else " is shown, whatever is suppressed")
         )
     cells, suppressed = _extent(system, found, number)
     if suppressed > most * cells:
@@ -199,13 +227,12 @@ def _refused(
     tables: Sequence[Table],
     number: int,
     faults: Sequence[str],
-    k: int,
     most: float,
-    published: Mapping[Key, int] | None,
+    system_of: Callable[[Sequence[Table]], System],
 ) -> DisclosureError:
     def judge(coarser: Table) -> tuple[int, int] | None:
         tried = [*tables[:number], coarser, *tables[number + 1 :]]
-        system = System.of(tried, k=k, published=published)
+        system = system_of(tried)
         found = suppress(system)
         cells, suppressed = _extent(system, found, number)
         # What shows nothing does not pass.

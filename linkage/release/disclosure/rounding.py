@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linprog
 
-from linkage.release.disclosure.tables import Counts, System
+from linkage.release.disclosure.system import System
+from linkage.release.disclosure.tables import Counts
 
 
 def rounded(system: System, base: int) -> tuple[Counts, bool]:

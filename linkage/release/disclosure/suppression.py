@@ -26,7 +26,8 @@ from linkage.release.disclosure.attack import (
     hidden_cells,
     unprotected,
 )
-from linkage.release.disclosure.tables import Mask, Places, System
+from linkage.release.disclosure.system import Places, System
+from linkage.release.disclosure.tables import Mask
 
 ROUNDS = 3
 """How often the costs of one program are weighed anew."""
@@ -45,7 +46,7 @@ class Suppression:
 
     Attributes:
         primary: because it is small.
-        secondary: so that the others cannot be computed.
+        secondary: so that the others cannot be computed, or as it was suppressed before.
         impossible: small cells that no suppression protects.
     """
 
@@ -61,7 +62,7 @@ class Suppression:
 def suppress(system: System) -> Suppression:
     """Suppress as few cells as can be found."""
     primary = system.primary & system.shown & ~system.fixed
-    suppressed, proofs = primary.copy(), Proofs()
+    suppressed, proofs = primary | system.closed, Proofs()
     impossible: list[int] = []
     every = np.arange(len(system.value))
     while True:
@@ -81,7 +82,7 @@ def suppress(system: System) -> Suppression:
         suppressed |= (np.abs(move) > SLACK) & ~hidden_cells(system, suppressed)
         proofs.add(move)
     if not impossible:
-        suppressed = _show_again(system, suppressed, primary, proofs)
+        suppressed = _show_again(system, suppressed, primary | system.closed, proofs)
     return Suppression(primary, suppressed & ~primary, np.array(sorted(impossible), np.int64))
 
 
@@ -159,9 +160,9 @@ def _cheapest(system: System, suppressed: Mask, batch: Places) -> Floats | None:
     return move
 
 
-def _show_again(system: System, suppressed: Mask, primary: Mask, proofs: Proofs) -> Mask:
+def _show_again(system: System, suppressed: Mask, kept: Mask, proofs: Proofs) -> Mask:
     """Show every suppressed cell again without which all others stay protected."""
-    extra = np.flatnonzero(suppressed & ~primary)
+    extra = np.flatnonzero(suppressed & ~kept)
     order = extra[np.argsort(-_weights(system)[extra], kind="stable")]
     start = proofs.programs
     for cell in order:

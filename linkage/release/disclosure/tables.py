@@ -1,9 +1,10 @@
-"""Tables of counts with their margins, and what a reader knows of how their cells hang together.
+"""Tables of counts with their margins.
 
 - A dimension is a tree: codes, any levels above them (month, quarter, year), and the total. A cell
   is one node of every dimension, so every margin of a table is a cell too.
-- Tables that count the same thing share cells: a cell is named by what is counted and by its
-  nodes, totals left out. Two tables over month and type, and over town and type, share the types.
+- Tables share cells. Where they say which set of things each cell counts (`sets`), equal sets are
+  one cell, whatever the tables call it. Otherwise a cell is named by what is counted and
+  by its nodes, totals left out: tables over month and type and over town and type share the types.
 - Where one counted person may stand in several codes of a dimension (`overlapping`), a margin is
   not a sum: it lies between the largest of its parts and all of them together.
 """
@@ -11,13 +12,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from linkage.errors import InvalidRequestError, LimitError
 
@@ -28,7 +28,7 @@ Coordinates = tuple[tuple[str, str], ...]
 Key = tuple[str, Coordinates]
 Counts = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.int64]
+Sets = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,9 @@ class Table:
         margins: the sets of dimensions by which it is shown, all of them always among them; the
             others stand at their total, and the levels above a code are shown with it. None shows
             every set.
+        finest: show no level between the codes and the total.
+        sets: a number for the set of things that each cell counts, over the nodes of every
+            dimension: the sum of random numbers of theirs. None where it is not known.
     """
 
     name: str
@@ -116,6 +119,8 @@ class Table:
     values: Counts
     people: Counts | None = None
     margins: Collection[frozenset[str]] | None = None
+    finest: bool = False
+    sets: Sets | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(len(d.nodes if d.overlapping else d.codes) for d in self.dimensions)
@@ -123,6 +128,8 @@ class Table:
             raise InvalidRequestError(f"table {self.name!r}: counts do not fit its dimensions")
         if self.people is not None and self.people.shape != self.shape:
             raise InvalidRequestError(f"table {self.name!r}: people do not fit its dimensions")
+        if self.sets is not None and self.sets.shape != self.shape:
+            raise InvalidRequestError(f"table {self.name!r}: sets do not fit its dimensions")
         if self.values.size and int(self.values.min()) < 0:
             raise InvalidRequestError(f"table {self.name!r}: a count is negative")
         if int(np.prod([float(n) for n in self.shape])) > MAX_CELLS:
@@ -149,16 +156,14 @@ class Table:
     @cached_property
     def shown(self) -> Mask:
         """Which cells are to be published."""
-        found = np.ones(self.shape, np.bool_)
-        if self.margins is None:
-            return found
-        allowed = {frozenset(d.name for d in self.dimensions), *self.margins}
-        total = [np.arange(len(d.nodes)) == len(d.nodes) - 1 for d in self.dimensions]
-        found[:] = False
-        for names in allowed:
+        every = frozenset(d.name for d in self.dimensions)
+        found = np.zeros(self.shape, np.bool_)
+        for names in _subsets(every) if self.margins is None else {every, *self.margins}:
             part = np.ones(self.shape, np.bool_)
             for axis, dimension in enumerate(self.dimensions):
-                at = total[axis] if dimension.name not in names else ~total[axis]
+                at = np.arange(len(dimension.nodes)) == len(dimension.nodes) - 1
+                if dimension.name in names:
+                    at = np.arange(len(at)) < len(dimension.codes) if self.finest else ~at
                 part &= at.reshape([-1 if a == axis else 1 for a in range(len(self.shape))])
             found |= part
         return found
@@ -172,146 +177,6 @@ class Table:
         ]
 
 
-@dataclass(frozen=True)
-class System:
-    """The cells of all tables of a release, and every relation that a reader knows of.
-
-    Attributes:
-        value: of each cell.
-        need: by how much a reader's upper bound must lie above the value; 0 where a cell needs no
-            protection.
-        shown: to be published, unless it is suppressed.
-        fixed: known to the reader already, as an earlier release published it.
-        equal, at_most: rows r with r . value = 0, and with r . value <= 0.
-        places: per table, the place of each of its cells.
-    """
-
-    keys: tuple[Key, ...]
-    value: Counts
-    need: Counts
-    shown: Mask
-    fixed: Mask
-    totals: Counts
-    equal: sp.csr_array
-    at_most: sp.csr_array
-    places: tuple[Places, ...]
-
-    @property
-    def primary(self) -> Mask:
-        """Cells that must not be proved to be small."""
-        return self.need > 0
-
-    @property
-    def least(self) -> Counts:
-        """What a reader knows every hidden cell to be at least: zeros are published."""
-        return np.where(self.shown, np.minimum(1, self.value), 0)
-
-    @classmethod
-    def of(
-        cls, tables: Sequence[Table], *, k: int, published: Mapping[Key, int] | None = None
-    ) -> System:
-        """Args:
-            published: cells that readers know from earlier releases.
-
-        Raises:
-            InvalidRequestError: two tables count one cell differently.
-            LimitError: too many cells.
-        """
-        place: dict[Key, int] = {}
-        places, values, shown, few, totals = [], [], [], [], []
-        for table in tables:
-            names = table.keys()
-            at = np.array([place.setdefault(key, len(place)) for key in names], np.int64)
-            places.append(at.reshape(table.shape))
-            values.append(table.all_values.ravel())
-            shown.append(table.shown.ravel())
-            people = table.people
-            few.append(
-                np.zeros(len(at), np.bool_)
-                if people is None
-                else ((people > 0) & (people < k)).ravel()
-            )
-            totals.append(_totals(table))
-        count = len(place)
-        if count > MAX_CELLS:
-            raise LimitError(f"the tables have more than {MAX_CELLS:,} cells together")
-        value, every = np.zeros(count, np.int64), np.concatenate([p.ravel() for p in places])
-        value[every] = np.concatenate(values)
-        if (value[every] != np.concatenate(values)).any():
-            wrong = tables[
-                next(
-                    number
-                    for number, at in enumerate(places)
-                    if (value[at.ravel()] != values[number]).any()
-                )
-            ]
-            raise InvalidRequestError(
-                f"table {wrong.name!r} counts a cell otherwise than another table of the same"
-                f" {wrong.counted!r}",
-                remedy="Tables that count different things must say so by another `counted`",
-            )
-        visible, behind = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-        np.logical_or.at(visible, every, np.concatenate(shown))
-        np.logical_or.at(behind, every, np.concatenate(few))
-        outer = np.zeros(count, np.int64)
-        outer[every] = np.concatenate(totals)
-        need = np.where((value > 0) & (value < k), k - value, np.where(behind & (value > 0), k, 0))
-        fixed = np.zeros(count, np.bool_)
-        for key, known in (published or {}).items():
-            if key in place:
-                if value[place[key]] != known:
-                    raise InvalidRequestError(
-                        "an earlier release published a cell with another count",
-                        remedy="See whether the releases may be compared before they are joined",
-                    )
-                fixed[place[key]] = True
-        equal, at_most = _relations(tables, places, count)
-        return cls(
-            tuple(place), value, need, visible | fixed, fixed, outer, equal, at_most, tuple(places)
-        )
-
-
-def _totals(table: Table) -> Counts:
-    """In how many dimensions each cell stands above the codes."""
-    found = np.zeros(table.shape, np.int64)
-    for axis, dimension in enumerate(table.dimensions):
-        above = (np.arange(len(dimension.nodes)) >= len(dimension.codes)).astype(np.int64)
-        found += above.reshape([-1 if a == axis else 1 for a in range(len(table.shape))])
-    return found.ravel()
-
-
-def _relations(
-    tables: Sequence[Table], places: Sequence[Places], count: int
-) -> tuple[sp.csr_array, sp.csr_array]:
-    sums: list[tuple[Places, list[Places]]] = []
-    bounds: list[tuple[Places, list[Places]]] = []
-    for table, at in zip(tables, places, strict=True):
-        for axis, dimension in enumerate(table.dimensions):
-            for node, parts in dimension.children.items():
-                whole = at.take(node, axis=axis).ravel()
-                split = [at.take(part, axis=axis).ravel() for part in parts]
-                if not dimension.overlapping:
-                    sums.append((whole, split))
-                    continue
-                bounds.append((whole, split))
-                # No part is larger than the whole.
-                bounds.extend((part, [whole]) for part in split)
-    return _matrix(sums, count), _matrix(bounds, count)
-
-
-def _matrix(relations: Sequence[tuple[Places, list[Places]]], count: int) -> sp.csr_array:
-    """Rows `whole - parts`; each distinct one once."""
-    rows, columns, signs, start = [], [], [], 0
-    for whole, parts in relations:
-        number = np.arange(start, start + len(whole))
-        start += len(whole)
-        for at, sign in ((whole, 1), *((part, -1) for part in parts)):
-            rows.append(number)
-            columns.append(at)
-            signs.append(np.full(len(at), sign, np.float64))
-    if not rows:
-        return sp.csr_array((0, count))
-    return sp.coo_array(
-        (np.concatenate(signs), (np.concatenate(rows), np.concatenate(columns))),
-        shape=(start, count),
-    ).tocsr()
+def _subsets(names: frozenset[str]) -> Iterator[frozenset[str]]:
+    for size in range(len(names) + 1):
+        yield from map(frozenset, itertools.combinations(sorted(names), size))

@@ -6,6 +6,7 @@ import datetime as dt
 import itertools
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from linkage.evaluator.centrallog_report import central_log_report
 from linkage.evaluator.contacts import Contacts, contacts
 from linkage.evaluator.extract import write_extract
 from linkage.evaluator.reading import Extract, read_extract
+from linkage.evaluator.shown import Shown
 from linkage.release.assemble import assemble
 from linkage.release.crosswalk.documents import CodeMapping, Crosswalk
 from linkage.release.crosswalk.lists import bundled_list
@@ -117,8 +119,14 @@ def extract(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def read(extract: Path) -> Extract:
+def whole(extract: Path) -> Extract:
     return read_extract(extract)
+
+
+@pytest.fixture
+def read(whole: Extract) -> Extract:
+    """Of which nothing was shown yet."""
+    return replace(whole, shown=Shown())
 
 
 def crosswalk() -> Crosswalk:
@@ -145,8 +153,8 @@ def crosswalk() -> Crosswalk:
 
 
 @pytest.fixture(scope="module")
-def log(read: Extract) -> CentralLog:
-    return central_log(contacts(read, crosswalk=crosswalk()))
+def log(whole: Extract) -> CentralLog:
+    return central_log(whole, contacts(whole, crosswalk=crosswalk()))
 
 
 def rows_of(read: Extract) -> list[dict[str, Any]]:
@@ -253,6 +261,7 @@ def test_repeats_and_intervals_equal_a_slow_count(read: Extract) -> None:
 def test_days_are_used_where_every_table_has_them() -> None:
     rows = pd.DataFrame(
         {
+            "record": list("123456"),
             "study_id": ["a", "a", "a", "b", "b", "c"],
             "agency": ["P", "P", "S", "P", "P", "P"],
             "period": ["2024-01"] * 6,
@@ -333,7 +342,7 @@ def test_what_cannot_be_made_is_refused(read: Extract) -> None:
     wide = contacts(read)
     many = wide.rows.assign(municipality=[f"T{n % 150}" for n in range(len(wide.rows))])
     with pytest.raises(InputError, match=r"has .* cells, more than 1,500"):
-        central_log(Contacts(many, None, "local", False), period="month")
+        central_log(read, Contacts(many, None, "local", False), period="month")
 
 
 def test_many_types_are_put_together(read: Extract) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,20 @@ import pytest
 from linkage.errors import InputError, NotFoundError
 from linkage.evaluator.access_report import access
 from linkage.evaluator.access_tables import AccessOptions
+from linkage.evaluator.centrallog_report import central_log_report
+from linkage.evaluator.crosssector import cross_sector
 from linkage.evaluator.disparities_report import disparities
 from linkage.evaluator.followup_report import follow_up
 from linkage.evaluator.followup_tables import Options, table_pairs
 from linkage.evaluator.measures import counted, with_goals
 from linkage.evaluator.measures_report import measures, read_goals
+from linkage.evaluator.measures_tables import reported_tables
 from linkage.evaluator.output import Output, csv_bytes
 from linkage.evaluator.places import read_distances, read_tracts
+from linkage.evaluator.protection import Cells
 from linkage.evaluator.reading import Extract, read_extract
+from linkage.evaluator.shown import Shown, protected_of
+from linkage.release.disclosure import ProtectedTable, audit, protect_tables
 from linkage.synthetic import County, CountyFiles, write_county
 from tests.unit.evaluator.linked_county import linked_county
 
@@ -39,9 +46,15 @@ def truth(files: CountyFiles) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def extract(files: CountyFiles, tmp_path_factory: pytest.TempPathFactory) -> Extract:
+def whole(files: CountyFiles, tmp_path_factory: pytest.TempPathFactory) -> Extract:
     directory = tmp_path_factory.mktemp("linked") / "extract"
     return read_extract(linked_county(files, directory, recall=0.85, precision=0.9, seed=3))
+
+
+@pytest.fixture
+def extract(whole: Extract) -> Extract:
+    """Of which nothing was shown yet."""
+    return replace(whole, shown=Shown())
 
 
 def rows(made: Output, name: str) -> list[dict[str, str]]:
@@ -190,6 +203,7 @@ def test_measures_are_blank_where_few(extract: Extract, files: CountyFiles, tmp_
     for row in reported:
         true = values[row["group"], row["measure"], f"{row['year']}-{int(row['month']):02d}"]
         few = true != "" and 1 <= int(true) <= 10
+        # The groups have no total among them, so nothing else is hidden.
         assert row["suppressed"] == str(few)
         assert row["value"] == ("" if few or true == "" else f"{float(true)}")
     linked = [row for row in table if row["group"] == "linked data"]
@@ -204,6 +218,49 @@ def test_measures_are_blank_where_few(extract: Extract, files: CountyFiles, tmp_
     goals.write_text("group,measure,goal\na,b,lots\n")
     with pytest.raises(InputError, match="row 1, field 'goal'"):
         read_goals(goals)
+
+
+def test_no_reader_of_all_reports_can_prove_a_small_count(
+    whole: Extract, files: CountyFiles, tmp_path: Path
+) -> None:
+    path = tmp_path / "county.shown.jsonl"
+    extract = replace(whole, shown=Shown(path, "e"))
+    made = [cross_sector, central_log_report, follow_up, measures, disparities]
+    for make in (*made, lambda e: access(e, read_tracts(files.tracts))):
+        make(extract)
+        extract.shown.keep()
+    tables = [one for line in path.read_bytes().splitlines() for one in tables_of(line)]
+    assert len(tables) > 20
+    assert sum(int(one.suppressed.sum()) for one in tables) > 100
+    assert audit(tables) == 0
+
+
+def tables_of(line: bytes) -> list[ProtectedTable]:
+    return [protected_of(one) for one in json.loads(line)["tables"]]
+
+
+def test_totals_among_reported_groups_are_found() -> None:
+    rows = pd.DataFrame(
+        [
+            (group, 2024, month, value)
+            for group, values in {"A": (4, 40), "B": (30, 50), "all": (34, 90)}.items()
+            for month, value in zip((1, 2), values, strict=True)
+        ]
+        + [("A", 2024, None, 44), ("B", 2024, None, 80), ("all", 2024, None, 124)],
+        columns=["group", "year", "month", "value"],
+    ).astype({"year": "Int64", "month": "Int64"})
+    [(table, places)] = reported_tables("people", rows)
+    [made] = protect_tables([table], k=11)
+    hidden = {place for place, nodes in places.items() if Cells(made).hidden(**nodes)}
+    # A in January is small; B gives it away, and both months with the year's value.
+    assert 0 in hidden
+    assert len(hidden & {1, 2, 3, 4, 6, 7}) >= 2
+    again = pd.concat([rows, rows.iloc[[2]]], ignore_index=True)
+    assert len(list(reported_tables("people", again))) == 2
+    apart = rows.assign(value=[4, 40, 30, 50, 77, 91, 1000, 1001, 1002])
+    [(table, places)] = reported_tables("people", apart)
+    [made] = protect_tables([table], k=11)
+    assert [place for place, nodes in places.items() if Cells(made).hidden(**nodes)] == [0]
 
 
 def test_without_events_services_follow_services_and_nothing_else(extract: Extract) -> None:

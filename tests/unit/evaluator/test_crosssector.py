@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from linkage.errors import DigestMismatchError
-from linkage.evaluator.crosssector import combinations, cross_sector_page
+from linkage.evaluator.crosssector import cross_sector
 from linkage.evaluator.extract import write_extract
 from linkage.evaluator.reading import read_extract
 from linkage.evaluator.reports import write_reports
@@ -14,14 +15,14 @@ from linkage.release.pseudonyms import draw_ids
 from tests.unit.evaluator.sample import MANIFEST, extract
 
 
-def test_combinations_of_partners(tmp_path: Path) -> None:
-    read = read_extract(extract(tmp_path / "x"))
-    found = combinations(read.people, read.partners)
-    assert [(c.members, c.people.label) for c in found] == [
-        (("hospital",), "700"),
-        (("hospital", "shelter"), "293"),
-        (("hospital", "shelter", "court"), "1-10"),
-    ]
+def test_who_is_seen_by_whom(tmp_path: Path) -> None:
+    made = cross_sector(read_extract(extract(tmp_path / "x")))
+    cells = made.tables["cross_sector_partners"].set_index("seen_by")["count"]
+    # 700, 293 and 7: of the two that are left, one goes with the small one.
+    assert cells["hospital"] == 700
+    assert cells[["hospital + shelter", "hospital + shelter + court"]].isna().all()
+    assert cells["total"] == 1000
+    assert cells["2 or more partners"] == 300
 
 
 def test_the_pages_show_the_picture_and_hide_small_cells(tmp_path: Path) -> None:
@@ -30,28 +31,24 @@ def test_the_pages_show_the_picture_and_hide_small_cells(tmp_path: Path) -> None
     made = ["central_log", "cross_sector", "follow_up", "measures", "quality"]
     assert [path.stem for path in pages] == made
     html = pages[1].read_text("utf-8")
-    for text in ("994 to 1,003", "1-10", "91.2%", "County &lt;i&gt;"):
+    for text in ("1,000", "not shown", "91.2%", "County &lt;i&gt;"):
         assert text in html, text
     assert "<script" not in html
     assert "http://" not in html
     assert "https://" not in html
     assert ">7<" not in html
-    partners = html.split("<caption>People by partner</caption>")[1].split("</table>")[0]
-    assert "294 to 303" in partners
-    assert ">300<" not in partners  # the exact total would give the court's seven away
-    assert html == cross_sector_page(read_extract(source))
+    assert html == cross_sector(read_extract(source)).page
 
 
 def test_small_cells_look_the_same_whatever_they_hold(tmp_path: Path) -> None:
-    def seen(court: int) -> str:
+    def seen(court: int) -> pd.DataFrame:
         source = extract(tmp_path / str(court), both=300 + court, court=court)
-        html = cross_sector_page(read_extract(source))
-        return html.split("Activity by month</h2>")[0].split("Who is seen by whom</h2>")[1]
+        return cross_sector(read_extract(source)).tables["cross_sector_partners"]
 
-    seven, nine = seen(7), seen(9)
-    assert ">1-10<" in seven
-    tables = [html[html.index("<caption>People by partner") :] for html in (seven, nine)]
-    assert [table.count("301 to 310") for table in tables] == [3, 3]
+    seven, nine = (seen(court).set_index("seen_by") for court in (7, 9))
+    # 307 and 309 people of several partners, of whom 300 are not seen by the court.
+    assert seven["suppressed"].equals(nine["suppressed"])
+    assert seven["suppressed"]["hospital + shelter + court"]
 
 
 def test_an_extract_that_was_changed_is_not_reported_on(tmp_path: Path) -> None:

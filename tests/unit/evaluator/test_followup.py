@@ -9,8 +9,15 @@ import pytest
 
 from linkage.errors import InputError
 from linkage.evaluator.followup import Group, count, months_of
-from linkage.evaluator.linkerror import MEASURED, Counted, LinkError, ModelError, Range, correct
-from linkage.evaluator.smallcells import wilson
+from linkage.evaluator.linkerror import (
+    MEASURED,
+    Counted,
+    LinkError,
+    ModelError,
+    Range,
+    correct,
+    wilson,
+)
 from linkage.synthetic import County
 
 
@@ -330,3 +337,12 @@ def test_a_planted_effect_is_found_through_a_bad_linkage(
     assert abs(everybody.true.value - true) < 0.012
     if recall < 0.8:
         assert everybody.raw.high < true
+
+
+def test_wilson_agrees_with_a_published_value() -> None:
+    # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662
+    low, high = wilson(81, 263)
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+    assert wilson(0, 20)[0] == 0.0
+    assert round(wilson(0, 20)[1], 4) == 0.1611
+    assert wilson(0, 0) == (0.0, 1.0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,19 @@ from linkage.evaluator.followup_report import follow_up
 from linkage.evaluator.followup_tables import Options
 from linkage.evaluator.output import csv_bytes
 from linkage.evaluator.reading import Extract, read_extract
+from linkage.evaluator.shown import Shown
 from tests.unit.evaluator.sample import extract
 
 
 @pytest.fixture(scope="module")
-def read(tmp_path_factory: pytest.TempPathFactory) -> Extract:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Extract:
     return read_extract(extract(tmp_path_factory.mktemp("x") / "extract"))
+
+
+@pytest.fixture
+def read(whole: Extract) -> Extract:
+    """Of which nothing was shown yet."""
+    return replace(whole, shown=Shown())
 
 
 def rows(text: bytes) -> list[dict[str, str]]:

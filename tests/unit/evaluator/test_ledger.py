@@ -12,7 +12,8 @@ from linkage.evaluator.ledger import Entry, Ledger
 from linkage.release.assemble import Assembled
 
 CELLS = {("rows of calls", (("month", "2024-05"), ("town", "A"))): 40, ("rows of calls", ()): 90}
-ENTRY = Entry("r1", "bureau", "f" * 64, "e" * 64, 100, CELLS, 3)
+HIDDEN = (("rows of calls", (("month", "2024-05"), ("town", "B"))),)
+ENTRY = Entry("r1", "bureau", "f" * 64, "e" * 64, 100, CELLS, HIDDEN)
 
 
 def extract(people: int, *, changed: int = 0) -> Assembled:
@@ -44,6 +45,7 @@ def test_what_left_is_known_and_stands_once(tmp_path: Path) -> None:
     assert again.entries() == [ENTRY, other]
     assert again.published() == CELLS | other.counts
     assert again.published("r2", "bureau") == CELLS
+    assert again.hidden() == set(HIDDEN)
     assert Ledger(tmp_path, "another").entries() == []
 
 

@@ -20,7 +20,7 @@ from linkage.release.disclosure import (
 from linkage.release.disclosure.attack import interval
 from linkage.release.disclosure.rounding import rounded
 from linkage.release.disclosure.suppression import suppress
-from linkage.release.disclosure.tables import System
+from linkage.release.disclosure.system import System
 
 TOWNS = pd.DataFrame({"town": ["A", "B", "C", "D"], "count": [3, 20, 40, 0]})
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_protected_says_why_and_what_would_pass() -> None:
     with pytest.raises(DisclosureError) as caught:
         protect_counts(table, ["town"], published=known, name="calls")
     assert "'calls' cannot be published: 2 of its cells are small" in str(caught.value)
-    assert "earlier releases published" in str(caught.value)
+    assert "was published before" in str(caught.value)
     assert "town: A, B as one category (0 of 3 cells suppressed)" in str(caught.value)
 
 
@@ -160,7 +160,7 @@ def test_an_earlier_release_narrows_what_may_be_shown() -> None:
     again = protect_counts(TOWNS, ["town"], published=first.published)
     assert again.cells.equals(first.cells)
     known = first.published | {("count", (("town", "B"),)): 20}
-    with pytest.raises(DisclosureError, match="earlier releases published"):
+    with pytest.raises(DisclosureError, match="was published before"):
         protect_counts(TOWNS, ["town"], published=known)
 
 

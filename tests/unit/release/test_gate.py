@@ -13,6 +13,7 @@ from linkage.agreement.content_profiles import ContentProfile
 from linkage.errors import DisclosureError
 from linkage.release.assemble import Assembled, assemble, dictionary
 from linkage.release.deidentify import attach_index_ids
+from linkage.release.disclosure import ProtectedTable
 from linkage.release.gate import gate
 
 PERSON = {
@@ -204,6 +205,34 @@ def test_tables_of_counts_are_protected_and_checked_against_earlier_ones() -> No
     with pytest.raises(DisclosureError, match="differ by fewer than 11 from what an earlier"):
         gate(agreed, released(agreed), published={**told, known: told[known] + 3})
     gate(agreed, released(agreed), published={**told, known: told[known] + 30})
+
+
+def test_a_later_release_does_not_undo_what_an_earlier_one_hid() -> None:
+    """The first hides a tiny town, and a small one with it; the second counts the small one under
+    another name, and would give the tiny one away.
+    """
+    source = released(manifest(k=1))
+    calls = source.tables["police_calls"].to_pandas().sample(frac=1, random_state=1)
+    calls["town"] = ["tiny"] * 4 + ["small"] * 96 + ["big"] * (len(calls) - 100)
+    calls["kind"] = ["s" if town == "small" else "r" for town in calls["town"]]
+    source.tables["police_calls"] = pa.Table.from_pandas(calls, preserve_index=False)
+
+    def counts(by: str, *earlier: ProtectedTable) -> ProtectedTable:
+        agreed = manifest(k=1, tables=[{"name": "t", "of": "police_calls", "by": [by]}])
+        told = {key: n for one in earlier for key, n in one.published.items()}
+        hidden = [key for one in earlier for key in one.hidden]
+        return gate(agreed, source, published=told, hidden=hidden).counts["t"]
+
+    towns = counts("town")
+    assert towns.cells.set_index("town")["count"][["tiny", "small"]].isna().all()
+    assert counts("kind").log["suppressed"] == 0
+    beside = counts("kind", towns).cells.set_index("kind")["count"]
+    assert beside["total"] == len(calls)
+    assert beside[["r", "s"]].isna().all()
+    # Once the rows are others, so are the counts: nothing is known of the small town.
+    more = pd.concat([calls, calls.iloc[100:140]])
+    source.tables["police_calls"] = pa.Table.from_pandas(more, preserve_index=False)
+    assert counts("kind", towns).log["suppressed"] == 0
 
 
 def test_a_recipient_gets_its_own_fields_only() -> None:

@@ -1,0 +1,232 @@
+"""What the reports of an extract have shown: the ledger that keeps one from undoing another.
+
+- Every table of counts passes `Shown.protect`. It is protected together with all tables that were
+  shown before and share a cell with it, directly or through others: the cells that those show are
+  known, and those that they hide stay hidden.
+- Two tables share a cell where they count the same rows or people, whatever they call it.
+- A table that was shown before comes out as it was: the same report twice is the same bytes.
+- Of another extract of the project (a later release, another recipient's) cells are compared by
+  name: a count that differs by few from what was shown is suppressed.
+- `keep` writes what a report showed to the ledger, before the report is to be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from linkage.agreement.canonical import canonical, fingerprint
+from linkage.errors import DigestMismatchError, DisclosureError, LinkageError
+from linkage.evaluator.chain import Chain, Said
+from linkage.release.disclosure import Dimension, ProtectedTable, Table, Told, protect_tables
+from linkage.release.disclosure.tables import Key
+
+Cells = frozenset[Any]
+
+
+class Shown:
+    """The ledger of one extract's reports.
+
+    Args:
+        path: of the file, for all extracts of a project; None keeps nothing beyond this process.
+        extract: the digest of the extract.
+        told: tables that its readers have beside the reports.
+
+    Raises:
+        DigestMismatchError: the file is not what was written.
+    """
+
+    def __init__(
+        self, path: Path | None = None, extract: str = "", told: Sequence[Told] = ()
+    ) -> None:
+        self._extract = extract
+        self._chain = path and Chain(
+            path,
+            f"the ledger {path}",
+            "Restore it from a backup; without it, reports may undo what earlier ones hid",
+        )
+        self._told = list(told)
+        self._tables: dict[str, ProtectedTable] = {}
+        self._elsewhere: dict[Key, int] = {}
+        self._waiting: list[ProtectedTable] = []
+        for said in self._chain.read() if self._chain else []:
+            self._recall(said)
+
+    def protect(
+        self,
+        tables: Sequence[Table],
+        *,
+        k: int,
+        rounding: int = 1,
+        published: Mapping[Key, int] | None = None,
+    ) -> list[ProtectedTable]:
+        """Protect tables of a report beside everything that was shown.
+
+        Args:
+            published: cells to show whatever it costs others.
+
+        Raises:
+            DisclosureError: they cannot be protected.
+        """
+        names = [_name(table, k, rounding) for table in tables]
+        new = {n: t for n, t in zip(names, tables, strict=True) if n not in self._tables}
+        if new:
+            found = protect_tables(
+                list(new.values()),
+                k=k,
+                rounding=rounding,
+                published=published,
+                before=self._beside(list(new.values())),
+                needs=self._needs(list(new.values()), k),
+            )
+            self._tables.update(zip(new, found, strict=True))
+            self._waiting += found
+        return [self._tables[name] for name in names]
+
+    def keep(self) -> None:
+        """Write down for good what was protected: it is to be shown."""
+        made, self._waiting = self._waiting, []
+        if self._chain and made:
+            tables = [_plain(one) for one in made]
+            self._chain.append(
+                lambda _: {"linkage": "shown/1", "extract": self._extract, "tables": tables}
+            )
+
+    def drop(self) -> None:
+        """Forget what was protected and is not to be shown."""
+        gone = {id(one) for one in self._waiting}
+        self._tables = {n: one for n, one in self._tables.items() if id(one) not in gone}
+        self._waiting = []
+
+    def _recall(self, said: Said) -> None:
+        try:
+            found = [protected_of(one) for one in said["tables"]]
+            here = said["extract"] == self._extract
+        except (KeyError, TypeError, ValueError, LinkageError):
+            raise DigestMismatchError(
+                "a line of the ledger of reports does not hold tables that were shown",
+                remedy="It may be of another version: see which made it",
+            ) from None
+        for one in found:
+            if here:
+                self._tables[_name(one.table, int(one.log["k"]), int(one.log["rounded_to"]))] = one
+            else:
+                self._elsewhere.update(one.published)
+
+    def _beside(self, tables: Sequence[Table]) -> list[Told]:
+        """What shares a cell with the tables, or with what does."""
+        reach = frozenset[Any]().union(*map(_cells, tables))
+        waiting = [(one, _cells(one.table)) for one in self._told]
+        waiting += [(one.told, _cells(one.table)) for one in self._tables.values()]
+        chosen: list[Told] = []
+        while True:
+            near = [pair for pair in waiting if not reach.isdisjoint(pair[1])]
+            waiting = [pair for pair in waiting if reach.isdisjoint(pair[1])]
+            if not near:
+                return chosen
+            chosen += [one for one, _ in near]
+            reach = reach.union(*(cells for _, cells in near))
+
+    def _needs(self, tables: Sequence[Table], k: int) -> dict[Key, int]:
+        """Cells that few people, or few rows, tell from what another extract's reports showed."""
+        found: dict[Key, int] = {}
+        for table in tables if self._elsewhere else ():
+            for key, count in zip(table.keys(), table.all_values.ravel().tolist(), strict=True):
+                apart = abs(count - self._elsewhere.get(key, count))
+                if 0 < apart < k:
+                    found[key] = k + apart
+        return found
+
+
+def protect_with_totals(
+    ledger: Shown, tables: Sequence[Table], *, k: int, rounding: int
+) -> list[ProtectedTable]:
+    """Protect tables with the totals of everything shown, if that can be: they are what everybody
+    asks for first.
+    """
+    with_total = (table for table in tables if table.shown.flat[-1])
+    totals: dict[Key, int] = {
+        (table.counted, ()): int(table.all_values.flat[-1]) for table in with_total
+    }
+    told = {key: count for key, count in totals.items() if count >= k}
+    try:
+        return ledger.protect(tables, k=k, rounding=rounding, published=told)
+    except DisclosureError:
+        return ledger.protect(tables, k=k, rounding=rounding)
+
+
+def _cells(table: Table) -> Cells:
+    """What tells the cells of a table that are not 0."""
+    there = table.all_values.ravel() > 0
+    if table.sets is not None:
+        return frozenset(table.sets.ravel()[there].tolist())
+    keys = table.keys()
+    return frozenset(keys[place] for place in np.flatnonzero(there))
+
+
+def _name(table: Table, k: int, rounding: int) -> str:
+    """Stands for a table and how it is protected."""
+    return fingerprint(canonical([_plain_table(table), k, rounding]))
+
+
+def _plain_table(table: Table) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "counted": table.counted,
+        "dimensions": [
+            {
+                "name": one.name,
+                "codes": list(one.codes),
+                "parents": dict(one.parents),
+                "overlapping": one.overlapping,
+            }
+            for one in table.dimensions
+        ],
+        "values": table.values.ravel().tolist(),
+        "people": None if table.people is None else table.people.ravel().tolist(),
+        "margins": None if table.margins is None else sorted(sorted(m) for m in table.margins),
+        "finest": table.finest,
+        # Larger than JSON's numbers may be.
+        "sets": None if table.sets is None else table.sets.astype("<u8").tobytes().hex(),
+    }
+
+
+def _plain(one: ProtectedTable) -> dict[str, Any]:
+    return {
+        "table": _plain_table(one.table),
+        "suppressed": np.flatnonzero(one.suppressed).tolist(),
+        "values": one.values.ravel().tolist(),
+        "log": dict(one.log),
+    }
+
+
+def protected_of(said: Mapping[str, Any]) -> ProtectedTable:
+    """A table as it stands in the ledger."""
+    table = _table(said["table"])
+    suppressed = np.zeros(table.shape, np.bool_)
+    suppressed.flat[said["suppressed"]] = True
+    values = np.array(said["values"], np.int64).reshape(table.shape)
+    return ProtectedTable(table, suppressed, values, dict(said["log"]))
+
+
+def _table(said: Mapping[str, Any]) -> Table:
+    dimensions = tuple(
+        Dimension(one["name"], tuple(one["codes"]), one["parents"], one["overlapping"])
+        for one in said["dimensions"]
+    )
+    inner = [len(d.nodes if d.overlapping else d.codes) for d in dimensions]
+    shape = [len(d.nodes) for d in dimensions]
+    people, margins, sets = said["people"], said["margins"], said["sets"]
+    return Table(
+        said["name"],
+        said["counted"],
+        dimensions,
+        np.array(said["values"], np.int64).reshape(inner),
+        None if people is None else np.array(people, np.int64).reshape(shape),
+        None if margins is None else frozenset(map(frozenset, margins)),
+        said["finest"],
+        None if sets is None else np.frombuffer(bytes.fromhex(sets), "<u8").reshape(shape),
+    )

@@ -1,0 +1,232 @@
+"""The cells of all tables that readers have, and every relation between them that readers know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from linkage.errors import InvalidRequestError, LimitError
+from linkage.release.disclosure.tables import MAX_CELLS, Counts, Key, Mask, Table
+
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A table that readers have already: what it shows they know, what it hides must stay hidden.
+
+    Attributes:
+        suppressed: which cells it does not show, over the nodes of every dimension.
+        k: the smallest count that it shows, beside 0.
+    """
+
+    table: Table
+    suppressed: Mask
+    k: int
+
+
+@dataclass(frozen=True)
+class System:
+    """The cells of all tables of a release, and every relation that a reader knows of.
+
+    Attributes:
+        keys: a name of each cell; it may have others.
+        value: of each cell.
+        need: by how much a reader's upper bound must lie above the value; 0 where a cell needs no
+            protection.
+        shown: to be published, unless it is suppressed.
+        fixed: known to the reader already, as it was published before.
+        closed: suppressed before, and in no table that is to be published.
+        equal, at_most: rows r with r . value = 0, and with r . value <= 0.
+        places: per table, the place of each of its cells.
+    """
+
+    keys: tuple[Key, ...]
+    value: Counts
+    need: Counts
+    shown: Mask
+    fixed: Mask
+    closed: Mask
+    totals: Counts
+    equal: sp.csr_array
+    at_most: sp.csr_array
+    places: tuple[Places, ...]
+
+    @property
+    def primary(self) -> Mask:
+        """Cells that must not be proved to be small."""
+        return self.need > 0
+
+    @property
+    def least(self) -> Counts:
+        """What a reader knows every hidden cell to be at least: zeros are published."""
+        return np.where(self.shown, np.minimum(1, self.value), 0)
+
+    @classmethod
+    def of(
+        cls,
+        tables: Sequence[Table],
+        *,
+        k: int,
+        published: Mapping[Key, int] | None = None,
+        before: Sequence[Told] = (),
+        needs: Mapping[Key, int] | None = None,
+    ) -> System:
+        """Args:
+            published: cells that readers know, whatever table they know them from.
+            before: tables that readers have.
+            needs: by how much more than `k` asks a reader must be in doubt about a cell.
+
+        Raises:
+            InvalidRequestError: two tables count one cell differently.
+            LimitError: too many cells.
+        """
+        cells = _Cells()
+        every = [*tables, *(one.table for one in before)]
+        places = [cells.places(table) for table in every]
+        count = len(cells.keys)
+        if count > MAX_CELLS:
+            raise LimitError(f"the tables have more than {MAX_CELLS:,} cells together")
+        value, need, totals = (np.zeros(count, np.int64) for _ in range(3))
+        shown, fixed, closed, open_ = (np.zeros(count, np.bool_) for _ in range(4))
+        for table, at in zip(every, places, strict=True):
+            value[at.ravel()] = table.all_values.ravel()
+        _require_alike(every, places, value)
+        for number, (table, at) in enumerate(zip(every, places, strict=True)):
+            told = before[number - len(tables)] if number >= len(tables) else None
+            np.maximum.at(need, at.ravel(), _need(table, k if told is None else told.k))
+            totals[at.ravel()] = _totals(table)
+            shown[at[table.shown]] = True
+            if told is None:
+                open_[at[table.shown]] = True
+            else:
+                fixed[at[table.shown & ~told.suppressed]] = True
+                closed[at[told.suppressed]] = True
+        for key, known in (published or {}).items():
+            if (place := cells.place.get(key)) is not None:
+                if value[place] != known:
+                    raise InvalidRequestError(
+                        "an earlier release published a cell with another count",
+                        remedy="See whether the releases may be compared before they are joined",
+                    )
+                fixed[place] = True
+        for key, more in (needs or {}).items():
+            if (place := cells.place.get(key)) is not None and value[place] > 0:
+                need[place] = max(need[place], more)
+        equal, at_most = _relations(every, places, count)
+        return cls(
+            tuple(cells.keys),
+            value,
+            need,
+            shown | fixed,
+            fixed,
+            closed & ~fixed & ~open_,
+            totals,
+            equal,
+            at_most,
+            tuple(places[: len(tables)]),
+        )
+
+
+class _Cells:
+    """A place for every cell: the same one for cells of one set, else for cells of one name."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self.place: dict[Key, int] = {}
+        self._of_set: dict[int, int] = {}
+        self._set_at: dict[int, int] = {}
+
+    def places(self, table: Table) -> Places:
+        values = table.all_values.ravel().tolist()
+        # An empty set is no other's: a reader is told of each zero by itself.
+        sets = [0] * len(values) if table.sets is None else table.sets.ravel().tolist()
+        found = [
+            self._at(key, one if value else 0)
+            for key, value, one in zip(table.keys(), values, sets, strict=True)
+        ]
+        return np.array(found, np.int64).reshape(table.shape)
+
+    def _at(self, key: Key, one: int) -> int:
+        at = self._of_set.get(one) if one else None
+        if at is None:
+            at = self.place.get(key)
+            # Two sets may go by one name, in tables that say of what set each cell is.
+            if at is None or (one and at in self._set_at):
+                at = len(self.keys)
+                self.keys.append(key)
+            if one:
+                self._of_set[one], self._set_at[at] = at, one
+        self.place.setdefault(key, at)
+        return at
+
+
+def _require_alike(tables: Sequence[Table], places: Sequence[Places], value: Counts) -> None:
+    for table, at in zip(tables, places, strict=True):
+        if (value[at] != table.all_values).any():
+            raise InvalidRequestError(
+                f"table {table.name!r} counts a cell otherwise than another table of the same"
+                f" {table.counted!r}",
+                remedy="Tables that count different things must say so by another `counted`",
+            )
+
+
+def _need(table: Table, k: int) -> Counts:
+    value = table.all_values.ravel()
+    few = np.zeros(len(value), np.bool_)
+    if table.people is not None:
+        few = ((table.people > 0) & (table.people < k)).ravel()
+    return np.where((value > 0) & (value < k), k - value, np.where(few & (value > 0), k, 0))
+
+
+def _totals(table: Table) -> Counts:
+    """In how many dimensions each cell stands above the codes."""
+    found = np.zeros(table.shape, np.int64)
+    for axis, dimension in enumerate(table.dimensions):
+        above = (np.arange(len(dimension.nodes)) >= len(dimension.codes)).astype(np.int64)
+        found += above.reshape([-1 if a == axis else 1 for a in range(len(table.shape))])
+    return found.ravel()
+
+
+def _relations(
+    tables: Sequence[Table], places: Sequence[Places], count: int
+) -> tuple[sp.csr_array, sp.csr_array]:
+    sums: list[tuple[Places, list[Places]]] = []
+    bounds: list[tuple[Places, list[Places]]] = []
+    for table, at in zip(tables, places, strict=True):
+        for axis, dimension in enumerate(table.dimensions):
+            for node, parts in dimension.children.items():
+                whole = at.take(node, axis=axis).ravel()
+                split = [at.take(part, axis=axis).ravel() for part in parts]
+                if not dimension.overlapping:
+                    sums.append((whole, split))
+                    continue
+                bounds.append((whole, split))
+                # No part is larger than the whole.
+                bounds.extend((part, [whole]) for part in split)
+    return _matrix(sums, count), _matrix(bounds, count)
+
+
+def _matrix(relations: Sequence[tuple[Places, list[Places]]], count: int) -> sp.csr_array:
+    """Rows `whole - parts`."""
+    rows, columns, signs, start = [], [], [], 0
+    for whole, parts in relations:
+        number = np.arange(start, start + len(whole))
+        start += len(whole)
+        for at, sign in ((whole, 1), *((part, -1) for part in parts)):
+            rows.append(number)
+            columns.append(at)
+            signs.append(np.full(len(at), sign, np.float64))
+    if not rows:
+        return sp.csr_array((0, count))
+    found = sp.coo_array(
+        (np.concatenate(signs), (np.concatenate(rows), np.concatenate(columns))),
+        shape=(start, count),
+    ).tocsr()
+    # A whole of one part is that part: they are one cell where sets are known.
+    found.eliminate_zeros()
+    return found[np.diff(found.indptr) > 0]
