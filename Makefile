@@ -6,7 +6,7 @@ PEERS := .venv-peers
 # Tests run in so many processes, a file in one piece.
 JOBS ?= 2
 
-.PHONY: help demo test lint format proto bench risk fuzz audit audit-newest peers example-febrl4 lock clean
+.PHONY: help demo test lint format proto bench risk risk-quick fuzz audit audit-newest peers example-febrl4 lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -48,6 +48,9 @@ bench: $(VENV)/.made $(PEERS)/.made ## Measure; figures in build/bench.json
 
 risk: $(VENV)/.made ## Attack our own encodings; figures in build/risk.json
 	@$(BIN)/python -m tests.bench.risk --out build/risk.json
+
+risk-quick: $(VENV)/.made ## The same on small files, in minutes; figures in build/risk-quick.json
+	@$(BIN)/python -m tests.bench.risk --quick --out build/risk-quick.json
 
 # Needs the advisory service of PyPI; --strict: what could not be looked up fails, too.
 audit: $(VENV)/.made ## Look for known weaknesses in our code and in every locked dependency

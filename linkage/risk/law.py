@@ -66,8 +66,9 @@ class Choices:
         found = np.ones((len(people), len(others)), np.float32)
         for part, count in zip(self.parts, self.choices, strict=True):
             here, there = part[people], part[others]
-            here.eliminate_zeros()
-            there.eliminate_zeros()
+            for side in (here, there):
+                side.sum_duplicates()
+                side.eliminate_zeros()
             bearers = there.tocsc()
             sizes = np.diff(there.indptr).astype(np.float32)
             ends = (here.indptr, here.indices, bearers.indptr, bearers.indices)

@@ -36,6 +36,7 @@ def by_round(
     *,
     near: bool = True,
     encodings: bool = False,
+    aligned: Rows | None = None,
 ) -> Rows:
     """Guesses for every row of the view, nothing known.
 
@@ -45,6 +46,7 @@ def by_round(
         quota: how many pairs per row are asked about, all runs together.
         near: ask about the nearest rows by the encodings; if not, about rows at random.
         encodings: also use what the encodings give by themselves.
+        aligned: what `align` made of them, where that was done before.
     """
     sides = [
         (trial.view, view_fields),
@@ -62,7 +64,8 @@ def by_round(
     guess = match(weighing(view), own, np.arange(len(trial.view)), rng)
     first = np.where(guess.mutual, guess.nearest, NOBODY)
     if encodings:
-        aligned = align(trial.view, trial.register, rng)
+        if aligned is None:
+            aligned = align(trial.view, trial.register, rng)
         sure = guess.mutual & (guess.score > np.quantile(guess.score, 1 - _SUREST))
         first = np.where(sure, guess.nearest, aligned)
     grown = percolate(graphs[0], graphs[1], first)

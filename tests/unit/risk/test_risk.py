@@ -187,7 +187,9 @@ def test_whoever_is_named_beyond_doubt_helps_to_name_others(control: Trial) -> N
 
 
 def test_the_law_of_conjunctions_is_a_product() -> None:
-    one = sp.csr_matrix(np.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]], np.float32))
+    # A token that stands twice in a record counts once.
+    tokens = ([0, 1, 1, 0, 2, 3], [0, 3, 5, 6])
+    one = sp.csr_matrix((np.ones(6, np.float32), *tokens), shape=(3, 4))
     law = Choices([one, one], [1, 2])
     people = np.arange(3)
     expected = np.array([[1, 1 / 27, 0], [1 / 27, 1, 0], [0, 0, 1]])

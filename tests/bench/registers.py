@@ -1,0 +1,85 @@
+"""A file and a register of made-up people with known truth, for `tests.bench.risk`."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from linkage.agent.audit import tokens_of
+from linkage.agent.profile import Profiler
+from linkage.agreement import IdentifierField, Manifest
+from linkage.agreement.draft import draft_manifest
+from linkage.agreement.manifest import Minhash, Partner, Saul
+from linkage.encoding import normalise_column
+from linkage.synthetic.people import make_people
+from tests.bench.files import PERSON_TYPES, Habits, records
+from tests.bench.linking import TERMS
+
+PERSONAL = ("given", "surname", "birth")
+
+
+class Files:
+    """A file and a register of equal size that share some people; no two people are alike.
+
+    Attributes:
+        view, register: by field, normalised values; the file's rows are in random order.
+        truth: who of the register each row of the file is.
+    """
+
+    def __init__(self, rows: int, overlap: float, seed: int, *, errors: float = 0.0) -> None:
+        rng, source = np.random.default_rng(seed), random.Random(seed)
+        shared = round(rows * overlap)
+        # A sixth has no middle name, or is somebody's namesake.
+        people = make_people(round(1.3 * (2 * rows - shared)) + 200, rng)
+        perfect = Habits(
+            rarely=0,
+            misspelt=0,
+            wrong_birth=0,
+            swapped=0,
+            initial=0,
+            nickname=0,
+            renamed=0,
+            moved=0,
+        )
+        self.fields = [IdentifierField(name=n, type=t) for n, t in PERSON_TYPES.items()]
+        table = pd.DataFrame(self._cells(records(people, perfect, source)))
+        table = table.dropna().drop_duplicates().reset_index(drop=True)
+        table = table.drop_duplicates(list(PERSONAL)).sample(frac=1, random_state=seed)
+        assert len(table) >= 2 * rows - shared
+        order = rng.permutation(rows)
+        left, right = table.iloc[order], table.iloc[rows - shared : 2 * rows - shared]
+        if errors:
+            right = self._wrong(right, errors, rng)
+        self.view = {n: left[n].to_numpy(dtype=object) for n in table}
+        self.register = {n: right[n].to_numpy(dtype=object) for n in table}
+        self.truth = np.where(order >= rows - shared, order - (rows - shared), -1)
+
+    def _cells(self, raw: pd.DataFrame) -> dict[str, Any]:
+        return {f.name: normalise_column(f, raw[f.name].tolist()).values for f in self.fields}
+
+    def _wrong(self, table: pd.DataFrame, errors: float, rng: np.random.Generator) -> pd.DataFrame:
+        """So many values of every field are another person's."""
+        found = {
+            name: np.where(rng.random(len(table)) < errors, rng.permutation(column), column)
+            for name, column in table.items()
+        }
+        return pd.DataFrame(found)
+
+    def tokens(self, names: tuple[str, ...] = PERSONAL) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        """The file's and the register's tokens, over one vocabulary."""
+        both = {n: np.append(self.view[n], self.register[n]) for n in names}
+        found = tokens_of([f for f in self.fields if f.name in names], both)
+        return found[: len(self.truth)], found[len(self.truth) :]
+
+    def drafted(self, scheme: Minhash | Saul) -> Manifest:
+        """The manifest that partners with such files would draft."""
+        profiles = []
+        for name, columns in (("north", self.view), ("south", self.register)):
+            profiler = Profiler(self.fields)
+            profiler.add(columns)
+            profiles.append(profiler.result().share(Partner(name=name, unique=True)))
+        return draft_manifest(profiles, TERMS).manifest.model_copy(update={"scheme": scheme})
