@@ -23,6 +23,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -34,6 +35,7 @@ from linkage.agent.illinois.files import filing
 from linkage.agent.illinois.layout import Layout, Month, bundled_layout
 from linkage.agent.illinois.report import MonthReport, RowAccounts, month_report
 from linkage.agent.illinois.settings import Settings as CrisisSettings
+from linkage.agent.lookups import Lookups
 from linkage.agent.matrixfile import MatrixFile
 from linkage.agent.plan import Plan, draw
 from linkage.agent.records import Records
@@ -53,6 +55,8 @@ from linkage.release.crosswalk.editing import from_csv, to_csv
 from linkage.release.crosswalk.inventory import count_codes, make_inventory
 from linkage.release.crosswalk.lists import bundled_list, list_from_csv
 from linkage.release.crosswalk.suggesting import accepted, suggest, suggestions_csv
+from linkage.release.lookups import KEY as COUNTS_KEY
+from linkage.release.lookups import counts_of
 from linkage.release.parcels import ParcelAddress, check_sealed, pack, unpack
 from linkage.rpc.logfile import Leaf, read_export, verified, write_export
 from linkage.rpc.party import Invitation, Party, read_invitation
@@ -125,8 +129,21 @@ def _document(**changes: Any) -> dict[str, Any]:
     person = {
         "name": "people",
         "kind": "person",
-        "fields": [{"name": "sex", "values": ["f", "m"]}, {"name": "year", "transform": "year"}],
+        "fields": [
+            {"name": "sex", "values": ["f", "m"]},
+            {"name": "year", "transform": "year"},
+            {
+                "name": "tract",
+                "column": "home",
+                "transform": "tract",
+                "within": ["17"],
+                "lookup": {"name": "homes", "also": ["zip"], "unmatched": 0.5},
+            },
+            {"name": "area", "column": "zip", "transform": "zip3", "lookup": {"name": "areas"}},
+        ],
     }
+    homes = {"name": "homes", "kind": "places", "by": ["address", "postcode"], "source": "S"}
+    areas = {"name": "areas", "kind": "zip3", "dated": "2020-04-01", "source": "S"}
     return {
         "linkage": "manifest/1",
         "project": "fuzz",
@@ -144,6 +161,7 @@ def _document(**changes: Any) -> dict[str, Any]:
                 "strata": {"race": "race"},
                 "missing": ["UNK"],
                 "content": [person],
+                "lookups": [homes, {**areas, "digest": "0" * 64}],
             },
             {"name": "health", "unique": False},
         ],
@@ -204,6 +222,33 @@ def _read_aliases(data: bytes) -> None:
         manifest(), manifest().partners[0], source, SourceFile(_file(data, "aliases"))
     )
     records.check(lambda *_: None, skip_invalid=False)
+
+
+_HOMES = (
+    b"address,postcode,tract\n7 N 3rd St,60614,17031010202\n"
+    b'"1 Elm St, Apt 4",60601,170310102021\n9 Nowhere Ln,60601,\n'
+)
+_AREAS = b"zip3,population\n606,2700000\n036,15000\n"
+_CELLS = pd.DataFrame(
+    {"sex": "f", "year": "", "home": ["7 North Third St", "1 Elm St #4"], "zip": ["60614", "036"]},
+    dtype=object,
+)
+
+
+def _look_up(homes: bytes, areas: bytes) -> None:
+    """As the agent does, with the table of populations that the manifest fixes."""
+    partner = manifest().partners[0]
+    fixed = partner.lookups[1].model_copy(update={"digest": hashlib.sha256(areas).hexdigest()})
+    partner = partner.model_copy(update={"lookups": (partner.lookups[0], fixed)})
+    files = {"homes": _file(homes, "homes"), "areas": _file(areas, "areas")}
+    Lookups(partner, files).find(partner.content[0], _CELLS)
+
+
+_COUNTED = pa.table({"tract": ["17031010202", None]})
+
+
+def _read_counts(data: bytes) -> None:
+    counts_of(_COUNTED.replace_schema_metadata({COUNTS_KEY: data}), source="it")
 
 
 def _parquets() -> list[bytes]:
@@ -754,6 +799,11 @@ PARSERS: dict[str, Parser] = {
     "signature": Parser(_read_signature, [bytes(96)], flipped, 8, reads_seeds=False),
     "source-csv": Parser(_read_source, [CSV], table_mutated, 0.5),
     "source-parquet": Parser(_read_source, _parquets(), flipped, 0.5),
+    "place-list": Parser(lambda data: _look_up(data, _AREAS), [_HOMES], table_mutated, 0.3),
+    "population-table": Parser(lambda data: _look_up(_HOMES, data), [_AREAS], table_mutated, 0.3),
+    "lookup-counts": Parser(
+        _read_counts, [_json({"tract": {"rows": 2, "unmatched": 1}})], json_mutated, 2
+    ),
     "alias-table": Parser(_read_aliases, [ALIASES], table_mutated, 0.3),
     "filters-json": Parser(_clks("json"), [clks_to_json(_filters(), 1024)], flipped, 2),
     "filters-binary": Parser(_clks("binary"), [_filters().tobytes()], flipped, 2),
