@@ -257,9 +257,10 @@ def content_page() -> str:
         (
             "A field that says in `means` which term of its table's kind it is can be found by"
             " reports, whatever it is called. A term stands at most once in a table, and fits the"
-            " transforms named here. Where a table has `race_ethnicity_standard`, the codes of each"
-            " row must be an answer by it, several joined by `|`, UNKNOWN and DECLINED alone; a"
-            " table without it may hold codes of another list."
+            " transforms named here. A cell of `race_ethnicity` may hold several of its `values`,"
+            " joined by `|`; they leave in alphabetical order. Where a table has"
+            " `race_ethnicity_standard`, the codes of each row must be an answer by it, UNKNOWN and"
+            " DECLINED alone; a table without it may hold codes of another list."
         ),
         "",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def _meaning(transform: str | None, entry: Mapping[str, Any]) -> str:
     if "values" in entry:
         listed = ", ".join(entry["values"][:20])
         more = len(entry["values"]) - 20
-        text += f"; one of: {listed}{f' and {more} more' if more > 0 else ''}"
+        one = f"several joined by {entry['separator']}" if "separator" in entry else "one"
+        text += f"; {one} of: {listed}{f' and {more} more' if more > 0 else ''}"
     return text
 
 
@@ -203,7 +205,10 @@ def _field(entry: Mapping[str, Any]) -> dict[str, Any]:
         "type": _TYPES.get(entry["type"], "integer"),
         "description": entry["description"],
     }
-    if "values" in entry:
+    if "separator" in entry:
+        code = "|".join(map(re.escape, entry["values"]))
+        found["constraints"] = {"pattern": f"({code})({re.escape(entry['separator'])}({code}))*"}
+    elif "values" in entry:
         found["constraints"] = {"enum": list(entry["values"])}
     return found
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from linkage.agreement import ContentTable, Manifest, Partner, Transform
 from linkage.errors import InvalidRequestError, ManifestError, NotReadyError
-from linkage.release.coarsen import BAND_YEARS, output_type
+from linkage.release.coarsen import BAND_YEARS, SEVERAL, output_type
 from linkage.release.days import Days, Shifts, hide, relative_days
 from linkage.release.deidentify import (
     INDEX_ID,
@@ -34,6 +34,7 @@ from linkage.release.deidentify import (
     sort_rows,
 )
 from linkage.release.pseudonyms import ID_BYTES, to_hex
+from linkage.release.race import SEPARATOR
 
 PEOPLE = "people"
 
@@ -220,6 +221,8 @@ def dictionary(manifest: Manifest, recipient: str | None = None) -> dict[str, An
             extra: dict[str, Any] = dict(source)
             if field.values is not None:
                 extra["values"] = list(field.values)
+                if field.means == SEVERAL:
+                    extra["separator"] = SEPARATOR
             if field.lookup is not None:
                 extra["lookup"] = field.lookup.name
                 if "values" in extra and field.transform is Transform.CROSSWALK:

@@ -23,7 +23,10 @@ from linkage.errors import ManifestError
 from linkage.release import places
 from linkage.release.codes import code_fault
 from linkage.release.places import Check, Convert, Fault, Transformed
+from linkage.release.race import SEPARATOR
 
+SEVERAL = "race_ethnicity"
+"""The term of which a cell may hold several codes, joined by `SEPARATOR`."""
 BAND_YEARS = 10
 TOP_AGE = 90
 OLDEST = 125
@@ -213,7 +216,15 @@ def _code(field: ContentField, *, personal: bool) -> Convert:
     if field.values is not None:
         allowed = frozenset((*field.values, *more))
         fault = f"is not one of the {len(field.values)} codes the partners agreed to"
-        return lambda text: (text, None) if text in allowed else (None, fault)
+        between = SEPARATOR if field.means == SEVERAL else None
+
+        def listed(text: str) -> Transformed:
+            if text in allowed:
+                return text, None
+            parts = {part.strip() for part in text.split(between)} if between else {""}
+            return (SEPARATOR.join(sorted(parts)), None) if parts <= allowed else (None, fault)
+
+        return listed
 
     numbers = personal and field.means not in OF_NO_PERSON
 

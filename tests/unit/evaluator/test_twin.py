@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -85,5 +86,14 @@ def test_the_data_package_describes_every_csv_file(tmp_path: Path) -> None:
         assert one["hash"] == f"sha256:{hashlib.sha256(data).hexdigest()}"
         header = pd.read_csv(root / one["path"], nrows=0).columns
         assert [f["name"] for f in one["schema"]["fields"]] == list(header)
+        cells = pd.read_csv(root / one["path"], dtype="string")
+        for field in one["schema"]["fields"]:
+            of = field.get("constraints", {})
+            found = cells[field["name"]].dropna()
+            assert set(found) <= set(of.get("enum", found))
+            assert found.str.fullmatch(of.get("pattern", ".*")).all()
+            if field["name"] == "race_ethnicity":
+                assert re.fullmatch(of["pattern"], "HISP|WHITE|ASIAN")
+                assert not re.fullmatch(of["pattern"], "HISP|Maria")
         for key in one["schema"].get("foreignKeys", ()):
             assert key["reference"]["resource"] in named

@@ -199,6 +199,18 @@ def test_a_row_is_an_answer_by_the_standard_beside_it() -> None:
     assert deidentify_table(people(own), pd.DataFrame(cells), file="f").num_rows == 2
 
 
+def test_several_of_the_listed_categories_may_stand_together() -> None:
+    listed = (*sorted(CATEGORIES[Standard.OMB_2024]), "UNKNOWN", "DECLINED")
+    table = people({"race_ethnicity": listed, "sex": ("F", "M")})
+    cells = {"x0": ["WHITE|HISP", "MENA | ASIAN|MENA", "BLACK", None], "x1": ["F", "M", "F", "M"]}
+    clean = deidentify_table(table, pd.DataFrame(cells, dtype=object), file="f")
+    assert clean["x0"].to_pylist() == ["HISP|WHITE", "ASIAN|MENA", "BLACK", None]
+    for place, wrong in (("x0", "WHITE|Maria"), ("x0", "WHITE|"), ("x0", "|"), ("x1", "F|M")):
+        with pytest.raises(SourceError, match="is not one of the") as caught:
+            deidentify_table(table, pd.DataFrame({**cells, place: [wrong] * 4}), file="f")
+        assert "Maria" not in str(caught.value)
+
+
 def test_the_assembler_looks_again() -> None:
     table = people(BLOCK)
     ids = pa.array([b"0" * 16] * 2, pa.binary(16))
