@@ -240,7 +240,8 @@ def content_page() -> str:
             "`profile` of a partner, or of one of its tables, says what the rows have to be. A"
             " manifest with a field that violates it is refused, and the message names the rule."
             " Under every profile, and under none, the column of a name, telephone number, e-mail"
-            " address or national id leaves encoded only, and that of an address as a larger area."
+            " address or national id leaves encoded only, that of an address as a larger area, and"
+            " the numbers of records and persons not at all."
         ),
         "",
         "| profile | a field is refused that | rule |",

@@ -72,6 +72,7 @@ _R = (
     "45 CFR 164.514(b)(2)(i)(R): a code that may be a person's own leaves only if the manifest"
     " lists the allowed ones (values)"
 )
+_NUMBER = "its column, or that of its key, is a number of the record or of the person"
 _AGGREGATE = (
     "no row leaves the assembler under aggregate-only; say so with recipients: [] at the field"
 )
@@ -99,15 +100,14 @@ def profile_faults(
                 continue
             profile = profile_of(partner, table)
             for field in table.fields:
-                kind = columns.get(field.column or field.name)
-                also = field.lookup.columns if field.lookup else ()
-                key = [columns.get(column) for column in also]
                 where = f"partner {partner.name!r}: table {table.name!r}: field {field.name!r}"
-                for rule in (
-                    *_always(field, kind, key),
-                    *_rules(profile, field, kind, dated=dated),
-                ):
-                    named = f" under the profile {profile}" if profile else ""
+                named = f" under the profile {profile}" if profile else ""
+                read = (field.column or field.name, *(field.lookup.columns if field.lookup else ()))
+                kind, *key = (columns.get(column) for column in read)
+                rules = [*_always(field, kind, key), *_rules(profile, field, kind, dated=dated)]
+                if {partner.record_id, table.record_id, partner.group} & set(read):
+                    rules.append(_NUMBER)
+                for rule in rules:
                     yield f"{where}: may not leave by {field.transform}{named}: {rule}"
 
 

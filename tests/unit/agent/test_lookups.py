@@ -135,6 +135,17 @@ def test_what_is_not_in_the_list_is_named_by_row_and_not_invented(desk: Desk) ->
     assert desk.counts("tract") == (5, 4, [1, 2, 3, 4])
 
 
+@pytest.mark.parametrize("cells", [[], [None, "  "]])
+def test_nothing_to_look_up(desk: Desk, cells: list[Any]) -> None:
+    desk.homes(REGISTER)
+    calls(desk)
+    columns = {"home": cells, "call": cells, "zip": cells}
+    found = desk.leave(columns, place("tract"), place("county"), CODE, areas(desk))
+    empty = [None] * len(cells)
+    assert found == {"tract": empty, "county": empty, "code": empty, "zip3": empty}
+    assert desk.counts("code") == desk.counts("tract") == desk.counts("zip3") == (0, 0, [])
+
+
 def test_a_street_that_is_in_two_towns_needs_more_of_a_key(desk: Desk) -> None:
     text = f"address,postcode,tract\n1 Main St,60614,{ELM}\n1 Main Street,60601-2231,{OAK}\n"
     desk.homes(text)

@@ -133,6 +133,15 @@ def test_nothing_is_looked_up_by_a_direct_identifier() -> None:
     assert "looked up by the identifier phone, which leaves encoded only" in message
 
 
+@pytest.mark.parametrize("column", ["id", "person_group"])
+def test_numbers_of_records_and_persons_leave_under_no_profile(column: str) -> None:
+    message = refused(manifest(None, {"name": "x", "column": column, "values": ["A"]}))
+    assert "is a number of the record or of the person" in message
+    own = {"name": "homes", "also": [column]}
+    declared = {"name": "t", "column": "home", "transform": "tract", "lookup": own}
+    assert "is a number of the record" in refused(looked_up(None, declared))
+
+
 def test_what_safe_harbor_lets_out() -> None:
     zip3 = {"name": "z", "column": "zip", "transform": "zip3"}
     parse_manifest(manifest("safe-harbor", CODE, YEAR, zip3))
