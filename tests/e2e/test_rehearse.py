@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from linkage.synthetic import County, CountyFiles, write_county
@@ -30,6 +31,7 @@ def rehearsed(
     document = json.loads(county.manifest.read_bytes())
     document["scheme"] = {"name": "clk-v1", "risk_acknowledged": True}
     document["partners"] = document["partners"][1:]
+    homes = look_addresses_up(document["partners"][0], county)
     manifest = county.directory / "clk.json"
     manifest.write_text(json.dumps(document))
     keep = tmp_path_factory.mktemp("keep")
@@ -38,9 +40,39 @@ def rehearsed(
         words += ["--partner", f"{partner}={county.identifiers[partner]}"]
         for table, file in county.content[partner].items():
             words += ["--content", f"{partner}.{table}={file}"]
+    words += ["--lookup", f"health.homes={homes}"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return keep, json.loads(done.stdout.splitlines()[-1])
+
+
+def look_addresses_up(health: dict[str, Any], county: CountyFiles) -> Path:
+    """Let tracts of the health department's people come of their addresses; every other one is
+    in its list.
+    """
+    (field,) = (one for one in health["content"][0]["fields"] if one["name"] == "tract")
+    del field["values"]
+    how = {"name": "homes", "also": ["city"], "unmatched": 0.9}
+    field |= {"column": "address", "transform": "tract", "within": ["99901"], "lookup": how}
+    known = {"name": "homes", "kind": "places", "by": ["address", "city"], "source": "made up"}
+    health["lookups"] = [known]
+    people = pd.read_csv(county.identifiers["health"], dtype=str)
+    listed = people[["address", "city", "tract"]].dropna().iloc[::2]
+    path = county.directory / "homes.csv"
+    listed.drop_duplicates(["address", "city"]).to_csv(path, index=False)
+    return path
+
+
+def test_addresses_leave_as_tracts_of_the_departments_own_list(
+    rehearsed: tuple[Path, dict[str, Any]],
+) -> None:
+    keep, _ = rehearsed
+    (said,) = json.loads((keep / "extract" / "provenance.json").read_bytes())["lookups"]
+    assert (said["partner"], said["field"], said["lookup"]["digest"]) == ("health", "tract", None)
+    assert 0.2 < said["unmatched"] / said["rows"] < 0.6
+    tracts = pd.read_csv(keep / "extract" / "tables" / "health_person.csv", dtype=str)["tract"]
+    assert tracts.dropna().str.fullmatch("99901[0-9]{6}").all()
+    assert not leaks([b"Street", b"STREET"], [keep / "extract" / "tables"])
 
 
 def test_what_is_printed(rehearsed: tuple[Path, dict[str, Any]]) -> None:
