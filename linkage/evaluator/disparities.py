@@ -63,8 +63,15 @@ def outcomes(extract: Extract) -> Iterator[Line]:
                 cells = Cells(protect(extract, [_table(table, column, values, races)])[0])
                 for line in lines:
                     node = {CATEGORY: line.category}
-                    few = cells.hidden(**node) or cells.hidden(**node, **{VALUE: line.value})
-                    yield replace(line, hidden=few)
+                    counts = cells.count(**node), cells.count(**node, **{VALUE: line.value})
+                    yield _with(line, *counts)
+
+
+def _with(line: Line, people: int | None, part: int | None) -> Line:
+    """A line with its counts as they may be shown."""
+    if people is None or part is None:
+        return replace(line, hidden=True)
+    return replace(line, people=people, part=part)
 
 
 def _table(table: str, column: str, values: pd.Series[Any], races: race.Races) -> Table:
@@ -139,8 +146,11 @@ def followed(extract: Extract, days: int, model_error: ModelError) -> Iterator[L
                 )
             )
         for line, table in zip(lines, protect(extract, tables), strict=True):
-            few = table.suppressed[table.table.shown].any()
-            yield replace(line, hidden=bool(few))
+            cells, node = Cells(table), {line.category: IN}
+            if table.suppressed[table.table.shown].any():
+                yield replace(line, hidden=True)
+            else:
+                yield _with(line, cells.count(**node), cells.count(**node, **{FOLLOWED: "yes"}))
 
 
 def _followed_table(

@@ -75,11 +75,11 @@ def follow_up(
 
 def _record(pair: Pair, row: Row, options: Options) -> dict[str, Any]:
     """A row of the CSV; empty where it may not be shown."""
-    counted, found = row.group.counted, row.found
+    counts, found = row.counts, row.found
     figures: dict[str, Any] = {
-        "people": counted.people,
-        "events": counted.of,
-        "followed": counted.followed,
+        "people": counts and counts.people,
+        "events": counts and counts.events,
+        "followed": counts and counts.followed,
         **_range("seen", found.raw),
         **_range("corrected", found.true if pair.error else None),
         "half_width_sampling": found.sampling,
@@ -177,7 +177,7 @@ def _section(pair: Pair, options: Options) -> Section:
 
 def _key_figures(pair: Pair, row: Row, options: Options) -> KeyFigures:
     what = "Events" if options.every else "People with an event"
-    if row.hidden:
+    if row.counts is None:
         return KeyFigures([Figure(what, HIDDEN), Figure("Followed", HIDDEN)])
     true = row.found.true
     corrected = Figure(
@@ -187,7 +187,7 @@ def _key_figures(pair: Pair, row: Row, options: Options) -> KeyFigures:
     )
     return KeyFigures(
         [
-            Figure(what, f"{row.group.counted.of:,}", "whose whole window lies in the data"),
+            Figure(what, f"{row.counts.events:,}", "whose whole window lies in the data"),
             Figure(f"Followed within {options.days} days, as seen", percent(row.found.raw.value)),
             corrected,
         ]
@@ -229,12 +229,12 @@ def _statement(pair: Pair, everybody: Row, options: Options) -> Iterator[Block]:
 
 
 def _cells(pair: Pair, row: Row) -> tuple[str, ...]:
-    if row.hidden:
+    if row.counts is None:
         return row.name, HIDDEN, HIDDEN, HIDDEN, HIDDEN
-    counted, found = row.group.counted, row.found
+    counts, found = row.counts, row.found
     corrected = _with_interval(found.true) if pair.error else HIDDEN
     seen = _with_interval(found.raw)
-    return row.name, f"{counted.of:,}", f"{counted.followed:,}", seen, corrected
+    return row.name, f"{counts.events:,}", f"{counts.followed:,}", seen, corrected
 
 
 def _with_interval(range_: Range) -> str:

@@ -17,9 +17,9 @@ import pandas as pd
 from linkage.errors import NotFoundError
 from linkage.evaluator.followup import DAY, MONTH, Group, grouped, unit_of, watch
 from linkage.evaluator.linkerror import MEASURED, Corrected, LinkError, ModelError, correct
-from linkage.evaluator.protection import TOTAL, Cells, protect
+from linkage.evaluator.protection import Cells, protect
 from linkage.evaluator.reading import STUDY_ID, Extract
-from linkage.release.disclosure import ProtectedTable, Table, table_of_rows
+from linkage.release.disclosure import Table, table_of_rows
 
 DAYS = 30
 EVERYBODY = "everybody"
@@ -57,14 +57,32 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """What may be shown of a group."""
+
+    people: int
+    events: int
+    followed: int
+
+
+@dataclass(frozen=True)
 class Row:
-    """One group's figures, and whether they may be shown."""
+    """One group's figures.
+
+    Attributes:
+        counts: its people, events and events followed, as they may be shown (rounded, where the
+            agreement asks for it); None where the group may not be shown.
+    """
 
     by: str
     group: Group
     found: Corrected
-    hidden: bool
+    counts: Counts | None
     true: float | None = None
+
+    @property
+    def hidden(self) -> bool:
+        return self.counts is None
 
     @property
     def name(self) -> str:
@@ -140,13 +158,12 @@ def followed_pair(
         if groups is not None and by in counted:
             by_event[by] = groups
     tables = [
-        _table(extract, events, services, watched, by, by_event.get(by), options) for by in counted
+        _table(extract, events, services, watched, by, by_event.get(by), options, people)
+        for by in counted
+        for people in ((False, True) if options.every else (True,))
     ]
-    protected = dict(zip(counted, protect(extract, tables, totals=True), strict=True))
-    hidden = {
-        by: {g.name or TOTAL: not g.counted.of or _few(protected[by], by, g) for g in groups}
-        for by, groups in counted.items()
-    }
+    protected = iter(protect(extract, tables, totals=True))
+    cells = {by: [Cells(next(protected)) for _ in range(1 + options.every)] for by in counted}
     rows = [
         Row(
             by,
@@ -156,7 +173,7 @@ def followed_pair(
                 _of_stratum(extract, error, by, group) or LinkError.none(),
                 background=group.background,
             ),
-            hidden[by][group.name or TOTAL],
+            _shown(cells[by], {} if group.name is None else {by: group.name}),
             truth.get(by or EVERYBODY, {}).get(group.name or EVERYBODY),
         )
         for by, groups in counted.items()
@@ -173,15 +190,18 @@ def _table(
     by: str,
     groups: pd.Series[Any] | None,
     options: Options,
+    people: bool,
 ) -> Table:
     """Of the people (or events) watched, those followed and the others, by group."""
     frame = watched.assign(**{FOLLOWED: watched["follows"].map({True: "yes", False: "no"})})
     frame["record"] = frame["person"]
-    if options.every:
+    if not people:
         frame["record"] = extract.records(events).reindex(frame.index)
     if groups is not None:
         frame[by] = groups.reindex(frame.index)
-    what = "events" if options.every else "people, by their first row"
+    what = "people, by their first row"
+    if options.every:
+        what = "people, by any row" if people else "rows"
     return table_of_rows(
         frame,
         [*([by] if by else []), FOLLOWED],
@@ -189,17 +209,26 @@ def _table(
         counted=f"{what} in {events}, of whom {services} tells for {options.days} days",
         codes={FOLLOWED: ["yes", "no"]},
         person="person",
-        people=not options.every,
+        people=people,
         record="record",
     )
 
 
-def _few(protected: ProtectedTable, by: str, group: Group) -> bool:
-    """Whether a group may not be shown: it is hidden whole if any of its counts is."""
-    cells, node = Cells(protected), {} if group.name is None else {by: group.name}
-    return cells.hidden(**node) or any(
-        cells.hidden(**node, **{FOLLOWED: answer}) for answer in ("yes", "no")
-    )
+def _shown(tables: Sequence[Cells], node: Mapping[str, str]) -> Counts | None:
+    """A group's counts; None if any of them may not be shown, or if there are no events.
+
+    Args:
+        tables: of events, where those are counted, and of people.
+    """
+    told = [
+        cells.count(**node, **more)
+        for cells in tables
+        for more in ({}, {FOLLOWED: "yes"}, {FOLLOWED: "no"})
+    ]
+    if any(count is None for count in told) or not told[0]:
+        return None
+    counts = [count or 0 for count in told]
+    return Counts(people=counts[-3], events=counts[0], followed=counts[1])
 
 
 def _error(extract: Extract, one: str, other: str, options: Options) -> LinkError | None:

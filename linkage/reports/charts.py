@@ -1,31 +1,18 @@
-"""Charts as inline SVG, drawn by Vega-Lite inside this process.
+"""Charts, each with the table of what it draws (see `drawing` for how).
 
-- Nothing is fetched while drawing: the data is in the specification, and loading from
-  elsewhere is switched off.
-- Text and axes take the page's own colour, so that a chart reads in light and dark; marks use
-  colours that stand out from both, and shape or dash besides colour.
-- What is suppressed is not in the drawing either: give None, and a label such as "1-10".
+- Marks tell by shape or dash besides colour.
+- What is suppressed is not in the drawing either: give None, and a label such as "not shown".
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
-import vl_convert
-from markupsafe import Markup
 
-from linkage.errors import InternalError
+from linkage.reports.drawing import COLOURS, WIDTH, Rows, colour, draw, legend
 from linkage.reports.html import Chart, DataTable, decimal, percent
-
-WIDTH = 640
-COLOURS = ("#2b7bba", "#d95f02", "#1b9e77", "#8a6fc0", "#c2418f", "#97822a", "#7a7a7a")
-
-Rows = Sequence[dict[str, Any]]
 
 
 def histogram(
@@ -68,7 +55,7 @@ def histogram(
             x2="high",
             y=alt.Y("count:Q", title=y_title, scale=scale, axis=alt.Axis(tickCount=5, format="~s")),
             y2="floor",
-            color=_colour("kind", kinds),
+            color=colour("kind", kinds),
         )
     )
     if threshold is not None:
@@ -112,9 +99,9 @@ def curves(
                 scale=alt.Scale(domain=[floor, 1]),
                 axis=alt.Axis(format="%"),
             ),
-            color=_colour("measure", measures, size=400),
+            color=colour("measure", measures, size=400),
             strokeDash=alt.StrokeDash(
-                "source:N", title=None, sort=sources, scale=_dashes(sources), legend=_legend(400)
+                "source:N", title=None, sort=sources, scale=_dashes(sources), legend=legend(400)
             ),
         )
     )
@@ -156,7 +143,7 @@ def grouped_bars(
         yOffset=alt.YOffset("series:N", sort=series),
         x=alt.X("value:Q", title=y_title, axis=axis),
     )
-    bars = base.mark_bar().encode(color=_colour("series", series))
+    bars = base.mark_bar().encode(color=colour("series", series))
     words = base.mark_text(align="left", dx=4, fontSize=11).encode(text="label:N")
     height = alt.Step(20 if len(series) == 1 else 16)
     drawing = (bars + words).properties(width=WIDTH - 120, height=height)
@@ -188,7 +175,7 @@ def months(
             axis=alt.Axis(values=order[::every], labelAngle=-45),
         ),
         y=alt.Y("value:Q", title=y_title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5)),
-        color=_colour("series", series),
+        color=colour("series", series),
     )
     marks = base.mark_line(strokeWidth=2) + base.mark_point(size=28, filled=True).encode(
         shape=alt.Shape(
@@ -196,7 +183,7 @@ def months(
             title=None,
             sort=series,
             scale=alt.Scale(domain=series),
-            legend=_legend() if len(series) > 1 else None,
+            legend=legend() if len(series) > 1 else None,
         )
     )
     cells = {(row["month"], row["series"]): row["label"] for row in rows}
@@ -296,87 +283,6 @@ def combinations(
     return Chart(draw(drawing, title), title, description, table)
 
 
-def flows(rows: Rows, *, title: str, description: str, y_title: str) -> Chart:
-    """Ribbons from sources on the left to targets on the right, as wide as their value.
-
-    Args:
-        rows: with `source`, `target`, `value` (None where it may not be shown) and `label`.
-    """
-    drawn = [row for row in rows if row["value"]]
-    sources = list(dict.fromkeys(row["source"] for row in drawn))
-    targets = list(dict.fromkeys(row["target"] for row in drawn))
-    total = sum(row["value"] for row in drawn) or 1
-    gap = 0.06 * total
-    left, left_nodes = _stack(drawn, "source", sources, gap)
-    right, right_nodes = _stack(drawn, "target", targets, gap)
-    bend = [
-        {
-            "flow": place,
-            "source": row["source"],
-            "x": step / 24,
-            "low": a + (b - a) * _ease(step / 24),
-            "high": a + (b - a) * _ease(step / 24) + row["value"],
-        }
-        for place, (row, a, b) in enumerate(zip(drawn, left, right, strict=True))
-        for step in range(25)
-    ]
-    nodes = [{"x": 0, "x2": -0.02, **node} for node in left_nodes]
-    nodes += [{"x": 1, "x2": 1.02, **node} for node in right_nodes]
-    high = max([1.0, *(node["high"] for node in nodes)])
-    down = alt.Y("low:Q", axis=None, scale=alt.Scale(domain=[high, 0], nice=False))
-    across = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-0.02, 1.02], nice=False))
-    ribbons = (
-        alt.Chart(alt.Data(values=bend))
-        .mark_area(opacity=0.5)
-        .encode(
-            x=across, y=down, y2="high", detail="flow:N",
-            color=alt.Color(
-                "source:N", legend=None, scale=alt.Scale(domain=sources, range=_range(sources))
-            ),
-        )
-    )  # fmt: skip
-    boxes = (
-        alt.Chart(alt.Data(values=nodes))
-        .mark_rect(color="currentColor", opacity=0.75)
-        .encode(x=across, x2="x2", y=down, y2="high")
-    )
-    labels = [
-        alt.Chart(alt.Data(values=[node for node in nodes if node["x"] == side]))
-        .mark_text(align=align, dx=shift, fontSize=11)
-        .encode(x=alt.X("x2:Q"), y="middle:Q", text="name:N")
-        for side, align, shift in ((0, "right", -6), (1, "left", 6))
-    ]
-    drawing = alt.layer(ribbons, boxes, *labels).properties(width=WIDTH - 260, height=300)
-    table = DataTable(
-        title,
-        ("From", "To", y_title),
-        [(row["source"], row["target"], row["label"]) for row in rows],
-    )
-    return Chart(draw(drawing, title), title, description, table)
-
-
-def _stack(
-    rows: Rows, side: str, names: Sequence[str], gap: float
-) -> tuple[list[float], list[dict[str, Any]]]:
-    """Where each row's ribbon starts on one side, and the box of each name."""
-    starts = [0.0] * len(rows)
-    nodes = []
-    at = 0.0
-    for name in names:
-        low = at
-        for place, row in enumerate(rows):
-            if row[side] == name:
-                starts[place] = at
-                at += row["value"]
-        nodes.append({"name": name, "low": low, "high": at, "middle": (low + at) / 2})
-        at += gap
-    return starts, nodes
-
-
-def _ease(x: float) -> float:
-    return x * x * (3 - 2 * x)
-
-
 def _label(row: dict[str, Any], share: bool) -> str:
     value = row["value"]
     if value is None:
@@ -384,23 +290,9 @@ def _label(row: dict[str, Any], share: bool) -> str:
     return percent(value) if share else f"{value:,}"
 
 
-def _range(names: Sequence[str]) -> list[str]:
-    return [COLOURS[place % len(COLOURS)] for place in range(len(names))]
-
-
-def _colour(name: str, values: Sequence[str], *, size: int = 100) -> alt.Color:
-    legend = _legend(size) if len(values) > 1 else None
-    scale = alt.Scale(domain=list(values), range=_range(values))
-    return alt.Color(f"{name}:N", title=None, sort=list(values), scale=scale, legend=legend)
-
-
 def _dashes(sources: Sequence[str]) -> alt.Scale:
     dashes = [[1, 0], [6, 4], [2, 3]]
     return alt.Scale(domain=list(sources), range=dashes[: len(sources)])
-
-
-def _legend(size: int = 100) -> alt.Legend:
-    return alt.Legend(orient="top", labelLimit=260, symbolStrokeWidth=2.5, symbolSize=size)
 
 
 def _threshold_line(at: float, name: str = "threshold") -> Any:
@@ -410,47 +302,3 @@ def _threshold_line(at: float, name: str = "threshold") -> Any:
         x="at:Q", y=alt.value(0), text="text:N"
     )
     return line + text
-
-
-def draw(chart: Any, label: str) -> Markup:
-    """A chart as inline SVG in the page's colours; `label` is read to those who do not see it."""
-    styled = (
-        chart.configure(background="transparent", font="system-ui, DejaVu Sans, sans-serif")
-        .configure_view(stroke=None)
-        .configure_text(color="currentColor")
-        .configure_axis(
-            labelColor="currentColor",
-            titleColor="currentColor",
-            domainColor="currentColor",
-            tickColor="currentColor",
-            gridColor="currentColor",
-            gridOpacity=0.12,
-            titleFontWeight="normal",
-            labelFontSize=11,
-            titleFontSize=12,
-        )
-        .configure_legend(labelColor="currentColor", titleColor="currentColor", labelFontSize=12)
-    )
-    spec = json.dumps(styled.to_dict(), sort_keys=True)
-    return _inline(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]), label)
-
-
-_TAG = re.compile(r"<[^>]*>")
-_QUOTED = re.compile(r'"[^"]*"')
-_ACTIVE = re.compile(
-    r"<(script|image|foreignObject|a|use|style|iframe)\b|\s(on\w+|(xlink:)?href)\s*=", re.IGNORECASE
-)
-
-
-def _inline(svg: str, label: str) -> Markup:
-    """The drawing as part of a page: no namespaces, ids of its own, one label."""
-    tags = (_QUOTED.sub("", tag) for tag in _TAG.findall(svg))
-    if not svg.startswith("<svg ") or any(_ACTIVE.search(tag) for tag in tags):
-        raise InternalError("a chart came out with more than shapes and text")
-    own = hashlib.sha256(svg.encode()).hexdigest()[:8]
-    svg = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", svg, count=2)
-    svg = re.sub(r'\sid="([^"]*)"', rf' id="c{own}-\1"', svg)
-    svg = re.sub(r"url\(#([^)]*)\)", rf"url(#c{own}-\1)", svg)
-    opening = Markup('<svg role="img" aria-label="{}" ').format(label)
-    rest = svg.removeprefix("<svg ")
-    return opening + Markup(rest)  # nosec B704 # noqa: S704 - checked just above

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import altair as alt
 
-from linkage.reports.charts import COLOURS, WIDTH, Rows, draw
+from linkage.reports.drawing import COLOURS, WIDTH, Rows, draw
 from linkage.reports.html import Chart, DataTable
 
 

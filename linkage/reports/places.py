@@ -10,7 +10,7 @@ from typing import Any
 
 import altair as alt
 
-from linkage.reports.charts import COLOURS, WIDTH, Rows, draw
+from linkage.reports.drawing import COLOURS, WIDTH, Rows, draw
 from linkage.reports.html import Chart, DataTable
 
 SEEN, CORRECTED, TRUE = "as seen", "corrected", "true (rehearsal)"

@@ -305,12 +305,43 @@ def test_parcel_bytes_swapped_by_the_hub_are_refused(
     row = _parcel_row(hub, delivered)
     path = hub.home.path / "blobs" / "uploads" / row["id"]
     data = path.read_bytes()
-    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     try:
-        with pytest.raises(DigestMismatchError):
-            _assemble(members, linked, delivered, tmp_path / "out")
+        for wrong in (data[:-1] + bytes([data[-1] ^ 1]), data[:-100]):
+            path.write_bytes(wrong)
+            with pytest.raises(DigestMismatchError):
+                _assemble(members, linked, delivered, tmp_path / "out")
     finally:
         path.write_bytes(data)
+
+
+def test_a_parcel_of_another_release_is_refused_by_the_assembler(
+    hub, linked, delivered, members, tmp_path
+) -> None:
+    """The hub was broken into: it serves what a partner signed and sent for something else."""
+    row, sheriff = _parcel_row(hub, delivered), members["sheriff"].keyring
+    header = parse_header(row["header"])
+    assert isinstance(header, ParcelHeader)
+    try:
+        for changes, said in (
+            ({"release": "1" * 32}, "belongs to another release"),
+            ({"fingerprint": "2" * 64}, "belongs to another release"),
+            ({"recipient": "university"}, "is not for 'county'"),
+        ):
+            other = header.model_copy(update=changes).canonical
+            signed = sign(sheriff.signing_key, other)
+            with hub.database().transaction() as connection:
+                update(connection, tables.upload, {"id": row["id"]}, header=other, signature=signed)
+            with pytest.raises(AgreementError, match=said):
+                _assemble(members, linked, delivered, tmp_path / "out")
+    finally:
+        with hub.database().transaction() as connection:
+            update(
+                connection,
+                tables.upload,
+                {"id": row["id"]},
+                header=row["header"],
+                signature=row["signature"],
+            )
 
 
 def test_a_parcel_is_read_from_any_offset_within(hub, delivered, members) -> None:

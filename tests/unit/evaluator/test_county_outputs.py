@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -227,12 +228,23 @@ def test_no_reader_of_all_reports_can_prove_a_small_count(
     extract = replace(whole, shown=Shown(path, "e"))
     made = [cross_sector, central_log_report, follow_up, measures, disparities]
     for make in (*made, lambda e: access(e, read_tracts(files.tracts))):
-        make(extract)
+        require_whole(make(extract), tmp_path / "out")
         extract.shown.keep()
     tables = [one for line in path.read_bytes().splitlines() for one in tables_of(line)]
     assert len(tables) > 20
     assert sum(int(one.suppressed.sum()) for one in tables) > 100
     assert audit(tables) == 0
+
+
+def require_whole(made: Output, out: Path) -> None:
+    """A report is tables, and one page with a chart and a table that fetches nothing."""
+    written = [path.name for path in made.write(out)]
+    assert f"{made.name}.html" in written
+    assert any(path.endswith(".csv") for path in written)
+    html = (out / f"{made.name}.html").read_text("utf-8")
+    assert html.count("<svg ") >= 1
+    assert html.count("<table") >= 1
+    assert not re.search(r"<(script|link|img|iframe)\b|\bsrc\s*=|href=\"[^#]|@import", html)
 
 
 def tables_of(line: bytes) -> list[ProtectedTable]:

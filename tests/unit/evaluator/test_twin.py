@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -74,6 +78,42 @@ def test_pandas_stata_and_duckdb_read_the_same(tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb")
     found = duckdb.read_parquet(str(root / "sheriff_crisis_calls.parquet")).fetchall()
     assert len(found) == len(table)
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="needs R")
+def test_r_reads_the_same(tmp_path: Path) -> None:
+    """With what R has by itself, which is CSV."""
+    write_extract(tmp_path / "x", make_twin(MANIFEST), manifest=MANIFEST, quality={})
+    root = tmp_path / "x" / "tables"
+    script = tmp_path / "read.R"
+    script.write_text(
+        """
+        place <- commandArgs(trailingOnly = TRUE)
+        calls <- read.csv(place, encoding = "UTF-8", na.strings = "", colClasses = "character")
+        write.csv(calls, stdout(), row.names = FALSE, na = "")
+        """
+    )
+    done = subprocess.run(
+        ["Rscript", "--vanilla", str(script), str(root / "sheriff_crisis_calls.csv")],  # noqa: S607
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    read = pd.read_csv(io.BytesIO(done.stdout), dtype="string")
+    table = pd.read_csv(root / "sheriff_crisis_calls.csv", dtype="string")
+    assert read.equals(table)
+
+
+def test_a_spreadsheet_reads_the_same(tmp_path: Path) -> None:
+    """What Excel reads: UTF-8, commas, quotes doubled, no formula, cells not too long."""
+    write_extract(tmp_path / "x", make_twin(MANIFEST), manifest=MANIFEST, quality={})
+    for path in (tmp_path / "x" / "tables").glob("*.csv"):
+        rows = list(csv.reader(io.StringIO(path.read_text("utf-8"), newline=""), dialect="excel"))
+        assert len({len(row) for row in rows}) == 1
+        assert len(rows) == pq.read_metadata(path.with_suffix(".parquet")).num_rows + 1
+        cells = [cell for row in rows[1:] for cell in row if not re.fullmatch(r"-?[\d.]+", cell)]
+        assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+        assert max(map(len, cells)) < 32_767
 
 
 def test_the_data_package_describes_every_csv_file(tmp_path: Path) -> None:

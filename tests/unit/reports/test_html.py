@@ -8,7 +8,7 @@ import pytest
 
 from linkage.errors import InternalError
 from linkage.reports import charts
-from linkage.reports.charts import _inline
+from linkage.reports.drawing import _inline
 from linkage.reports.html import DataTable, Figure, KeyFigures, Paragraph, Section, page
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
@@ -22,7 +22,6 @@ def sample(text: str) -> str:
     label = [{**row, "label": text, "month": "2024-01"} for row in rows]
     share = {"share": 0.5, "low": 0.4, "high": 0.6, "label": text}
     members = [{"members": [text], "value": 5, "label": text}]
-    flow = [{"source": text, "target": text, "value": 4, "label": text}]
     words: dict[str, Any] = {"title": text, "description": text}
     return page(
         text,
@@ -37,7 +36,6 @@ def sample(text: str) -> str:
                     charts.months(label, y_title=text, **words),
                     charts.intervals([{"category": text, **share}], x_title=text, **words),
                     charts.combinations(members, [text, "b"], y_title=text, **words),
-                    charts.flows(flow, y_title=text, **words),
                     charts.histogram([0, 1, 2], [3, 4], x_title=text, y_title=text, **words),
                 ],
             ),
@@ -111,9 +109,9 @@ def test_a_reader_without_sight_finds_headings_captions_and_labels() -> None:
     found = tags(sample("plain")).tags
     names = [tag for tag, _ in found]
     assert names.count("h1") == 1
-    assert names.count("caption") == names.count("table") == 7
+    assert names.count("caption") == names.count("table") == 6
     drawings = [attrs for tag, attrs in found if tag == "svg"]
-    assert len(drawings) == 6
+    assert len(drawings) == 5
     assert all(attrs["role"] == "img" and attrs["aria-label"] == "plain" for attrs in drawings)
     assert ("html", {"lang": "en"}) in found
     headings = [attrs["id"] for tag, attrs in found if tag == "h2"]
