@@ -17,6 +17,7 @@ from linkage.evaluator.signoff import SignOff, sign_off
 from linkage.trust.keyring import Keyring
 from linkage.v1 import release_pb2
 from linkage.v1.release_pb2_grpc import ReleaseServiceStub
+from tests.unit.docs.test_extract_page import names
 
 from .conftest import Linked, make_manifest, share_all, wait_for_end
 
@@ -164,7 +165,9 @@ def test_an_extract_waits_for_two_checkers(
     assert not Ledger(members["county"].home, project).entries()
     make(signed["ada"], signed["eve"])
     assert everything(out) == everything(waiting)
-    looked_up = json.loads((out / "provenance.json").read_bytes())["lookups"]
+    said = json.loads((out / "provenance.json").read_bytes())
+    assert set(said) == names("Provenance"), "see docs/reference/extract.md"
+    looked_up = said["lookups"]
     for said in looked_up:
         tracts = pd.read_csv(linked.files[said["partner"]])["sex"] == "f"
         assert (said["table"], said["field"]) == ("contacts", "tract")
