@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 # Tests run in so many processes, a file in one piece.
 JOBS ?= 2
+# Many processes start here, and each would compile all that it imports where a shell or an image
+# says that no bytecode is to be written.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test lint format proto bench risk risk-quick fuzz audit audit-newest peers example-febrl4 lock clean
 

@@ -32,10 +32,8 @@ def demo(
     OUT/result.json. Effects were planted in the county; it says how many the reports give back
     within the intervals that they state. What OUT held is replaced.
     """
-    from linkage.cli.county_crosswalk import county_crosswalk
-    from linkage.cli.rehearsal import Rehearsal
+    from linkage.cli.processes import load_early
     from linkage.errors import AlreadyExistsError
-    from linkage.synthetic import County, write_county
 
     marker = out / ".linkage-demo"
     if out.exists() and any(out.iterdir()):
@@ -47,6 +45,10 @@ def demo(
     out.mkdir(parents=True, exist_ok=True)
     marker.touch()
     start = time.perf_counter()
+    load_early()
+    from linkage.cli.county_crosswalk import county_crosswalk
+    from linkage.cli.rehearsal import Rehearsal
+    from linkage.synthetic import County, write_county
 
     def say(line: str) -> None:
         errors.print(f"  {line}", markup=False)

@@ -1,6 +1,8 @@
 """Run `linkage` commands as processes of their own, and measure each.
 
-- Output and errors of every process go to a log file of its own.
+- Every command is a process of its own, forked from one that has loaded what commands need: what
+  each would load anew is paid for once. That one opens nothing and holds no secret.
+- Output and errors of every process go to files of its own.
 - A command that fails ends the whole with its own reason and message.
 - Whatever was started is ended, by its process id, when the block is left.
 """
@@ -8,14 +10,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess  # nosec B404 # our own commands, as lists of words, by no shell
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,33 @@ STOP_SECONDS = 30.0
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
 LINKAGE = (sys.executable, "-m", "linkage")
+
+_FORKS = multiprocessing.get_context("forkserver")
+_LOADED = (
+    "linkage.cli.processes",
+    "linkage.cli.main",
+    "linkage.cli.assessing",
+    "linkage.hub.keys",
+    "linkage.hub.steward",
+    "linkage.agent.agent",
+    "linkage.agent.answer",
+    "linkage.agent.content",
+    "linkage.agent.sending",
+    "linkage.evaluator.assembler",
+    "linkage.evaluator.reports",
+    "linkage.rpc.member",
+)
+"""What two or more of a rehearsal's commands load late; with all that these load."""
+
+
+def load_early() -> None:
+    """Begin to load what commands need, in a process that they are forked from.
+
+    It ends with this one. A script that calls this needs `if __name__ == "__main__"`, as with all
+    of `multiprocessing`.
+    """
+    _FORKS.set_forkserver_preload(list(_LOADED))
+    forkserver.ensure_running()
 
 
 @dataclass(frozen=True)
@@ -59,6 +90,10 @@ class Processes:
     environment: dict[str, str] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     _servers: list[tuple[str, subprocess.Popen[bytes], _Peak]] = field(default_factory=list)
+    _forking: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        load_early()
 
     def __enter__(self) -> Processes:
         return self
@@ -73,20 +108,21 @@ class Processes:
             LinkageError: of the kind that the command reported.
         """
         start = time.perf_counter()
-        log = self.logs / f"{len(self.steps):03}-{step.replace(' ', '-')}-{party}.log"
-        with log.open("wb") as stderr:
-            process = subprocess.Popen(  # nosec B603 # see the import
-                [*LINKAGE, *arguments, "--json"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env=self._environment(),
-            )
-            assert process.stdout is not None  # noqa: S101 - narrowing for the type checker
-            with _Peak(process.pid) as peak:
-                out = process.stdout.read()
-            code = process.wait()
-        result = _last_object(out)
+        name = f"{len(self.steps):03}-{step}-{party}".replace(" ", "-")
+        out, log = self.logs / f"{name}.json", self.logs / f"{name}.log"
+        process = _FORKS.Process(
+            target=_command, args=([*arguments, "--json"], self._environment(), out, log)
+        )
+        with self._forking:  # Starting one asks after all others, and who asks twice is misled.
+            process.start()
+        assert process.pid is not None  # noqa: S101 - narrowing for the type checker
+        with _Peak(process.pid) as peak:
+            connection.wait([process.sentinel])
+        with self._forking:
+            process.join()
+            code = process.exitcode
+            process.close()
+        result = _last_object(out.read_bytes() if out.exists() else b"")
         wire = result.get("wire", {})
         self.steps.append(
             Step(
@@ -107,6 +143,10 @@ class Processes:
         with ThreadPoolExecutor(self.workers) as pool:
             begun = {p: pool.submit(self.run, step, p, c) for p, c in commands.items()}
             return {party: future.result() for party, future in begun.items()}
+
+    def pool(self) -> ProcessPoolExecutor:
+        """Processes of the same kind, for functions of ours instead of commands."""
+        return ProcessPoolExecutor(self.workers, mp_context=_FORKS)
 
     def serve(self, command: Sequence[str], ready: Path) -> Callable[[], str]:
         """Start a hub; calling the result waits until it takes calls, and gives its host:port.
@@ -154,6 +194,19 @@ class Processes:
     def _environment(self) -> dict[str, str]:
         # Logs go to files here, so there is no reason to be quiet.
         return {**os.environ, "LINKAGE_LOG": "info", **self.environment}
+
+
+def _command(arguments: list[str], environment: dict[str, str], out: Path, log: Path) -> None:
+    """`linkage`, with its output in two files; runs in a process of its own."""
+    for number, path in enumerate((out, log), 1):
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["linkage", *arguments]
+    from linkage.cli.main import main
+
+    main()
 
 
 class _Peak:

@@ -10,10 +10,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any
 from linkage.agent.source import SourceFile
 from linkage.agreement import Manifest
 from linkage.cli.processes import LINKAGE, Processes
+from linkage.cli.reporting import draw, score
 from linkage.errors import InputError
 from linkage.files import private_directory, write_atomic
 
@@ -74,6 +73,7 @@ class Rehearsal:
         self._crosswalk = crosswalk
         self._planted = dict(planted or {})
         self._say = say
+        self._scored: dict[str, Any] | None = None
         self._hub_command = list(hub_command)
         self.directory = private_directory(directory.absolute())
         self._partners = manifest.partner_names
@@ -98,7 +98,7 @@ class Rehearsal:
         self.submit()
         run = self.match()
         self.release(run["run"])
-        self.assemble()
+        self.assemble(run)
         self.processes.stop()
         return self.report(run)
 
@@ -215,69 +215,68 @@ class Rehearsal:
             },
         )
 
-    def assemble(self) -> None:
+    def assemble(self, run: dict[str, Any]) -> None:
+        """The extract; and true figures, which need none of it, on the core that is free."""
         self._say("the assembler opens the parcels and makes the extract")
         out = ("--out", str(self.extract))
         project = ("--project", self._manifest.project)
         assembler = self._manifest.assembler
-        # One core is free now: what scoring and drawing need can load meanwhile.
-        threading.Thread(target=_load_late_modules, daemon=True).start()
-        self.processes.run(
-            "assemble", assembler, self._member(assembler, "assemble", *project, *out)
-        )
+        with self.processes.pool() as pool:
+            scoring = None
+            if self._truth is not None:
+                scoring = pool.submit(
+                    score,
+                    self._manifest,
+                    {p: self._epoch(p) for p in self._partners},
+                    self._files,
+                    self.directory / "links.parquet",
+                    self._truth,
+                    float(run["recommended"]["threshold"]),
+                )
+            self.processes.run(
+                "assemble", assembler, self._member(assembler, "assemble", *project, *out)
+            )
+            self._scored = scoring.result() if scoring else None
 
-    def report(self, run: dict[str, Any]) -> dict[str, Any]:
-        """Score the links, write the reports, sum everything up."""
-        from linkage.cli.assessing import assess
-        from linkage.cli.crosswalk_documents import load_crosswalk
-        from linkage.evaluator.places import read_tracts
-        from linkage.evaluator.reports import Known, Places, write_reports
-
+    def report(self, run: dict[str, Any], *, pages: bool = True) -> dict[str, Any]:
+        """Write the reports, if `pages`, and sum everything up."""
+        truth = self._scored
+        made = None
+        if pages:
+            shown = truth and {"overall": truth, "pairs": truth["pairs"]}
+            with self.processes.pool() as pool:
+                made = pool.submit(
+                    draw,
+                    self.extract,
+                    self.directory / "reports",
+                    tracts=self._tracts,
+                    crosswalk=self._crosswalk,
+                    known={"quality": shown, **self._planted},
+                ).result()
         quality = json.loads((self.extract / "quality_report.json").read_bytes())
-        recommended = quality["recommended"]
+        pairs = {n: {"estimated": pair["at_recommended"]} for n, pair in quality["pairs"].items()}
         result: dict[str, Any] = {
             "project": self._manifest.project,
             "scheme": self._manifest.scheme.name,
             "run": run["run"],
-            "estimated": recommended,
-            "pairs": {
-                name: {"estimated": pair["at_recommended"]}
-                for name, pair in quality["pairs"].items()
-            },
+            "estimated": quality["recommended"],
+            "pairs": pairs,
         }
-        truth = None
-        if self._truth is not None:
-            truth = assess(
-                self._manifest,
-                {p: self._epoch(p) for p in self._partners},
-                self._files,
-                self.directory / "links.parquet",
-                self._truth,
-                float(recommended["threshold"]),
-            )
+        if truth is not None:
             for name, pair in truth["pairs"].items():
-                result["pairs"][name] |= {k: pair[k] for k in ("matches", "recommended", "best")}
+                pairs[name] |= {k: pair[k] for k in ("matches", "recommended", "best")}
             result |= {k: truth[k] for k in ("matches", "recommended", "best")}
-        shown = truth and {"overall": truth, "pairs": truth["pairs"]}
-        made = write_reports(
-            self.extract,
-            self.directory / "reports",
-            places=None if self._tracts is None else Places(read_tracts(self._tracts)),
-            crosswalk=None if self._crosswalk is None else load_crosswalk(self._crosswalk),
-            known=Known(shown, **self._planted),
-        )
         steps = [asdict(step) for step in self.processes.steps]
-        result |= {
+        return result | {
             "rows": {p: self._rows(p) for p in self._partners},
-            "reports": [str(path) for path in made.pages],
-            "figures": made.figures,
-            "left_out": made.left_out,
+            "reports": [str(path) for path in made.pages] if made else [],
+            "figures": made.figures if made else {},
+            "left_out": made.left_out if made else {},
             "steps": steps,
             "seconds": _seconds(steps),
             "bytes_sent": _bytes(steps),
             "peak_mib": _peaks(steps),
         }
-        return result
 
     def _rows(self, partner: str) -> int:
         """How many records a partner sent."""
@@ -339,11 +338,6 @@ def _require_files(
             partner = manifest.partner(name)
             if truth in {partner.column_of(field.name) for field in manifest.fields}:
                 raise InputError(f"the truth column {truth!r} is an identifier field too")
-
-
-def _load_late_modules() -> None:
-    for name in ("linkage.cli.assessing", "linkage.evaluator.reports"):
-        importlib.import_module(name)
 
 
 def _seconds(steps: list[dict[str, Any]]) -> dict[str, float]:

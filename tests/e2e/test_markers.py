@@ -23,7 +23,6 @@ import pytest
 from linkage.agreement import Manifest, parse_manifest
 from linkage.cli.rehearsal import Rehearsal
 from linkage.evaluator.extract import verify_extract
-from linkage.evaluator.reports import Made
 from linkage.synthetic import County, write_county
 from linkage.trust.keyring import Keyring
 from tests.e2e.memory import Seeker, found_in_memory
@@ -106,7 +105,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
         rehearsal.submit()
         run = rehearsal.match()
         rehearsal.release(run["run"])
-        rehearsal.assemble()
+        rehearsal.assemble(run)
         held = _secrets(rings, manifest, directory)
         everything = [*_markers(dates), *held]
         [(_, hub, _)] = rehearsal.processes._servers
@@ -119,12 +118,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
         sought += [(-1 - number, text) for number, text in enumerate(CONTROLS)]
         in_memory, looked_at = found_in_memory(hub.pid, sought)
         rehearsal.processes.stop()
-        with pytest.MonkeyPatch.context() as patch:
-            # The pages are drawn in the other rehearsal of this suite; drawing takes longest.
-            patch.setattr(
-                "linkage.evaluator.reports.write_reports", lambda *_, **__: Made([], [], {}, {})
-            )
-            result = rehearsal.report(run)
+        # The pages are drawn in the other rehearsal of this suite; drawing takes longest.
+        result = rehearsal.report(run, pages=False)
     return Planted(directory, inputs, result, everything, held, in_memory, looked_at)
 
 

@@ -36,6 +36,8 @@ FILES_WITH_COMMANDS = [
     *ROOT.glob("deploy/containers/*.yaml"),
 ]
 
+COMMANDS = typer.main.get_command(app)
+
 # What a command line may have behind it in a text.
 _END = re.compile(r"\s+#|;|\||>|…|\.\.\.|`")
 _COMMAND = re.compile(r"(?<![\w./-])(?:/opt/linkage/\.venv/bin/)?linkage (?=[a-z-])")
@@ -73,7 +75,7 @@ def _lines() -> list[tuple[str, str]]:
 def test_commands_in_documents_exist_with_their_options(page: str, line: str) -> None:
     # A reference lists commands with a place for options.
     words = [word for word in shlex.split(line) if word != "[OPTIONS]"]
-    command: Any = typer.main.get_command(app)
+    command: Any = COMMANDS
     while words and hasattr(command, "commands"):
         assert words[0] in command.commands, f"{page}: no command {words[0]!r}: {line}"
         command = command.commands[words.pop(0)]
