@@ -5,11 +5,14 @@ Pure: arrays in, figures out. The attacks were written from the papers named in 
 
 from linkage.risk.audit import CONTROL_FLOOR, FEWEST, Finding, Policy, attack, unseeded, worst
 from linkage.risk.bylaw import by_law, by_law_grown
-from linkage.risk.controls import HARDENINGS, control_trial, hardened_trial
+from linkage.risk.cliques import by_cliques
+from linkage.risk.controls import HARDENINGS, control_trial, hardened_trial, plain_clk
 from linkage.risk.differences import by_differences
 from linkage.risk.law import Choices, Law, Majorities
 from linkage.risk.leakage import Leakage, leakage, signature
+from linkage.risk.network import by_network
 from linkage.risk.outcome import Outcome, judge, pooled, upper_bound
+from linkage.risk.patterns import by_frequency, by_patterns, first_of_equal
 from linkage.risk.rounds import by_round
 from linkage.risk.view import NOBODY, Register, Trial, View
 
@@ -29,14 +32,20 @@ __all__ = [
     "Trial",
     "View",
     "attack",
+    "by_cliques",
     "by_differences",
+    "by_frequency",
     "by_law",
     "by_law_grown",
+    "by_network",
+    "by_patterns",
     "by_round",
     "control_trial",
+    "first_of_equal",
     "hardened_trial",
     "judge",
     "leakage",
+    "plain_clk",
     "pooled",
     "signature",
     "unseeded",

@@ -24,7 +24,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import logsumexp
 
 from linkage.risk.law import Law
-from linkage.risk.view import NOBODY, Floats, Rows, Trial
+from linkage.risk.view import NOBODY, Floats, Rows, Trial, bits_of
 
 MOST_KNOWN = 10_000
 """Of more known people so many are learned from: their likenesses are held as one square."""
@@ -94,7 +94,7 @@ class _Predictor:
         gram[np.diag_indices(len(gram))] += np.float32(_RIDGE)
         # Not centred: the law is of the bits as they are.
         weights = cho_solve(
-            cho_factor(gram, overwrite_a=True), plain_signs(trial, rows), overwrite_b=True
+            cho_factor(gram, overwrite_a=True), _signs(trial, rows), overwrite_b=True
         )
         return cls(law, persons, weights.astype(np.float32))
 
@@ -114,11 +114,9 @@ class _Predictor:
                 yield places, np.clip(bits, -_SUREST, _SUREST, out=bits)
 
 
-def plain_signs(trial: Trial, rows: Rows) -> Floats:
+def _signs(trial: Trial, rows: Rows) -> Floats:
     """(rows, bits) float32, each bit of the view as -1 or 1."""
-    raw = np.ascontiguousarray(trial.view.words[rows]).view(np.uint8).reshape(len(rows), -1)
-    bits = np.unpackbits(raw, axis=1, bitorder="little").astype(np.float32)
-    return bits * 2 - 1
+    return bits_of(trial.view.words[rows]) * 2 - 1
 
 
 def _fitted(trials: Sequence[Trial], rows: Rows, persons: Rows) -> Iterator[_Predictor]:
@@ -135,7 +133,7 @@ def _guessed(trials: Sequence[Trial], rows: Rows, persons: Rows, asked: Rows) ->
     if len(people) and len(asked):
         evidence = np.zeros((len(asked), len(people)), np.float32)
         for trial, predictor in zip(trials, _fitted(trials, rows, persons), strict=True):
-            _add(evidence, plain_signs(trial, asked), predictor, people)
+            _add(evidence, _signs(trial, asked), predictor, people)
         guess[asked] = people[evidence.argmax(axis=1)]
     return guess
 
@@ -170,7 +168,7 @@ def _beyond_doubt(trials: Sequence[Trial], rows: Rows, persons: Rows) -> tuple[R
     for trial, predictor in zip(trials, predictors, strict=True):
         for start in range(0, len(others), _BLOCK * 4):
             part = slice(start, start + _BLOCK * 4)
-            _add(evidence[part], plain_signs(trial, others[part]), predictor, chosen)
+            _add(evidence[part], _signs(trial, others[part]), predictor, chosen)
     best = evidence.argmax(axis=1)
     at = np.arange(len(others))
     top = evidence[at, best]

@@ -32,20 +32,16 @@ def by_tokens(trial: Trial, told: Rows) -> Rows:
     mean = np.asarray(known.mean(axis=0), np.float32)
     centred = known.toarray() - mean
     gram = centred @ centred.T
-    influence = centred.T @ _solved(gram, _bits_of(trial, told))
-    return _fit(trial, told, lambda part: (tokens[part].toarray() - mean) @ influence)
+    influence = centred.T @ _solved(gram, signs(trial.view.words)[told])
+    return fit(trial, told, lambda part: (tokens[part].toarray() - mean) @ influence)
 
 
 def by_likeness(trial: Trial, told: Rows) -> Rows:
     """Guesses for every row of the view, from how alike the register's people are."""
     points = signs(trial.register.wide)
     known = points[trial.truth[told]]
-    weights = _solved(known @ known.T, _bits_of(trial, told))
-    return _fit(trial, told, lambda part: points[part] @ (known.T @ weights))
-
-
-def _bits_of(trial: Trial, told: Rows) -> Floats:
-    return signs(trial.view.words)[told]
+    weights = _solved(known @ known.T, signs(trial.view.words)[told])
+    return fit(trial, told, lambda part: points[part] @ (known.T @ weights))
 
 
 def _solved(gram: Floats, bits: Floats) -> Floats:
@@ -57,7 +53,7 @@ def _solved(gram: Floats, bits: Floats) -> Floats:
     return solved
 
 
-def _fit(trial: Trial, told: Rows, predict: Callable[[Rows], Floats]) -> Rows:
+def fit(trial: Trial, told: Rows, predict: Callable[[Rows], Floats]) -> Rows:
     """For each row of the view the unknown person whose predicted bits it resembles most."""
     open_rows = np.setdiff1d(np.arange(len(trial.view)), told)
     people = np.setdiff1d(np.arange(len(trial.register)), trial.truth[told])

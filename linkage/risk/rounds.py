@@ -86,9 +86,9 @@ def _answers(fields: Sequence[sp.csr_matrix], pairs: Rows, rng: np.random.Genera
     rows, count = pairs.shape
     out = np.empty((rows, count, len(fields)), np.float32)
     for f, field in enumerate(fields):
-        unit = _unit(field)
+        tokens = unit(field)
         for place in range(count):
-            cosine = np.asarray(unit.multiply(unit[pairs[:, place]]).sum(axis=1)).ravel()
+            cosine = np.asarray(tokens.multiply(tokens[pairs[:, place]]).sum(axis=1)).ravel()
             share = np.arccos(np.clip(cosine, -1, 1)) / np.pi
             out[:, place, f] = 1 - 2 * rng.binomial(FIELD_BITS, share) / FIELD_BITS
     return out
@@ -118,10 +118,10 @@ def _graph(pairs: Rows, likeness: Floats) -> sp.csr_matrix:
     start = np.arange(0, rows * count + 1, count)
     graph = sp.csr_matrix((weight, pairs.ravel(), start), shape=(rows, rows))
     graph = graph.maximum(graph.T).tocsr()
-    return _unit(graph)
+    return unit(graph)
 
 
-def _unit(counts: sp.csr_matrix) -> sp.csr_matrix:
+def unit(counts: sp.csr_matrix) -> sp.csr_matrix:
     counts = counts.astype(np.float32)
     length = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
     return (sp.diags((1 / np.maximum(length, 1e-9)).astype(np.float32)) @ counts).tocsr()

@@ -106,13 +106,18 @@ class Trial:
         return np.sort(rng.choice(both, round(share * len(both)), replace=False))
 
 
+def bits_of(words: Words) -> Floats:
+    """(rows, bits) float32, 0 or 1."""
+    raw = np.ascontiguousarray(words).view(np.uint8).reshape(len(words), -1)
+    return np.unpackbits(raw, axis=1, bitorder="little").astype(np.float32)
+
+
 def signs(words: Words) -> Floats:
     """(rows, bits) float32: each bit as -1 or 1, every column with mean 0, rows of length near 1.
 
     The product of two rows is then their likeness above that of two rows at random.
     """
-    raw = np.ascontiguousarray(words).view(np.uint8).reshape(len(words), -1)
-    bits = np.unpackbits(raw, axis=1, bitorder="little").astype(np.float32)
+    bits = bits_of(words)
     bits -= bits.mean(axis=0)
     bits *= np.float32(2 / np.sqrt(bits.shape[1]))
     return bits

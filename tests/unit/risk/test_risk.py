@@ -17,13 +17,19 @@ from linkage.risk import (
     Trial,
     View,
     attack,
+    by_cliques,
     by_differences,
+    by_frequency,
     by_law,
     by_law_grown,
+    by_network,
+    by_patterns,
     control_trial,
+    first_of_equal,
     hardened_trial,
     judge,
     leakage,
+    plain_clk,
     pooled,
     signature,
     unseeded,
@@ -184,6 +190,46 @@ def test_whoever_is_named_beyond_doubt_helps_to_name_others(control: Trial) -> N
         for guess in (by_law, by_law_grown)
     )
     assert grown > once + 20, (once, grown)
+
+
+def test_a_network_learns_plain_bloom_filters(control: Trial) -> None:
+    told = control.known(0.4, np.random.default_rng(3))
+    assert judge("network", control, by_network(control, told, 3), told).rate > 0.9
+
+
+def _repeating(rng: np.random.Generator) -> Trial:
+    """Plain filters of one field whose values repeat as names do."""
+    words = sp.vstack([_people(400, rng)[:300]])
+    skew = 1 / np.arange(3, 303)
+    bearers = np.append(np.arange(300), rng.choice(300, 1500, p=skew / skew.sum()))
+    register = words[bearers].tocsr()
+    order = rng.permutation(len(bearers))
+    filters = plain_clk(register[order], rng)
+    return Trial(
+        View(filters), Register(filters, filters, register), first_of_equal(register)[order]
+    )
+
+
+def test_patterns_name_the_values_of_plain_filters() -> None:
+    trial = _repeating(np.random.default_rng(12))
+    assert judge("patterns", trial, by_patterns(trial)).rate > 0.95
+    assert judge("frequency", trial, by_frequency(trial)).rate > 0.05
+
+
+def test_nothing_can_be_counted_where_every_encoding_is_another(random: Trial) -> None:
+    for guess in (by_frequency(random), by_patterns(random)):
+        assert judge("patterns", random, guess).right <= 8
+
+
+def test_groups_that_are_all_compared_are_found(control: Trial) -> None:
+    rng = np.random.default_rng(13)
+    fields = [_people(400, rng)[:120] for _ in range(4)]
+    order = rng.permutation(120)
+    words = _random_words(120, rng)
+    trial = Trial(View(words), Register(words, words, fields[0]), order)
+    rows, people = by_cliques(trial, [f[order] for f in fields], fields, 9, 2, rng)
+    assert len(rows) == 20
+    assert (people == order[rows]).mean() > 0.9
 
 
 def test_the_law_of_conjunctions_is_a_product() -> None:

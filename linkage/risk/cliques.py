@@ -1,0 +1,140 @@
+"""The comparison round under a hub that chooses its pairs: groups of rows, all of them compared.
+
+Pairs of different rows cannot be compared, but a register holds what the likeness of any two of its
+people would be. A hub that asks about all pairs in a group of rows looks for the group of people
+whose likenesses fit. Each answer tells some bits about two people; naming one of n takes log2(n).
+A group of m has (m - 1) / 2 answers a row. So what protects is that answers a row are few and
+coarse, not which scheme made the encodings.
+
+Rounds follow on each other: from the run in which enough answers about a group have come together,
+its rows are found one after the other, always with the best of many partial groups kept (beam
+search).
+
+- Needs the fields' tokens of the register, and the answers; no encodings and no known pair.
+- Memory and time are quadratic in people: take some thousand, and a sample of groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from linkage.risk.rounds import FIELD_BITS, unit
+from linkage.risk.view import NOBODY, Floats, Rows, Trial
+
+Shares = npt.NDArray[np.uint8]
+
+BEAM = 4_000
+_LEVELS = 128
+_LEAST = 1e-3
+
+
+def by_cliques(
+    trial: Trial,
+    view_fields: Sequence[sp.csr_matrix],
+    register_fields: Sequence[sp.csr_matrix],
+    quota: int,
+    groups: int,
+    rng: np.random.Generator,
+) -> tuple[Rows, Rows]:
+    """Guesses for the rows of some random groups, each of `quota` + 1 rows.
+
+    Args:
+        view_fields, register_fields: as in `by_round`.
+        quota: how many pairs per row are asked about, all runs together.
+
+    Returns:
+        (rows asked about,) which rows, and who of the register each is.
+    """
+    shares = [_shares(field) for field in register_fields]
+    chance = [_often(share) for share in shares]
+    order = rng.permutation(len(trial.view))[: groups * (quota + 1)]
+    rows = order[: len(order) // (quota + 1) * (quota + 1)].reshape(-1, quota + 1)
+    tokens = [unit(field) for field in view_fields]
+    found = [_search(_Answers(group, tokens, shares, chance, rng)) for group in rows]
+    return rows.ravel(), np.concatenate(found)
+
+
+class _Answers:
+    """What a group's answers say: per pair of its rows, how well any two people would fit."""
+
+    def __init__(
+        self,
+        group: Rows,
+        tokens: Sequence[sp.csr_matrix],
+        shares: Sequence[Shares],
+        chance: Sequence[Floats],
+        rng: np.random.Generator,
+    ) -> None:
+        self.rows, self._shares = len(group), shares
+        self.people = len(shares[0])
+        self._tables = []
+        levels = np.clip(np.arange(_LEVELS + 1) / _LEVELS, _LEAST, 1 - _LEAST)
+        for field, often in zip(tokens, chance, strict=True):
+            cosine = (field[group] @ field[group].T).toarray()
+            differing = rng.binomial(FIELD_BITS, np.arccos(np.clip(cosine, -1, 1)) / np.pi)
+            differing = np.triu(differing, 1) + np.triu(differing, 1).T
+            fit = differing[:, :, np.newaxis] * np.log(levels) + (
+                FIELD_BITS - differing[:, :, np.newaxis]
+            ) * np.log1p(-levels)
+            fit -= fit.max(axis=2, keepdims=True)
+            fit -= np.log(np.exp(fit) @ often)[:, :, np.newaxis]
+            self._tables.append(fit.astype(np.float32))
+
+    def fit(self, one: int, other: int, people: Rows | slice) -> Floats:
+        """(people, register): likelihood ratio of two rows' answers, against people at random."""
+        found: Floats = self._tables[0][one, other][self._shares[0][people]]
+        for table, share in zip(self._tables[1:], self._shares[1:], strict=True):
+            found += table[one, other][share[people]]
+        return found
+
+    def telling(self, one: int, other: int) -> float:
+        """How much at most the two rows' answers could say."""
+        return sum(float(table[one, other].max()) for table in self._tables)
+
+
+def _search(answers: _Answers) -> Rows:
+    """The group of people that fits best, row by row."""
+    pairs = [(i, j) for i in range(answers.rows) for j in range(i)]
+    first, second = max(pairs, key=lambda pair: answers.telling(*pair))
+    whole = answers.fit(first, second, slice(None))
+    np.fill_diagonal(whole, -np.inf)
+    best = np.argpartition(whole.ravel(), -min(BEAM, whole.size))[-BEAM:]
+    beam = np.stack(np.unravel_index(best, whole.shape), axis=1)
+    score, placed = whole.ravel()[best], [first, second]
+    while len(placed) < answers.rows:
+        left = [row for row in range(answers.rows) if row not in placed]
+        row = max(left, key=lambda r: sum(answers.telling(r, other) for other in placed))
+        total = np.repeat(score[:, np.newaxis], answers.people, axis=1)
+        for place, other in enumerate(placed):
+            who, where = np.unique(beam[:, place], return_inverse=True)
+            total += answers.fit(other, row, who)[where]
+        for place in range(len(placed)):
+            total[np.arange(len(beam)), beam[:, place]] = -np.inf
+        best = np.argpartition(total.ravel(), -min(BEAM, total.size))[-BEAM:]
+        state, person = np.unravel_index(best, total.shape)
+        beam, score = np.column_stack([beam[state], person]), total.ravel()[best]
+        placed.append(row)
+    guess = np.full(answers.rows, NOBODY)
+    guess[placed] = beam[score.argmax()]
+    return guess
+
+
+def _often(shares: Shares) -> Floats:
+    """How often each step stands between two people at random."""
+    counts = np.bincount(shares.ravel(), minlength=_LEVELS + 1)
+    return (counts / shares.size).astype(np.float32)
+
+
+def _shares(field: sp.csr_matrix) -> Shares:
+    """(people, people): the share of bits in which the field would differ, in 128 steps."""
+    tokens = unit(field)
+    out = np.empty((field.shape[0],) * 2, np.uint8)
+    for start in range(0, len(out), 1024):
+        cosine = (tokens[start : start + 1024] @ tokens.T).toarray()
+        share = np.arccos(np.clip(cosine, -1, 1)) / np.pi
+        out[start : start + 1024] = np.rint(share * _LEVELS).astype(np.uint8)
+    return out
