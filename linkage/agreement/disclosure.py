@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from math import prod
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -15,6 +17,9 @@ Qualified = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,126}\.[a-z][a-z0-9_-]{0,62}$")
 ]
 TableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,126}$")]
+
+CodeText = Annotated[str, StringConstraints(pattern=r"^[\w][\w .,()/+-]{0,62}$")]
+MAX_COMBINATIONS = 24
 
 QUASI_IDENTIFIERS = (
     "race_ethnicity",
@@ -56,6 +61,41 @@ class CountTable(Strict):
     count: Literal["rows", "people"] = "rows"
 
 
+class Coarser(Strict):
+    """A coarser form that a quasi-identifier of persons may take, where the gate would otherwise
+    take away more. Exactly one of `years`, `digits` and `mapping` says how.
+
+    Attributes:
+        name: of it, for people: county, twenty years.
+        means: the quasi-identifier; of one with several forms, the finest stands first.
+        years: age bands of so many years, a multiple of ten.
+        digits: as many characters of a code as are kept: 5 of a tract are its county.
+        mapping: the coarser code of each code; one that is not there is missing then.
+        becomes: the term that the coarser form means, such as county; an age band stays one.
+    """
+
+    name: Name
+    means: Name
+    becomes: Name | None = None
+    years: Annotated[int, Field(ge=20, le=50)] | None = None
+    digits: Annotated[int, Field(ge=1, le=20)] | None = None
+    mapping: Annotated[dict[CodeText, CodeText], Field(min_length=1, max_length=10_000)] | None = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Coarser:
+        if sum(how is not None for how in (self.years, self.digits, self.mapping)) != 1:
+            raise ValueError("give exactly one of years, digits and mapping")
+        if self.years is not None and (self.years % 10 or self.means != "age_band"):
+            raise ValueError("years: a multiple of ten, of age_band")
+        if self.becomes is not None and self.years is not None:
+            raise ValueError("becomes: a wider age band means the same")
+        if self.means == "race_ethnicity":
+            raise ValueError("means: race and ethnicity take no coarser form; they would say more")
+        return self
+
+
 class Disclosure(Strict):
     """The rules of the disclosure gate.
 
@@ -65,6 +105,8 @@ class Disclosure(Strict):
         l: distinct values that each sensitive column has among persons who are alike.
         quasi_identifiers: terms of the minimal models by which a person may be known, the most
             important first; values of the last are suppressed first.
+        coarser: coarser forms of quasi-identifiers that columns of persons may take as a whole; of
+            all combinations the gate takes the one that loses least.
         sensitive: columns for `l`, as PARTNER_TABLE.COLUMN.
         rounding: shown counts are rounded to multiples of this; 1 leaves them exact.
         most_suppressed: the largest share of a table's cells other than 0, or of a column's
@@ -80,6 +122,7 @@ class Disclosure(Strict):
     quasi_identifiers: Annotated[tuple[Name, ...], Field(max_length=10, strict=False)] = (
         QUASI_IDENTIFIERS
     )
+    coarser: Annotated[tuple[Coarser, ...], Field(max_length=10, strict=False)] = ()
     sensitive: Annotated[tuple[Qualified, ...], Field(max_length=20, strict=False)] = ()
     rounding: Annotated[int, Field(ge=1, le=100)] = 1
     most_suppressed: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
@@ -92,6 +135,13 @@ class Disclosure(Strict):
         distinct("quasi_identifiers", list(self.quasi_identifiers))
         known = {term for terms in MODELS.values() for term in terms}
         subset("quasi_identifiers", self.quasi_identifiers, known, what="term")
+        distinct("coarser", [one.name for one in self.coarser])
+        forms = Counter(one.means for one in self.coarser)
+        subset("coarser: means", list(forms), set(self.quasi_identifiers), what="term")
+        becomes = {one.becomes for one in self.coarser if one.becomes is not None}
+        subset("coarser: becomes", sorted(becomes), known, what="term")
+        if prod(count + 1 for count in forms.values()) > MAX_COMBINATIONS:
+            raise ValueError(f"coarser: more than {MAX_COMBINATIONS} combinations")
         distinct("tables", [one.name for one in self.tables])
         for table in self.tables:
             distinct(f"table {table.name!r}: by", list(table.by))

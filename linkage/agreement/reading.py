@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from linkage.agreement.budgets import Budget, Budgets, ProjectBudget
 from linkage.agreement.clk import Clk
 from linkage.agreement.content import ContentField, ContentTable
-from linkage.agreement.disclosure import CheckerKey, CountTable, Disclosure
+from linkage.agreement.disclosure import CheckerKey, Coarser, CountTable, Disclosure
 from linkage.agreement.fields import IdentifierField, MatchKey, Strict
 from linkage.agreement.governance import Governance
 from linkage.agreement.lookups import CodeList, FieldLookup, PlaceList, PopulationTable
@@ -77,6 +77,7 @@ _MODELS: dict[str, type[Strict]] = {
     "disclosure": Disclosure,
     "tables": CountTable,
     "checkers": CheckerKey,
+    "coarser": Coarser,
     "budgets": Budgets,
     "partner": Budget,
     "project": ProjectBudget,

@@ -137,6 +137,7 @@ class Assembler:
             recipient=recipient,
             counts=gated.counts,
             suppression=gated.log,
+            coarser=gated.coarser,
             provenance=self._provenance(manifest, found, recipient, parcels) | {"lookups": lookups},
             stata=stata,
         )

@@ -72,6 +72,8 @@ def _meaning(transform: str | None, entry: Mapping[str, Any]) -> str:
     text = _TRANSFORMS[transform]
     if "reference" in entry:
         text += f" of {entry['band_years']}, on {entry['reference']}"
+    if "coarser" in entry:
+        text += f"; in a coarser form: {entry['coarser']}"
     if "values" in entry:
         listed = ", ".join(entry["values"][:20])
         more = len(entry["values"]) - 20
@@ -218,7 +220,7 @@ def suppression_page(manifest: Manifest, log: Mapping[str, Any]) -> str:
     rows: list[Sequence[str]] = [
         (
             one["table"],
-            column,
+            column + (f" ({one['coarser'][column]})" if column in one["coarser"] else ""),
             f"{lost['values']:,}",
             f"{lost['suppressed']:,}",
             f"{one.get('smallest_class', 0):,}",

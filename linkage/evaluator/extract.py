@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from linkage.agreement import Manifest
+from linkage.agreement.disclosure import Coarser
 from linkage.errors import (
     AlreadyExistsError,
     DigestMismatchError,
@@ -47,6 +48,7 @@ from linkage.evaluator.stata import write_stata
 from linkage.evaluator.twin import make_twin
 from linkage.release.assemble import Assembled, dictionary
 from linkage.release.disclosure.gate import ProtectedTable
+from linkage.release.hiding import describe_forms
 from linkage.reports.quality import quality_page
 
 CHECKSUMS = "SHA256SUMS"
@@ -64,6 +66,7 @@ class About:
         recipient: whose extract it is; None for one with every field.
         counts: protected tables of counts.
         suppression: the gate's log.
+        coarser: forms that columns took at the gate, by (table, column).
         provenance: release, software and the hub's log.
         stata: write Stata files too.
         made_up: it is a dummy twin itself; others have one beside their tables.
@@ -72,6 +75,7 @@ class About:
     recipient: str | None = None
     counts: Mapping[str, ProtectedTable] = field(default_factory=dict)
     suppression: Mapping[str, Any] | None = None
+    coarser: Mapping[tuple[str, str], Coarser] = field(default_factory=dict)
     provenance: Mapping[str, Any] | None = None
     stata: bool = False
     made_up: bool = False
@@ -100,7 +104,7 @@ def write_extract(
         AlreadyExistsError: something is there that may not be replaced.
         InvalidRequestError: the tables are not those the manifest describes.
     """
-    described = dictionary(manifest, about.recipient)
+    described = describe_forms(dictionary(manifest, about.recipient), about.coarser)
     _require_described(assembled, described)
     _require_free(directory, overwrite=overwrite)
     directory.parent.mkdir(parents=True, exist_ok=True)

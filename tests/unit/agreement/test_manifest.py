@@ -373,7 +373,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "67da91c8d04a7fd53da1db88000996755a3a5ddea5474517d596384442dfe9bc"
+KNOWN = "5ac5f65aa5ebff5f7fc93602c74597c40d43b2bcd3d8697e8c9ee40bf6d2c551"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:

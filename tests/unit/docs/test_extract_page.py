@@ -37,9 +37,17 @@ def names(section: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def extract(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    agreed = manifest(k=3, sensitive=["police_person.illness"], tables=COUNTS)
+    halves = {f"T{n}": "west" if n < 4 else "east" for n in range(8)}
+    coarser = [{"name": "halves", "means": "tract", "mapping": halves, "becomes": "municipality"}]
+    agreed = manifest(k=9, sensitive=["police_person.illness"], tables=COUNTS, coarser=coarser)
     passed = gate(agreed, released(agreed))
-    about = About(counts=passed.counts, suppression=passed.log, provenance={}, stata=True)
+    about = About(
+        counts=passed.counts,
+        suppression=passed.log,
+        coarser=passed.coarser,
+        provenance={},
+        stata=True,
+    )
     place = tmp_path_factory.mktemp("x") / "extract"
     quality = {
         "recommended": {"threshold": 0.5, "links": 3, "precision": 0.9, "recall": 0.9},

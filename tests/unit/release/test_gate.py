@@ -10,11 +10,13 @@ from pydantic import ValidationError
 
 from linkage.agreement import Manifest
 from linkage.agreement.content_profiles import ContentProfile
+from linkage.agreement.disclosure import Coarser
 from linkage.errors import DisclosureError
 from linkage.release.assemble import Assembled, assemble, dictionary
 from linkage.release.deidentify import attach_index_ids
 from linkage.release.disclosure import ProtectedTable
 from linkage.release.gate import gate
+from linkage.release.hiding import coarser_code, describe_forms
 
 PERSON = {
     "name": "person",
@@ -263,9 +265,70 @@ def test_a_source_for_counts_alone_leaves_no_row() -> None:
     assert after.counts["by_town"].cells.equals(open_one.counts["by_town"].cells)
 
 
+HALVES = {f"T{n}": "west" if n < 4 else "east" for n in range(8)}
+FORMS = [
+    {"name": "halves", "means": "tract", "becomes": "municipality", "mapping": HALVES},
+    {"name": "county", "means": "tract", "becomes": "county", "digits": 1},
+]
+
+
+def test_columns_take_the_form_that_loses_least() -> None:
+    plain, agreed = manifest(k=11), manifest(k=11, coarser=FORMS)
+    before = released(agreed)
+    fine, after = gate(plain, before), gate(agreed, before)
+    for name in ("police_person", "clinic_person"):
+        table = after.assembled.tables[name].to_pandas()
+        # As a whole: no tract stands beside a half.
+        assert set(table["tract"].dropna()) <= {"west", "east"}
+        assert smallest(table, QUASI) >= 11
+        lost = [one.assembled.tables[name]["tract"].null_count for one in (fine, after)]
+        assert lost[1] < lost[0] / 2
+    assert {form.name for form in after.coarser.values()} == {"halves"}
+    told = next(one for one in after.log["rows"] if one["table"] == "clinic_person")
+    assert told["coarser"] == {"tract": "halves"}
+    described = describe_forms(dictionary(agreed), after.coarser)
+    [entry] = [
+        e for e in described["columns"] if (e["table"], e["column"]) == ("clinic_person", "tract")
+    ]
+    assert (entry["coarser"], entry["means"]) == ("halves", "municipality")
+    # Where nothing has to be taken away, nothing is made coarser.
+    assert (
+        gate(manifest(k=2, quasi_identifiers=["sex", "tract"], coarser=FORMS), before).coarser == {}
+    )
+
+
+def test_a_form_that_puts_all_together_is_no_better_than_none() -> None:
+    only = [{"name": "county", "means": "tract", "digits": 1}]
+    agreed = manifest(k=11, coarser=only)
+    assert gate(agreed, released(agreed)).coarser == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "coarser"),
+    [
+        ("30-39", {"means": "age_band", "years": 20}, "20-39"),
+        ("20-29", {"means": "age_band", "years": 30}, "0-29"),
+        ("90+", {"means": "age_band", "years": 20}, "90+"),
+        ("17031010202", {"means": "tract", "digits": 5}, "17031"),
+        ("T1", {"means": "tract", "mapping": {"T1": "Elm"}}, "Elm"),
+        ("T2", {"means": "tract", "mapping": {"T1": "Elm"}}, None),
+    ],
+)
+def test_coarser_codes(value: str, form: dict[str, Any], coarser: str | None) -> None:
+    assert coarser_code(value, Coarser.model_validate({"name": "x", **form})) == coarser
+
+
 @pytest.mark.parametrize(
     ("rules", "fault"),
     [
+        ({"coarser": [{"name": "x", "means": "tract"}]}, "exactly one of"),
+        ({"coarser": [{"name": "x", "means": "sex", "digits": 1, "years": 20}]}, "exactly one of"),
+        ({"coarser": [{"name": "x", "means": "tract", "years": 20}]}, "a multiple of ten, of age"),
+        ({"coarser": [{"name": "x", "means": "age_band", "years": 25}]}, "a multiple of ten"),
+        ({"coarser": [{"name": "x", "means": "race_ethnicity", "digits": 1}]}, "take no coarser"),
+        ({"coarser": [{"name": "x", "means": "day", "digits": 1}]}, "is not a declared term"),
+        ({"coarser": [{**FORMS[0], "becomes": "shoe"}]}, "is not a declared term"),
+        ({"coarser": [{**FORMS[0], "name": f"x{n}"} for n in range(30)]}, "at most 10"),
         ({"quasi_identifiers": ["shoe_size"]}, "is not a declared term"),
         ({"sensitive": ["police_person.shoe"]}, "is not a declared column"),
         ({"tables": [{"name": "t", "of": "police_x", "by": ["a"]}]}, "table of the extract"),
