@@ -11,7 +11,7 @@ from linkage.agreement.fields import Name, Strict
 
 
 class Saul(Strict):
-    """Keyed SimHash with XOR amplification; the default scheme.
+    """Keyed SimHash with XOR amplification.
 
     Attributes:
         bits: length of one encoding.
@@ -24,18 +24,17 @@ class Saul(Strict):
 
 
 class Minhash(Strict):
-    """Keyed MinHash of conjunctions.
+    """Keyed MinHash of conjunctions; the default scheme.
 
     Attributes:
         bits: length of one encoding.
-        hashes: how many tokens chosen from each name must all agree for one bit (k), of a date of
-            birth 2k - 1, of a telephone number 3k, of any other field 2k; more hides more and
-            matches less.
+        hashes: how many tokens chosen from each name must all agree for one bit (k), and from an
+            address (3k); more hides more and matches less. Any other field must be equal.
     """
 
     name: Literal["minhash-v1"]
     bits: Literal[1024, 2048, 4096] = 2048
-    hashes: Annotated[int, Field(ge=1, le=6)] = 5
+    hashes: Annotated[int, Field(ge=1, le=6)] = 3
 
 
 Scheme = Annotated[Saul | Minhash | Clk, Field(discriminator="name")]

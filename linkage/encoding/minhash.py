@@ -3,13 +3,14 @@
 Byte by byte in `docs/reference/minhash-v1.md`; why, in ADR 31 and `docs/explanation/privacy.md`.
 
 - The fields of a match key fall into parts: all names together, each other field alone. For output
-  bit j some tokens are chosen from each part, each the least in a keyed order of its own; bit j is
-  one bit of HalfSipHash, under a key of its own, of all chosen tokens' ranks.
-- Two records agree in a bit for certain where all choices agree, else by a coin's toss: the
-  correlation is the product over the parts of their tokens' Jaccard likeness, to the power of how
-  many were chosen. So people who share a surname, a year or an address, but not the rest, are as
-  strangers.
-- Multiplicity does not count; the heavier of two tokens is the likelier to be chosen.
+  bit j some tokens are chosen of the names and of the address, each the least in a keyed order of
+  its own; of any other part all tokens count. Bit j is one bit of HalfSipHash, under a key of its
+  own, of the chosen tokens' ranks and of the sum of the other parts' tokens.
+- Two records agree in a bit for certain where all choices agree and the other parts are equal, else
+  by a coin's toss: the correlation is the product over names and address of their tokens' Jaccard
+  likeness, to the power of how many were chosen. So people who share a surname, a year or an
+  address, but not the rest, are as strangers.
+- Of what is chosen from multiplicity does not count; the heavier of two tokens is the likelier.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from linkage.encoding.prf import expand_tokens, namespace_of
 
 DOMAIN = b"linkage/minhash-v1/token\0"
 _KEY_BYTES = 8
+ALL = 0
+"""Of a part that must be equal: every token counts, none is chosen."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class MinhashScheme:
     """How `minhash-v1` uses the encoder's tables: per token some ranks of one byte for each bit.
 
     Attributes:
-        choices: how many tokens are chosen of each part, in order of the parts' namespaces.
+        choices: how many tokens are chosen of each part, in order of the parts' namespaces; `ALL`
+            of parts that must be equal.
     """
 
     settings: Minhash
@@ -50,7 +54,7 @@ class MinhashScheme:
 
     @property
     def row_words(self) -> int:
-        return self.settings.bits * max(self.choices) // 8
+        return max(self.settings.bits * max(self.choices) // 8, 1)
 
     @property
     def parameters(self) -> str:
@@ -104,28 +108,36 @@ def hash_rows(
     """Encode records from their tokens' ranks.
 
     Args:
-        table: flat uint8, of each row as many ranks as the largest of `choices` x bits.
+        table: flat uint8, of each row as many ranks as the largest of `choices` x bits, but
+            eight at least.
         keys: (2 x bits,) uint32: of each bit the low and the high word of its key.
         parts: (rows,) int32, which part each row's token is of.
-        choices: (parts,) int32, how many tokens of each part are chosen for each bit.
+        choices: (parts,) int32, how many tokens of each part are chosen for each bit, or `ALL`.
         bounds: (records + 1,) int64; record i has tokens[bounds[i] : bounds[i + 1]], part after
             part; with none the record is skipped.
         tokens: int32, table rows.
         out: (records, bits / 64) uint64, overwritten where a record has tokens.
     """
     bits = np.uint64(len(keys) // 2)
-    row_width = np.uint64(choices.max()) * bits
+    row_width = max(np.uint64(choices.max()) * bits, np.uint64(8))
     least = np.empty(row_width, np.uint8)
     state = np.empty(np.uint64(4) * bits, np.uint32)
+    words = table.view(np.uint64)
+    must_equal = choices.min() == ALL
     for record in range(len(out)):
         start, end = bounds[record], bounds[record + 1]
         if start == end:
             continue
         _begin(keys, bits, state)
         absorbed = 0
+        total = np.uint64(0)
         while start < end:
             part = parts[tokens[start]]
             count = choices[part]
+            if count == ALL:
+                total += words[np.uint64(tokens[start]) * row_width // np.uint64(8)]
+                start += 1
+                continue
             width = np.uint64(count) * bits
             for x in range(width):
                 least[x] = np.uint8(255)
@@ -137,6 +149,10 @@ def hash_rows(
             for first in range(0, count, 4):
                 _absorb(least, first, min(4, count - first), bits, state)
                 absorbed += 4
+        if must_equal:
+            _absorb_word(uint32(total & np.uint64(0xFFFF_FFFF)), bits, state)
+            _absorb_word(uint32(total >> np.uint64(32)), bits, state)
+            absorbed += 8
         _finish(bits, absorbed, state, out[record])
 
 
@@ -196,6 +212,18 @@ def _absorb(
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _absorb_word(word: uint32, bits: np.uint64, state: npt.NDArray[np.uint32]) -> None:
+    """Take in one word that is the same in every bit's message."""
+    one, two, three = bits, np.uint64(2) * bits, np.uint64(3) * bits
+    for j in range(bits):
+        v0, v1, v2 = state[j], state[one + j], state[two + j]
+        v3 = uint32(state[three + j] ^ word)
+        v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+        state[j], state[one + j] = v0 ^ word, v1
+        state[two + j], state[three + j] = v2, v3
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _finish(
     bits: np.uint64, length: int, state: npt.NDArray[np.uint32], out: npt.NDArray[np.uint64]
 ) -> None:
@@ -218,11 +246,13 @@ def _finish(
 
 
 def _choices(kind: FieldType, hashes: int) -> int:
+    """How many tokens are chosen of a field.
+
+    Names are misheard, and different names are alike in few tokens. Digits are alike by chance:
+    most telephones of a place share three, many birth dates half of theirs.
+    """
     if kind is FieldType.FULL_NAME:
         return 2 * hashes
     if kind.is_name:
         return hashes
-    if kind is FieldType.DATE_OF_BIRTH:
-        return 2 * hashes - 1
-    # Ten digits, of which most people of a place share three and many share one by chance.
-    return (3 if kind is FieldType.PHONE else 2) * hashes
+    return 3 * hashes if kind is FieldType.ADDRESS else ALL

@@ -52,11 +52,11 @@ class Majorities:
 @dataclass(frozen=True)
 class Choices:
     """`minhash-v1`: the product over the parts of the share of common tokens, to the power of how
-    many are chosen.
+    many are chosen; of a part that must be equal, 1 or 0.
 
     Attributes:
         parts: of each part (people, tokens), which tokens a person has.
-        choices: how many tokens are chosen of each part.
+        choices: how many tokens are chosen of each part; 0: it must be equal.
     """
 
     parts: Sequence[sp.csr_matrix]
@@ -96,7 +96,7 @@ def _times_jaccard(
     start: Any,
     stop: Any,
 ) -> None:
-    """Multiply by the share of common tokens, to a power.
+    """Multiply by the share of common tokens, to a power; to the power 0: 1 where all are, else 0.
 
     Args:
         starts, tokens: which tokens each person has.
@@ -113,7 +113,7 @@ def _times_jaccard(
         for k in range(len(sizes)):
             either = max(own + sizes[k] - common[k], np.float32(1))
             share = common[k] / either
-            product = np.float32(1)
+            product = np.float32(power > 0 or share == 1)
             for _ in range(power):
                 product *= share
             out[person, k] *= product

@@ -23,8 +23,7 @@ CHOICES = {
     "middle_name": lambda k: k,
     "surname": lambda k: k,
     "full_name": lambda k: 2 * k,
-    "date_of_birth": lambda k: 2 * k - 1,
-    "phone": lambda k: 3 * k,
+    "address": lambda k: 3 * k,
 }
 MASK = 0xFFFFFFFF
 
@@ -64,24 +63,30 @@ def encode(case: dict) -> bytes:
     for field in case["fields"]:
         name = field["type"] in _saul.NAME_TYPES
         namespace = "names" if name else "field:" + field["name"]
-        count = CHOICES.get(field["type"], lambda k: 2 * k)(k)
+        count = CHOICES.get(field["type"], lambda k: 0)(k)
         choices[namespace] = choices.get(namespace, 0) + count
         tokens = drawn.setdefault(namespace, [])
         cut = _saul.tokens(field["type"], field["value"])
         tokens += [(token, field["weight"]) for token in cut]
-    most = max(choices.values())
+    size = max(bits * max(choices.values()), 8)
     messages = [b""] * bits
+    total = 0
     for namespace in sorted(drawn):
         ranks = []
         for token, weight in drawn[namespace]:
-            size = most * bits
             stream = expand(case, namespace, token, weight * size)
             copies = [stream[copy * size : (copy + 1) * size] for copy in range(weight)]
             ranks.append([min(column) for column in zip(*copies, strict=True)])
         count = choices[namespace]
+        if count == 0:
+            total += sum(int.from_bytes(bytes(rank[:8]), "little") for rank in ranks)
+            continue
         for j in range(bits):
             chosen = [min(rank[i * bits + j] for rank in ranks) for i in range(count)]
             messages[j] += bytes(chosen) + bytes(-count % 4)
+    if 0 in choices.values():
+        suffix = (total % (1 << 64)).to_bytes(8, "little")
+        messages = [message + suffix for message in messages]
     keys = expand(case, "tie-break", "", 8 * bits)
     value = 0
     for j in range(bits):
