@@ -10,10 +10,12 @@ The rule, explained in docs/explanation/draft-manifest.md:
   least one key of a person is intact in two partners' files, a field being intact with
   probability 0.75 times the shares of records that have it. In 5% of the pairs given name and
   surname are taken to be swapped: then a key with both still meets, one with either does not.
-- Eight keys, and up to ten while each still raises that probability by 0.002.
-- Under `minhash-v1` up to sixteen, none of both city and postcode, and all of them together share
-  their values with a sixth of another person by chance at most: people whom an attacker knows stand
-  beside those it does not.
+- Eight keys, and more while each still raises that probability by 0.002: up to ten under `saul-v1`,
+  up to sixteen under `minhash-v1`.
+- Under `minhash-v1` none holds both city and postcode, and all of them together share their values,
+  or nearly, with a sixth of another person by chance at most: people whom an attacker knows stand
+  beside those it does not. A key is taken by what it adds less a price for its part of that sixth;
+  of a few prices the one that gets furthest counts.
 
 Pure: profiles in, manifest and reasons out; the same profiles in any order give the same keys.
 
@@ -31,6 +33,9 @@ from datetime import date
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from linkage.agreement.fields import FieldType
 from linkage.agreement.governance import QUESTIONS, TO_BE_WRITTEN
 from linkage.agreement.manifest import Manifest
@@ -47,6 +52,10 @@ INTACT = 0.75
 SWAPPED = 0.05
 FEWEST_KEYS = 8
 WORTH_A_KEY = 0.002
+ALIKE_BITS = 2.0
+"""In a key of several names each but the first counts so much less: names that differ are often
+alike (measured: nearly so alike as to be taken for equal four times as often as equal)."""
+CROWD_PRICES = (0.0, 0.5, 2.0)
 DEPENDS_FROM = 0.5
 MOST_TOGETHER = 8
 MAX_FIELDS = 14
@@ -70,8 +79,8 @@ class Rule:
 
     Attributes:
         most_keys: so many at most.
-        most_crowd: over all keys, how many others of the largest file share a key's values by
-            chance, at most.
+        most_crowd: over all keys, how many others of the largest file share a key's values, or
+            nearly, by chance, at most.
         coarse: whether a key may hold both city and postcode.
     """
 
@@ -100,7 +109,7 @@ class Terms:
     legal_basis: str
     expires: date
     assembler: str
-    scheme: str = "saul-v1"
+    scheme: str = "minhash-v1"
 
 
 @dataclass(frozen=True)
@@ -230,9 +239,11 @@ def _require_partners(profiles: Sequence[Profile]) -> None:
 def _common_fields(profiles: Sequence[Profile]) -> tuple[dict[str, FieldProfile], list[str]]:
     """The fields that every partner has, with the least bits of any, in a fixed order."""
     by_name: dict[str, list[FieldProfile]] = {}
+    rows: dict[str, list[float]] = {}
     for profile in profiles:
         for field in profile.fields:
             by_name.setdefault(field.name, []).append(field)
+            rows.setdefault(field.name, []).append(profile.rows * _presence(field, profile.rows))
     common, partial = {}, []
     for name in sorted(by_name):
         found = by_name[name]
@@ -245,10 +256,20 @@ def _common_fields(profiles: Sequence[Profile]) -> tuple[dict[str, FieldProfile]
         if len(found) < len(profiles):
             partial.append(name)
         else:
-            common[name] = min(found, key=lambda field: field.bits)
+            common[name] = _least_bits(found, rows[name])
     notes = [f"not in every profile, so left out: {', '.join(partial)}"] if partial else []
     order = {kind: place for place, kind in enumerate(FieldType)}
     return dict(sorted(common.items(), key=lambda item: (order[item[1].type], item[0]))), notes
+
+
+def _least_bits(found: Sequence[FieldProfile], rows: Sequence[float]) -> FieldProfile:
+    """The field of the partner where it tells least; of one where nearly every value is another,
+    the bits say how small the file is, and only that.
+    """
+    told = [f for f, n in zip(found, rows, strict=True) if f.bits < math.log2(max(n, 1)) - 1]
+    if told:
+        return min(told, key=lambda field: field.bits)
+    return max(found, key=lambda field: field.bits)
 
 
 def _presence(field: FieldProfile, rows: int) -> float:
@@ -315,32 +336,46 @@ def _choose(
     needed: float,
     rule: Rule,
 ) -> tuple[DraftKey, ...]:
-    """Take keys greedily.
+    """Take keys greedily, where the crowd is bounded at the price for it that gets furthest."""
+    prices = (0.0,) if math.isinf(rule.most_crowd) else CROWD_PRICES
+    drafts = (_greedy(fields, presence, allowed, needed, rule, price) for price in prices)
+    return max(drafts, key=lambda keys: round(keys[-1].chance if keys else 0.0, 6))
+
+
+def _greedy(
+    fields: dict[str, FieldProfile],
+    presence: dict[str, list[float]],
+    allowed: dict[tuple[str, ...], float],
+    needed: float,
+    rule: Rule,
+    price: float,
+) -> tuple[DraftKey, ...]:
+    """Take keys one after the other, the most gain less the price of its crowd first.
 
     All sets of intact fields are weighed by their probability; a key is intact in every set that
     holds its fields. What a key adds is the probability of those that no key before it was in.
     """
     worlds = _worlds(fields, presence, allowed)
+    crowds = {key: _crowd(key, fields, bits, needed) for key, bits in allowed.items()}
     chosen: list[DraftKey] = []
     chance = crowd = 0.0
     while len(chosen) < rule.most_keys:
         # What is left of the crowd that an attacker may know; `needed` holds SPARE_BITS.
         allowed = {
-            key: bits
-            for key, bits in allowed.items()
-            if crowd + _crowd(bits, needed) <= rule.most_crowd
+            key: bits for key, bits in allowed.items() if crowd + crowds[key] <= rule.most_crowd
         }
         if not allowed:
             break
         gains = dict.fromkeys(allowed, 0.0)
         for world in worlds:
             world.add_gains(gains)
-        best = min(gains, key=lambda key: (-round(gains[key], 9), -allowed[key], len(key), key))
+        worth = {key: gain - price * crowds[key] for key, gain in gains.items()}
+        best = min(worth, key=lambda key: (-round(worth[key], 9), -allowed[key], len(key), key))
         gain = gains[best]
         if gain < (1e-9 if len(chosen) < FEWEST_KEYS else WORTH_A_KEY):
             break
         chance += gain
-        crowd += _crowd(allowed[best], needed)
+        crowd += crowds[best]
         chosen.append(
             DraftKey(
                 name=_key_name(best, {key.name for key in chosen}),
@@ -357,9 +392,15 @@ def _choose(
     return tuple(chosen)
 
 
-def _crowd(bits: float, needed: float) -> float:
-    """How many others share the values of a key of so many bits."""
-    return float(2.0 ** (needed - SPARE_BITS - bits))
+def _crowd(
+    key: Sequence[str], fields: dict[str, FieldProfile], bits: float, needed: float
+) -> float:
+    """How many others a key takes for the same person, or nearly: names are alike more often than
+    they are equal, and in a key of several all of them may be.
+    """
+    names = sum(fields[name].type.is_name for name in key)
+    alike = ALIKE_BITS * max(names - 1, 0)
+    return float(2.0 ** (needed - SPARE_BITS + alike - bits))
 
 
 @dataclass
@@ -367,24 +408,23 @@ class _World:
     """Pairs of records of one kind: by the set of their intact fields, how many no key meets yet.
 
     Attributes:
-        left: by bit mask of the intact fields, the share of all pairs.
+        left: (2 to the number of fields,) by bit mask of the intact fields, the share of all pairs.
         masks: the keys that can meet at all, as bit masks.
-        bits: how many fields there are.
     """
 
-    left: list[float]
+    left: npt.NDArray[np.float64]
     masks: dict[tuple[str, ...], int]
-    bits: int
 
     def add_gains(self, gains: dict[tuple[str, ...], float]) -> None:
-        sums = _sums_over_supersets(self.left, self.bits)
+        sums = _sums_over_supersets(self.left)
         for key in gains.keys() & self.masks.keys():
-            gains[key] += sums[self.masks[key]]
+            gains[key] += float(sums[self.masks[key]])
 
     def take(self, key: tuple[str, ...]) -> None:
         mask = self.masks.get(key)
         if mask is not None:
-            self.left = [0.0 if held & mask == mask else w for held, w in enumerate(self.left)]
+            held = np.arange(len(self.left))
+            self.left = np.where(held & mask == mask, 0.0, self.left)
 
 
 def _worlds(
@@ -402,8 +442,8 @@ def _worlds(
         key: mask for key, mask in masks.items() if all(_both_or_none(key, s) for s in swaps)
     }
     return [
-        _World([(1 - swapped) * share for share in shares], masks, len(names)),
-        _World([swapped * share for share in shares], together, len(names)),
+        _World((1 - swapped) * shares, masks),
+        _World(swapped * shares, together),
     ]
 
 
@@ -430,27 +470,25 @@ def _all_intact(names: Sequence[str], presence: dict[str, list[float]]) -> float
     ) / len(pairs)
 
 
-def _probabilities(presence: list[list[float]]) -> list[float]:
+def _probabilities(presence: list[list[float]]) -> npt.NDArray[np.float64]:
     """The probability that exactly the fields of a bit mask are intact, by mask."""
     pairs = _pairs(len(presence[0]))
-    total = [0.0] * (1 << len(presence))
+    total = np.zeros(1 << len(presence))
     for a, b in pairs:
-        found = [1.0]
+        found = np.ones(1)
         for shares in presence:
             intact = INTACT * shares[a] * shares[b]
-            found = [w * (1 - intact) for w in found] + [w * intact for w in found]
-        total = [t + w / len(pairs) for t, w in zip(total, found, strict=True)]
+            found = np.concatenate([found * (1 - intact), found * intact])
+        total += found / len(pairs)
     return total
 
 
-def _sums_over_supersets(weights: list[float], bits: int) -> list[float]:
+def _sums_over_supersets(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """For every mask the sum of the weights of all masks that hold it."""
-    sums = list(weights)
-    for bit in range(bits):
-        step = 1 << bit
-        for mask in range(len(sums)):
-            if not mask & step:
-                sums[mask] += sums[mask | step]
+    sums = weights.copy()
+    for bit in range(len(weights).bit_length() - 1):
+        halves = sums.reshape(-1, 2, 1 << bit)
+        halves[:, 0] += halves[:, 1]
     return sums
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -82,4 +83,5 @@ class Files:
             profiler = Profiler(self.fields)
             profiler.add(columns)
             profiles.append(profiler.result().share(Partner(name=name, unique=True)))
-        return draft_manifest(profiles, TERMS).manifest.model_copy(update={"scheme": scheme})
+        terms = replace(TERMS, scheme=scheme.name)
+        return draft_manifest(profiles, terms).manifest.model_copy(update={"scheme": scheme})
