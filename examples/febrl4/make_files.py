@@ -110,7 +110,7 @@ def manifest(case: str) -> dict[str, Any]:
         "match_keys": [
             {"name": name, "fields": list(fields)} for name, fields in MATCH_KEYS.items()
         ],
-        "scheme": {"name": "saul-v1"},
+        "scheme": {"name": "minhash-v1"},
         # Both files hold the same people: nobody is left unlinked.
         "safeguards": {"min_apart": 0},
         "max_rows": 100_000,

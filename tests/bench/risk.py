@@ -342,13 +342,13 @@ def main() -> int:
         "--seeds", type=int, default=3, help="at most so many, where one is not enough"
     )
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--scheme", choices=["saul-v1", "minhash-v1"], default="saul-v1")
+    parser.add_argument("--scheme", choices=["minhash-v1", "saul-v1"], default="minhash-v1")
     parser.add_argument("--bits", type=int, default=2048)
     parser.add_argument("--hashes", type=int)
     parser.add_argument("--overlaps", type=float, nargs="*", default=[1.0, 0.2, 0.05])
     parser.add_argument("--errors", type=float, default=0.0, help="share of the register's values")
     parser.add_argument("--known", type=int)
-    parser.add_argument("--asked", type=int, default=1_000)
+    parser.add_argument("--asked", type=int, default=5_000)
     asked = parser.parse_args()
     for name, (full, quick) in SIZES.items():
         if getattr(asked, name) is None:

@@ -45,7 +45,7 @@ WORDS = {
 """By identifier field: what is put into each of its cells."""
 ALWAYS = [b"ZQRECORD", b"ZQCODE", b"Zqfreetext", b"ZQTRUTH", b"zq.mail@", b"zqother"]
 PHONE = "7439182"
-CONTROLS = [b"prairie-crisis", b"county_data_office", b"saul-v1", b"INSERT INTO log_entry"]
+CONTROLS = [b"prairie-crisis", b"county_data_office", b"minhash-v1", b"INSERT INTO log_entry"]
 """What the hub's memory must hold, or it was not looked at: of the manifest, and of its work."""
 
 
@@ -144,7 +144,7 @@ def _secrets(rings: Mapping[str, Keyring], manifest: Manifest, directory: Path) 
 
 
 def test_the_protocol_ran_as_ever(planted: Planted) -> None:
-    assert planted.result["scheme"] == "saul-v1"
+    assert planted.result["scheme"] == "minhash-v1"
     # Every cell begins with its marker, so all names are alike: a threshold is hard to recommend.
     assert planted.result["best"]["f1"] > 0.85
     quality = json.loads((planted.directory / "extract/quality_report.json").read_bytes())
