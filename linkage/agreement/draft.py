@@ -55,7 +55,7 @@ WORTH_A_KEY = 0.002
 ALIKE_BITS = 2.0
 """In a key of several names each but the first counts so much less: names that differ are often
 alike (measured: nearly so alike as to be taken for equal four times as often as equal)."""
-CROWD_PRICES = (0.0, 0.5, 2.0)
+CROWD_PRICES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 DEPENDS_FROM = 0.5
 MOST_TOGETHER = 8
 MAX_FIELDS = 14
