@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from linkage.agreement.canonical import canonical, fingerprint
-from linkage.errors import DigestMismatchError, DisclosureError, LinkageError
+from linkage.errors import DigestMismatchError, DisclosureError, LinkageError, StateError
 from linkage.evaluator.chain import Chain, Said
 from linkage.release.disclosure import Dimension, ProtectedTable, Table, Told, protect_tables
 from linkage.release.disclosure.tables import Key
@@ -52,7 +52,9 @@ class Shown:
         self._tables: dict[str, ProtectedTable] = {}
         self._elsewhere: dict[Key, int] = {}
         self._waiting: list[ProtectedTable] = []
-        for said in self._chain.read() if self._chain else []:
+        lines = self._chain.read() if self._chain else []
+        self._known = len(lines)
+        for said in lines:
             self._recall(said)
 
     def protect(
@@ -87,13 +89,25 @@ class Shown:
         return [self._tables[name] for name in names]
 
     def keep(self) -> None:
-        """Write down for good what was protected: it is to be shown."""
+        """Write down for good what was protected: it is to be shown.
+
+        Raises:
+            StateError: another report was kept meanwhile, which this one knows nothing of.
+        """
         made, self._waiting = self._waiting, []
-        if self._chain and made:
+        if not self._chain or not made:
+            return
+
+        def say(lines: list[Said]) -> Said:
+            if len(lines) != self._known:
+                raise StateError(
+                    "another report was made in the meantime", remedy="Make this one again"
+                )
             tables = [_plain(one) for one in made]
-            self._chain.append(
-                lambda _: {"linkage": "shown/1", "extract": self._extract, "tables": tables}
-            )
+            return {"linkage": "shown/1", "extract": self._extract, "tables": tables}
+
+        self._chain.append(say)
+        self._known += 1
 
     def drop(self) -> None:
         """Forget what was protected and is not to be shown."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from linkage.errors import DigestMismatchError
+from linkage.errors import DigestMismatchError, StateError
 from linkage.evaluator.shown import Shown
 from linkage.release.disclosure import TOTAL, ProtectedTable, Table, table_of_rows
 
@@ -59,6 +59,17 @@ def test_what_was_shown_is_kept_in_a_file(tmp_path: Path) -> None:
     assert len(path.read_bytes().splitlines()) == 1, "the same report is no news"
     [other] = again.protect([table(ROWS.iloc[3:], "town", name="two")], k=11)
     assert seen(other)["B",] is None
+
+
+def test_of_two_reports_made_at_once_the_second_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "county.shown.jsonl"
+    one, two = Shown(path, "e1"), Shown(path, "e1")
+    one.protect([table(ROWS, "town")], k=11)
+    two.protect([table(ROWS.iloc[3:], "town")], k=11)
+    one.keep()
+    with pytest.raises(StateError, match="another report was made"):
+        two.keep()
+    assert len(path.read_bytes().splitlines()) == 1
 
 
 def test_reports_of_another_extract_are_not_told_apart(tmp_path: Path) -> None:
