@@ -28,7 +28,7 @@ demo: $(VENV)/.made ## Link a made-up county end to end; results in build/demo
 	@$(BIN)/linkage demo --out build/demo
 
 test: $(VENV)/.made ## Run every test
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.made ## Check style, types, import rules, weak spots, protos and generated code
 	@$(BIN)/ruff check .
