@@ -62,7 +62,7 @@ def fuzz_rpcs(cases: int, findings: Path, seed: int) -> dict[str, Any]:
         while hub.cases < cases:
             hub.step()
         assert hub.hub.process is not None
-        crashed = hub.hub.process.poll() is not None
+        crashed = not hub.hub.process.is_alive()
         with findings.open("a") as file:
             for found in hub.findings:
                 file.write(json.dumps(vars(found)) + "\n")

@@ -82,7 +82,7 @@ class Attack:
         before, base = state_of(self.hub), self._reset_peak()
         yield
         assert self.hub.process is not None
-        assert self.hub.process.poll() is None, "the hub has died"
+        assert self.hub.process.is_alive(), "the hub has died"
         grown = memory_of(self.hub.process.pid, "VmHWM") - base
         self.growth[self.name] = max(grown, self.growth.get(self.name, 0.0))
         assert grown <= most_mib, f"the hub grew by {grown:.0f} MiB"

@@ -10,15 +10,12 @@ import csv
 import hashlib
 import itertools
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +53,7 @@ from linkage.v1 import project_pb2, run_pb2, secret_pb2, upload_pb2
 from linkage.v1.project_pb2_grpc import ProjectServiceStub
 from linkage.v1.secret_pb2_grpc import SecretServiceStub
 from linkage.v1.upload_pb2_grpc import UploadServiceStub
+from tests.integration.hub.forking import serve
 
 NUMBERS = itertools.count()
 HOUR = timedelta(hours=1)
@@ -69,7 +67,7 @@ class Hub:
     home: HubHome
     log: Path
     port: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    process: BaseProcess | None = None
 
     @property
     def address(self) -> str:
@@ -77,27 +75,19 @@ class Hub:
 
     def start(self) -> None:
         ready = self.home.path.parent / f"ready-{next(NUMBERS)}"
-        command = [sys.executable, "-m", "linkage", "hub", "serve", "--ready", str(ready)]
-        command += ["--home", str(self.home.path), "--address", self.address]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "LINKAGE_LOG": "info"},
-            )
+        words = ["--ready", str(ready), "--home", str(self.home.path), "--address", self.address]
+        self.process = serve(*words, log=self.log)
         give_up = time.monotonic() + START_SECONDS
         while not ready.exists():
-            assert self.process.poll() is None, self.log.read_text()
+            assert self.process.is_alive(), self.log.read_text()
             assert time.monotonic() < give_up, self.log.read_text()
             time.sleep(0.02)
         self.port = int(ready.read_text().rpartition(":")[2])
 
     def kill(self) -> None:
         assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self.process.kill()
+        self.process.join()
 
     def database(self) -> Database:
         return self.home.database()
