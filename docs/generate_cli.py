@@ -25,6 +25,7 @@ from pydantic_core import PydanticUndefined
 
 from linkage import errors
 from linkage.agreement import (
+    audits,
     budgets,
     clk,
     content,
@@ -142,6 +143,8 @@ MODELS = (
     clk.Clk,
     scheme.Matching,
     safeguards.Safeguards,
+    audits.AuditPolicy,
+    audits.AuditException,
     disclosure.Disclosure,
     disclosure.Coarser,
     disclosure.CountTable,
@@ -177,7 +180,13 @@ def manifest_page() -> str:
                 f" | {_cell(notes.get(name, ''))} |"
             )
         lines.append("")
-    enums = (fields.FieldType, content.Transform, lookups.KeyKind, safeguards.PartnerReport)
+    enums = (
+        audits.Verdict,
+        fields.FieldType,
+        content.Transform,
+        lookups.KeyKind,
+        safeguards.PartnerReport,
+    )
     for enum in enums:
         lines += [f"## {enum.__name__}\n", _first_paragraph(enum), ""]
         lines += [", ".join(f"`{member.value}`" for member in enum), ""]
@@ -492,6 +501,7 @@ SETTING_NOTES = {
         "max_rows": "a longer file is refused",
         "policy_tags": "further tags that `policies` may name",
         "safeguards": "bounds against a partner that probes",
+        "audit": "what the risk audit of each partner's encodings must show before they leave",
         "disclosure": "the disclosure gate: what every extract and table of counts must be",
         "budgets": "how much may be done at the hub in a minute and in a day",
         "stewards": "who may confirm releases, with their keys",
@@ -564,6 +574,8 @@ def _type(model: type[BaseModel], name: str) -> str:
 
 _WORDS = {
     "Any": "JSON",
+    "Share": "number, 0 to 1",
+    "Reason": "text, 1 to 500 characters",
     "Name": "name",
     "Qualified": "text, `PARTNER_TABLE.COLUMN`",
     "TableName": "text, `PARTNER_TABLE` or `people`",

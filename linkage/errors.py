@@ -8,7 +8,8 @@
     ├── AgreementError                not covered by what the partners signed
     │   ├── FingerprintMismatchError
     │   ├── NotAgreedError
-    │   └── DisclosureError           what is to be published would tell of a few people
+    │   ├── DisclosureError           what is to be published would tell of a few people
+    │   └── RiskError                 encodings that fail the audit which the manifest asks for
     ├── TrustError                    keys, certificates, signatures, secrets
     │   ├── UnauthenticatedError
     │   ├── NotAuthorisedError
@@ -157,6 +158,13 @@ class DisclosureError(AgreementError):
     """Something that is to be published would tell of a few people."""
 
     reason = "DISCLOSURE_REFUSED"
+
+
+class RiskError(AgreementError):
+    """Encodings fail the risk audit that the manifest asks for, and no exception covers them."""
+
+    reason = "RISK_ABOVE_POLICY"
+    exit_code = 9
 
 
 class TrustError(LinkageError):

@@ -29,6 +29,7 @@ from linkage.agent.agreements import Agreements, require_not_expired, require_sa
 from linkage.agent.exchange import Exchange, Standing
 from linkage.agent.outbox import Outbox
 from linkage.agreement import Manifest
+from linkage.agreement.audits import AuditSummary
 from linkage.agreement.canonical import canonical, fingerprint
 from linkage.agreement.safeguards import PartnerReport
 from linkage.errors import (
@@ -60,16 +61,23 @@ from linkage.v1.run_pb2_grpc import RunServiceStub
 
 if TYPE_CHECKING:
     from linkage.agent.answer import Answered
+    from linkage.agent.audited import Audits
     from linkage.agent.clks import ClkFile, Format
     from linkage.agent.records import Checked, EncodedFile, Progress, Records
+    from linkage.agent.source import SourceFile
     from linkage.encoding import GivesEncodings
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """What was submitted, and the hub's receipt for it."""
+    """What was submitted, and the hub's receipt for it.
+
+    Attributes:
+        audit: what the audit found, as the signed header says it.
+    """
 
     checked: Checked
+    audit: AuditSummary
     size: int
     digest: str
     upload: str
@@ -200,7 +208,7 @@ class Agent:
         update: bool = False,
         skip_invalid: bool = False,
     ) -> Submitted:
-        """Check, encode and upload this partner's file.
+        """Check, audit, encode and upload this partner's file.
 
         A process that was killed while it encoded is gone on from by the same call.
 
@@ -219,16 +227,19 @@ class Agent:
             NotReadyError: not all have signed, or the project secret has not arrived.
             AlreadyExistsError: another file was sent before, and neither `replace` nor `update`
                 is given.
+            RiskError: the file's encodings fail the audit that the manifest asks for; nothing was
+                sent.
             InputError: `update` where the partner has no record ids.
         """
         from linkage.agent.records import Records
         from linkage.agent.source import SourceFile
 
         manifest, shown = self._agreed(connection, project)
+        source = SourceFile(file)
         records = Records(
             manifest,
             manifest.partner(self._name),
-            SourceFile(file),
+            source,
             None if aliases is None else SourceFile(aliases),
         )
         return self._submit(
@@ -236,6 +247,7 @@ class Agent:
             manifest,
             shown,
             records,
+            source=source,
             replace=replace,
             update=update,
             skip_invalid=skip_invalid,
@@ -272,7 +284,36 @@ class Agent:
         read = self._clks[1]
         records = ImportedRecords(manifest, manifest.partner(self._name), SourceFile(file), read)
         filters = ImportedFilters(manifest, read)
-        return self._submit(connection, manifest, shown, records, filters, replace=replace)
+        return self._submit(
+            connection, manifest, shown, records, filters, source=None, replace=replace
+        )
+
+    def audits(self, project: str) -> tuple[Manifest, str, Audits]:
+        """The manifest that this agent signed, its name in it, and its audits under it.
+
+        Raises:
+            NotFoundError: it signed none.
+        """
+        manifest, name = self.signed_manifest(project), self._name
+        return manifest, name, self._audits(manifest)
+
+    def try_submit(
+        self, project: str, file: Path, *, aliases: Path | None = None, skip_invalid: bool = False
+    ) -> tuple[Checked, AuditSummary]:
+        """Check and audit a file as submit would, and send nothing; the hub is not asked.
+
+        Raises:
+            SourceError, RiskError, NotFoundError: see `submit`.
+        """
+        from linkage.agent.records import Records
+        from linkage.agent.source import SourceFile
+
+        manifest = self.signed_manifest(project)
+        source = SourceFile(file)
+        table = None if aliases is None else SourceFile(aliases)
+        records = Records(manifest, manifest.partner(self._name), source, table)
+        checked = records.check(self._progress, skip_invalid=skip_invalid)
+        return checked, self._audit(manifest, source, checked, records.digests()["source"])
 
     def clk_secret(self, connection: Connection, project: str) -> tuple[Manifest, str, bytes]:
         """The manifest, this partner's name in it, and the secret to give to clkhash.
@@ -296,11 +337,16 @@ class Agent:
         records: Records,
         filters: GivesEncodings | None = None,
         *,
+        source: SourceFile | None,
         replace: bool,
         update: bool = False,
         skip_invalid: bool = False,
     ) -> Submitted:
-        """Check, encode and upload; see `submit`."""
+        """Check, audit, encode and upload; see `submit`.
+
+        Args:
+            source: what is audited; None for filters that another program made.
+        """
         from linkage.agent.records import can_resume, forget_work
         from linkage.agent.sending import require_fit
 
@@ -324,7 +370,7 @@ class Agent:
         made_from = {**digests, "key_check": check}
         known = self._name in shown.uploaded
         if known and sent.made_from == made_from and (receipt := sent.receipt):
-            return Submitted(checked, receipt.size, receipt.digest, receipt.upload, True)
+            return _submitted(checked, sent, receipt, repeated=True)
         if known and sent.made_from != made_from and not (replace or update):
             # What is here says which row is which at the hub: it must not be written over.
             raise AlreadyExistsError(
@@ -336,6 +382,7 @@ class Agent:
         number = sent.round + 1 if outbox is not sent and update else sent.round
         repeated = outbox.made_from == made_from and (known or outbox.live)
         if not repeated:
+            audit = self._audit(manifest, source, checked, digests["source"])
             asked |= {"key_check": check, "epoch": shown.epoch, "round": number}
             if not can_resume(outbox.directory, asked):
                 outbox.clear()
@@ -348,7 +395,7 @@ class Agent:
             last = sent if outbox is not sent and update else None
             require_fit(manifest, self._name, outbox.payload, encoded.layout, last)
             header = self._encodings_header(
-                manifest, shown.epoch, encoded, check, number, skipped=len(checked.skipped)
+                manifest, shown.epoch, encoded, audit, check, number, len(checked.skipped)
             )
             outbox.announce(header, made_from)
         forget_work(outbox.directory)
@@ -356,7 +403,7 @@ class Agent:
         if outbox is not sent:
             outbox.take_the_place_of(sent)
         self.keyring.forget_epochs(project, before=shown.epoch)
-        return Submitted(checked, receipt.size, receipt.digest, receipt.upload, repeated)
+        return _submitted(checked, sent, receipt, repeated=repeated)
 
     def answer(
         self, connection: Connection, project: str, file: Path, *, aliases: Path | None = None
@@ -640,6 +687,20 @@ class Agent:
         self._checked = (dict(asked), found)
         return found
 
+    def _audits(self, manifest: Manifest) -> Audits:
+        from linkage.agent.audited import Audits
+
+        return Audits(self._directory(manifest.project) / "audit", manifest, self._name)
+
+    def _audit(
+        self, manifest: Manifest, source: SourceFile | None, checked: Checked, digest: str
+    ) -> AuditSummary:
+        """What the audit of a file finds, or found before, if the manifest's policy covers it."""
+        audits = self._audits(manifest)
+        if source is None:
+            return audits.require_of_filters(checked.sent)
+        return audits.require(source, digest, self._progress)
+
     def _encode(
         self,
         records: Records,
@@ -669,9 +730,9 @@ class Agent:
         manifest: Manifest,
         epoch: int,
         encoded: EncodedFile,
+        audit: AuditSummary,
         check: str,
         number: int,
-        *,
         skipped: int,
     ) -> EncodingsHeader:
         layout = encoded.layout
@@ -691,6 +752,7 @@ class Agent:
             strata=layout.strata,
             round=number,
             skipped=skipped,
+            audit=audit,
             key_check=check,
         )
 
@@ -715,6 +777,14 @@ class Agent:
         if approved and newest.state != release_pb2.RELEASE_STATE_APPROVED:
             raise NotReadyError("the release is not approved by every partner yet")
         return newest
+
+
+def _submitted(
+    checked: Checked, outbox: Outbox, receipt: upload_pb2.Receipt, *, repeated: bool
+) -> Submitted:
+    header = outbox.header
+    assert isinstance(header, EncodingsHeader)  # noqa: S101 - narrowing for the type checker
+    return Submitted(checked, header.audit, receipt.size, receipt.digest, receipt.upload, repeated)
 
 
 def _keep_skipped(outbox: Outbox, checked: Checked) -> None:

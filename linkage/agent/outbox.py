@@ -107,6 +107,7 @@ class Outbox:
         """
         raw = (self.directory / "header.json").read_bytes()
         header = parse_header(raw)
+        audit = {"audit": header.audit.verdict.value} if isinstance(header, EncodingsHeader) else {}
         receipt = send(
             connection, self.payload, header=raw, signature=sign(key, raw), progress=progress
         )
@@ -120,6 +121,7 @@ class Outbox:
             subject=receipt.upload,
             header=fingerprint(raw),
             digest=header.digest,
+            **audit,
         )
         files.write_atomic(self.directory / "receipt.bin", receipt.SerializeToString())
         return receipt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,7 @@ def _project(agent: Agent, connection: Connection, name: str) -> dict[str, Any]:
         "committed": list(shown.committed),
         "revealed": list(shown.revealed),
         "uploaded": list(shown.uploaded),
+        "audits": {a.partner: json.loads(a.summary) for a in shown.audits},
         "proposal": None
         if proposed is None
         else {
@@ -125,6 +127,7 @@ def _gone(directory: Path) -> dict[str, Any]:
         "active": False,
         "signed": [],
         "uploaded": [],
+        "audits": {},
         "releases": [],
         "problem": None,
         "next": [

@@ -44,7 +44,7 @@ class Change:
 _UP = (
     r"retention_days|max_rows|expires|matching\.(quota|answer_runs|answer_hours)"
     r"|safeguards\.(rows_per_person|commonest_share)|partners\..*\.duplicates|budgets\..*"
-    r"|disclosure\.most_suppressed"
+    r"|disclosure\.most_suppressed|audit\.(unknown|known|active)"
 )
 _DOWN = (
     r"min_rows|scheme\.hashes|matching\.(threshold|precision)"
@@ -68,7 +68,7 @@ _RANKS: dict[str, dict[str | None, int]] = {
     },
     "partner_report": {"none": 0, "summary": 1, "full": 2},
 }
-_WORSE = {"two_stewards": False, "two_checkers": False, "risk_acknowledged": True}
+_WORSE = {"two_stewards": False, "two_checkers": False, "strict": False, "risk_acknowledged": True}
 
 
 def differences(one: Manifest, other: Manifest) -> tuple[Change, ...]:
@@ -130,6 +130,8 @@ def _weakens(place: str, kind: str, before: Any, after: Any) -> bool:
     if last in ("values", "within", "recipients") and ".content." in place:
         # None allows any code, every place, and every recipient.
         return after is None or (before is not None and not set(after) <= set(before))
+    if last == "exceptions":
+        return any(one not in before for one in after)
     if last in _WORSE:
         return bool(after == _WORSE[last])
     more = after is None or (before is not None and after > before)

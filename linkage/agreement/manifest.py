@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from linkage.agreement.audits import AuditPolicy
 from linkage.agreement.budgets import Budgets
 from linkage.agreement.canonical import canonical, fingerprint
 from linkage.agreement.checks import distinct, subset
@@ -78,6 +79,7 @@ class Manifest(Strict):
     max_rows: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000
     policy_tags: Annotated[tuple[PolicyTag, ...], Field(max_length=20, strict=False)] = ()
     safeguards: Safeguards = Field(default_factory=Safeguards)
+    audit: AuditPolicy = Field(default_factory=AuditPolicy)
     disclosure: Disclosure = Field(default_factory=Disclosure)
     budgets: Budgets = Field(default_factory=Budgets)
     stewards: Annotated[tuple[StewardKey, ...], Field(max_length=16, strict=False)] = ()
@@ -108,7 +110,13 @@ class Manifest(Strict):
             for table in partner.content
             for text in table.warnings
         ]
-        return (*of_scheme, *policy_warnings(self.partners, self.policy_tags), *of_content)
+        of_policies = policy_warnings(self.partners, self.policy_tags)
+        return (*of_scheme, *self.audit.warnings, *of_policies, *of_content)
+
+    @property
+    def foreseen(self) -> tuple[str, ...]:
+        """What will be refused under this manifest, as far as it can be foreseen."""
+        return self.audit.foreseen(self.partner_names, self.scheme.name)
 
     @property
     def unanswered(self) -> tuple[str, ...]:
@@ -175,6 +183,7 @@ class Manifest(Strict):
         self._check_policies()
         self._check_stewards()
         self._check_disclosure()
+        self._check_audit()
         distinct("strata", [s.name for s in self.strata])
         for stratum in self.strata:
             distinct(f"stratum {stratum.name!r}: values", list(stratum.values))
@@ -240,6 +249,12 @@ class Manifest(Strict):
         for one in self.disclosure.sensitive:
             of, _, column = one.partition(".")
             subset("disclosure: sensitive", [column], columns.get(of, set()), what="column")
+
+    def _check_audit(self) -> None:
+        named = [one.partner for one in self.audit.exceptions]
+        distinct("audit: exceptions", [name or "every partner" for name in named])
+        for_whom = [name for name in named if name is not None]
+        subset("audit: exceptions", for_whom, set(self.partner_names), what="partner")
 
     def _check_partner(self, partner: Partner, known: set[str]) -> None:
         where = f"partner {partner.name!r}"

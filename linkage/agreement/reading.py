@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from linkage.agreement.audits import AuditException, AuditPolicy
 from linkage.agreement.budgets import Budget, Budgets, ProjectBudget
 from linkage.agreement.clk import Clk
 from linkage.agreement.content import ContentField, ContentTable
@@ -74,6 +75,8 @@ _MODELS: dict[str, type[Strict]] = {
     "policies": Policy,
     "policy_tags": PolicyTag,
     "safeguards": Safeguards,
+    "audit": AuditPolicy,
+    "exceptions": AuditException,
     "disclosure": Disclosure,
     "tables": CountTable,
     "checkers": CheckerKey,

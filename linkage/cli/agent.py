@@ -22,6 +22,7 @@ from linkage.cli.common import (
     PatienceOption,
     WaitOption,
     assignments,
+    audit_lines,
     connect_member,
     default_home,
     errors,
@@ -371,23 +372,45 @@ def submit(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave out records with errors; send the rest.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check and audit the file, and send nothing."),
+    ] = False,
     home: HomeOption = HOME,
     wait: WaitOption = 0,
     patience: PatienceOption = PATIENCE,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check, encode and upload this agency's file.
+    """Check, audit, encode and upload this agency's file.
 
     Nothing is sent if any row has an error, unless --skip-invalid is given: then the hub is told
     how many records were left out, and skipped.json beside the receipt says why. An upload that
     broke off goes on where it stopped: run the same command again.
+
+    Before anything is sent, the file's encodings are attacked as by linkage agent audit --quick,
+    once per file. Where an attack finds more people than the manifest allows, nothing is sent
+    (exit code 9), unless the manifest holds an exception for this partner. What was found goes
+    into the signed header, without any value; in full it stays in the home.
 
     With --update records are known again by their record ids: unchanged ones are not compared
     anew, and linkage ids go on.
     """
     from linkage.agent.agent import Agent
 
+    if dry_run:
+        with Bar() as bar:
+            checked, audit = Agent(home, progress=bar).try_submit(
+                project, file, aliases=aliases, skip_invalid=skip_invalid
+            )
+        said = audit.model_dump(mode="json")
+        result = {"project": project, "rows": checked.sent, "audit": said, "sent": False}
+        lines = [
+            f"{checked.sent} records would be sent; nothing was",
+            *audit_lines({"this file": said}),
+        ]
+        show(result, as_json=as_json, text="\n".join(lines))
+        return
     if replace and update:
         raise InputError("--replace sends a round anew, --update begins the next: take one")
     with connect_member(home, patience) as connection, Bar() as bar:
@@ -418,6 +441,7 @@ def submit(
             "resumed": done.repeated,
             "missing": done.checked.missing,
             "covered": done.checked.covered,
+            "audit": done.audit.model_dump(mode="json"),
             "wire": vars(connection.wire),
         }
     lines = [f"submitted {done.checked.sent} records, {done.size} bytes"]
@@ -426,6 +450,7 @@ def submit(
     if done.checked.reasons:
         lines.append(f"left out {skipped} records, and aliases, with errors:")
         lines += [_reason(r) for r in done.checked.reasons]
+    lines += audit_lines({"this file": result["audit"]})
     lines.append(f"receipt {done.upload}")
     show(result, as_json=as_json, text="\n".join(lines))
 
@@ -468,6 +493,7 @@ def _project_lines(project: dict[str, Any]) -> list[str]:
             f"  project secret: committed {names['committed']}; revealed {names['revealed']}"
         )
         lines.append(f"  encodings from: {names['uploaded']}")
+        lines += audit_lines(project["audits"])
     else:
         lines.append(f"{project['project']}: ended for this partner")
     if proposal := project.get("proposal"):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from linkage.cli.common import Bar, JsonOption, show
+from linkage.cli.common import Bar, HomeOption, JsonOption, default_home, show
 from linkage.cli.manifest import load_manifest
+from linkage.errors import InputError, RiskError
 from linkage.files import private_directory, write_atomic
 
 if TYPE_CHECKING:
     from linkage.agent.audit import Audit
+    from linkage.agreement import Manifest
 
-ABOVE_POLICY = 9
-"""Exit code: an attack succeeds more often than policy allows."""
+HOME = default_home("agent")
 TOO_WEAK = 10
 """Exit code: the harness did not break what is known to be broken."""
 
@@ -31,29 +32,23 @@ def audit(
         Path, typer.Argument(metavar="FILE", help="This agency's identifier file, CSV or Parquet.")
     ],
     manifest: Annotated[
-        Path, typer.Option("--manifest", help="The project's manifest.", show_default=False)
-    ],
-    partner: Annotated[str, typer.Option("--partner", help="Which partner of it you are.")],
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Attack a sample of 2,000 records.")
-    ] = False,
-    rows: Annotated[
-        int,
-        typer.Option("--rows", min=500, max=50_000, help="Attack at most so many records."),
-    ] = 10_000,
-    limit: Annotated[
-        float,
+        Path | None,
+        typer.Option("--manifest", help="The project's manifest, before it is signed."),
+    ] = None,
+    partner: Annotated[
+        str | None, typer.Option("--partner", help="Which partner of --manifest you are.")
+    ] = None,
+    project: Annotated[
+        str | None,
         typer.Option(
-            "--limit",
-            min=0,
-            max=1,
-            help="Largest share of people that attackers without known pairs may re-identify.",
+            "--project",
+            help="In place of --manifest: a project that this agent signed. What is found is kept"
+            " for submit.",
         ),
-    ] = 0.005,
-    known_limit: Annotated[
-        float,
-        typer.Option("--known-limit", min=0, max=1, help="The same, with one in twenty known."),
-    ] = 0.03,
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Attack a sample of 2,000 records, as submit does.")
+    ] = False,
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="DIR", help="Write audit.html and audit.json here."),
@@ -61,6 +56,7 @@ def audit(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Repeat the same sample and choices.")
     ] = None,
+    home: HomeOption = HOME,
     as_json: JsonOption = False,
 ) -> None:
     """Attack this file's encodings as a curious hub would, and send nothing.
@@ -69,55 +65,70 @@ def audit(
     knows: the worst case. Plain Bloom filters of the same records are attacked beside it; where
     these withstand, the audit was too weak and proves nothing. No value is shown or written.
 
-    Exit codes: 0 within the limits; 9 an attack succeeds more often; 10 harness too weak.
+    What is allowed stands in the manifest, under audit. Exit codes: 0 submit would send the file;
+    9 it would not; 10 harness too weak.
     """
     from linkage.agent import audit as auditing
+    from linkage.agent.agent import Agent
+    from linkage.agent.audited import Audits, described
     from linkage.agent.source import SourceFile
     from linkage.reports.risk import risk_page
-    from linkage.risk import Policy
 
-    agreed = load_manifest(manifest)
+    source = SourceFile(file)
+    kept: Audits | None = None
+    if project is not None and manifest is None and partner is None:
+        agreed, name, kept = Agent(home).audits(project)
+    elif manifest is not None and partner is not None and project is None:
+        agreed, name = load_manifest(manifest), partner
+    else:
+        raise InputError("give either --manifest and --partner, or --project")
+    depth = auditing.QUICK if quick else auditing.FULL
     with Bar() as bar:
-        found = auditing.audit(
-            agreed,
-            agreed.partner(partner),
-            SourceFile(file),
-            rows=auditing.QUICK_ROWS if quick else rows,
-            policy=Policy(unknown=limit, known=known_limit),
-            seed=seed,
-            progress=bar,
-        )
-    result = {"project": agreed.project, "fingerprint": agreed.fingerprint} | found.as_json()
-    lines = _text(file.name, found)
+        found = auditing.audit(agreed, agreed.partner(name), source, depth, seed=seed, progress=bar)
+    result = described(agreed, name, found)
+    lines = _text(file.name, agreed, found)
+    if kept is not None:
+        kept.keep(source.digest(), depth, found)
+        lines += ["", f"kept for submit; to read: {kept.page}"]
     if report is not None:
         private_directory(report)
         write_atomic(report / "audit.json", (json.dumps(result, indent=2) + "\n").encode())
         write_atomic(report / "audit.html", risk_page(result).encode())
         lines += ["", f"wrote {report / 'audit.html'} and audit.json"]
     show(result, as_json=as_json, text="\n".join(lines))
-    if found.too_weak:
+    _leave(result)
+
+
+def _leave(result: dict[str, Any]) -> None:
+    if result["refused"]:
+        raise typer.Exit(RiskError.exit_code)
+    if result["summary"]["verdict"] == "too-weak":
         raise typer.Exit(TOO_WEAK)
-    if not found.passed:
-        raise typer.Exit(ABOVE_POLICY)
 
 
-def _text(name: str, found: Audit) -> list[str]:
-    lines = [
-        f"{name}: attacked {found.rows} of {found.records} records; nothing was sent",
-        f"control, plain Bloom filters: {found.control.rate:.1%} re-identified",
-        "",
-        f"{'at most re-identified by':<30}{'no known pair':>15}{'known pairs':>15}",
-    ]
+def _text(name: str, manifest: Manifest, found: Audit) -> list[str]:
+    from linkage.agreement.audits import KINDS, SAID
+
+    summary = found.summary
+    lines = [f"{name}: attacked {found.read} of {found.records} records; nothing was sent"]
+    if found.control is not None:
+        lines.append(f"control, plain Bloom filters: {found.control.rate:.1%} re-identified")
+    heads = ("no known pair", "known pairs", "active hub")
+    lines += ["", f"{'at most re-identified by':<34}{''.join(f'{head:>15}' for head in heads)}"]
     for one in found.findings:
-        bounds = [max(o.upper for o in outcomes) for outcomes in (one.unknown, one.known)]
-        lines.append(f"{one.name:<30}{bounds[0]:>15.2%}{bounds[1]:>15.2%}")
+        cells = []
+        for kind in KINDS:
+            uppers = [t.outcome.upper for t in one.tried if t.attack.kind == kind]
+            cells.append(f"{max(uppers):>15.2%}" if uppers else f"{'':>15}")
+        lines.append(f"{one.name:<34}{''.join(cells)}")
+    allowed = "".join(f"{manifest.audit.limit(kind):>15.2%}" for kind in KINDS)
+    lines.append(f"{'allowed':<34}{allowed}")
     lines += [f"{skipped}: too few distinct records to attack" for skipped in found.skipped]
     lines.append("")
-    if found.too_weak:
-        lines.append("HARNESS TOO WEAK: the control was not broken; this audit proves nothing")
-    for key, outcomes in found.above.items():
-        named = ", ".join(f"{o.attack} ({o.right} of {o.overlap})" for o in outcomes)
+    for key, tried in found.broken.items():
+        named = ", ".join(
+            f"{one.attack.name} ({one.outcome.right} of {one.outcome.overlap})" for one in tried
+        )
         lines.append(f"ABOVE POLICY, {key}: {named}")
-    if found.passed:
-        lines.append("within policy")
+    lines.append(f"verdict: {summary.verdict}: {SAID[summary.verdict]}")
     return lines

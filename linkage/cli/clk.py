@@ -169,6 +169,7 @@ def submit_clks(
             "without_filter": sum(done.checked.missing.values()),
             "bytes": done.size,
             "digest": done.digest,
+            "audit": done.audit.model_dump(mode="json"),
             "resumed": done.repeated,
             "wire": vars(connection.wire),
         }

@@ -216,7 +216,7 @@ class Bar:
 
 
 def say_warnings(manifest: Manifest) -> None:
-    for text in manifest.warnings:
+    for text in (*manifest.warnings, *manifest.foreseen):
         errors.print(f"[yellow]warning[/] {escape(text)}")
 
 
@@ -224,6 +224,17 @@ def say_unanswered(manifest: Manifest) -> None:
     if manifest.unanswered:
         errors.print("[bold red]NOT ANSWERED[/]", end=" ")
         errors.print(escape(" ".join(manifest.unanswered)))
+
+
+def audit_lines(audits: Mapping[str, Any]) -> list[str]:
+    """What partners say of the audits of their encodings, one line each."""
+    from linkage.agreement.audits import SAID, Verdict
+
+    lines = []
+    for partner, said in audits.items():
+        what = f"{SAID[Verdict(said['verdict'])]}; {said['rows']} records attacked"
+        lines.append(f"  audit of {partner}: {said['verdict']} ({what})")
+    return lines
 
 
 def connect_member(home: Path, patience: float) -> Any:

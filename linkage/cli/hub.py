@@ -14,6 +14,7 @@ from linkage.cli.common import (
     JsonOption,
     PassphraseOption,
     PatienceOption,
+    audit_lines,
     default_home,
     say_waiting,
     show,
@@ -265,6 +266,7 @@ def status(
                     "committed": list(found.committed),
                     "revealed": list(found.revealed),
                     "uploaded": list(found.uploaded),
+                    "audits": {a.partner: json.loads(a.summary) for a in found.audits},
                     "runs": [
                         {"run": r.run, "state": state_name(r), **waiting_fields(r)} for r in runs
                     ],
@@ -286,6 +288,7 @@ def status(
             f"  {what:<9} {', '.join(p[what]) or 'nobody'}"
             for what in ("enrolled", "signed", "committed", "revealed", "uploaded")
         ]
+        lines += audit_lines(p["audits"])
         if waits := p["proposed"]:
             lines.append(
                 f"  version {waits['version']} is proposed, and signed by"

@@ -11,6 +11,8 @@ import json
 
 import sqlalchemy as sa
 
+from linkage.agreement import Manifest
+from linkage.agreement.audits import Verdict
 from linkage.errors import (
     AgreementError,
     AlreadyExistsError,
@@ -167,10 +169,26 @@ def _check_encodings(project: Project, header: EncodingsHeader) -> None:
     )
     if (header.scheme, header.bits, header.match_keys, header.strata) != expected:
         raise InvalidRequestError("scheme, bits, match keys or strata are not the manifest's")
+    _check_audit(manifest, header)
     if header.rows > manifest.max_rows:
         raise LimitError(f"the manifest allows {manifest.max_rows} rows")
     if header.size != header.layout.size:
         raise InvalidRequestError("the size announced is not the one its rows need")
+
+
+def _check_audit(manifest: Manifest, header: EncodingsHeader) -> None:
+    """Refuse an audit that contradicts itself, or that the manifest's policy does not cover.
+
+    Whether it was made, and found what it says, cannot be seen here: the partner signs for it.
+    """
+    said, policy = header.audit, manifest.audit
+    if said.verdict is Verdict.UNTRIED:
+        follows = manifest.linkage_schema is not None
+    else:
+        follows = said.verdict is policy.verdict(said.found, said.control)
+    if not follows or said.rows > header.rows:
+        raise InvalidRequestError("the audit's verdict does not follow from its figures")
+    policy.require(header.partner, said)
 
 
 def _check_parcel(connection: sa.Connection, project: Project, header: ParcelHeader) -> None:

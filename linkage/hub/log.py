@@ -51,7 +51,7 @@ KINDS = {
     "envelope.put": "a partner left a sealed envelope for another",
     "envelopes.fetched": "a partner fetched the envelopes addressed to it",
     "upload.created": "a partner announced an upload; digest of its header",
-    "upload.finished": "an upload arrived whole",
+    "upload.finished": "an upload arrived whole; of encodings also what their audit found",
     "upload.replaced": "encodings that no run had used gave way to newer ones",
     "run.created": "the steward asked for a run",
     "run.started": "the hub began to match",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from linkage.agreement import Manifest
+from linkage.agreement.audits import AuditSummary
 from linkage.errors import (
     FingerprintMismatchError,
     InvalidRequestError,
@@ -18,6 +19,7 @@ from linkage.errors import (
 )
 from linkage.store import tables
 from linkage.store.sql import Row, find_all
+from linkage.trust.headers import EncodingsHeader, parse_header
 from linkage.trust.identity import PartyId
 
 
@@ -102,6 +104,7 @@ class Account:
     Attributes:
         committed, revealed: partners who have done so for this epoch's secret.
         epochs: rows of epoch, fingerprint, started_at (seconds) and reason, in order.
+        audits: by partner, what the audit of its present encodings found, as its header says.
     """
 
     project: Project
@@ -109,6 +112,7 @@ class Account:
     committed: Sequence[str]
     revealed: Sequence[str]
     epochs: Sequence[Row]
+    audits: Mapping[str, AuditSummary]
 
 
 def read_project(connection: sa.Connection, manifest: Manifest, epoch: int) -> Project:
@@ -127,6 +131,16 @@ def read_project(connection: sa.Connection, manifest: Manifest, epoch: int) -> P
         ],
         sorted(u["partner"] for u in uploads if u["finished_at"] is not None),
     )
+
+
+def audits_of(connection: sa.Connection, project: Project) -> dict[str, AuditSummary]:
+    """What each partner's header says of the audit of the encodings it sent last in this epoch."""
+    rows = find_all(
+        connection, tables.upload, project=project.name, kind="encodings", epoch=project.epoch
+    )
+    finished = [row for row in rows if row["finished_at"] is not None]
+    headers = (parse_header(row["header"]) for row in sorted(finished, key=lambda r: r["round"]))
+    return {h.partner: h.audit for h in headers if isinstance(h, EncodingsHeader)}
 
 
 def signatures_of(connection: sa.Connection, manifest: Manifest) -> list[Row]:

@@ -29,6 +29,7 @@ from linkage.hub.project import (
     Account,
     Project,
     Proposal,
+    audits_of,
     committed_to,
     read_project,
     revealed_by,
@@ -274,7 +275,7 @@ class Projects:
         row = find(connection, tables.project, name=name)
         assert row is not None  # noqa: S101 - it was there above
         if project.fingerprint != row["fingerprint"]:
-            return Account(project, None, committed_to(connection, project), [], [])
+            return Account(project, None, committed_to(connection, project), [], [], {})
         proposal = None
         if (waiting := succession.proposed(connection, row)) is not None:
             signatures = signatures_of(connection, waiting)
@@ -285,6 +286,7 @@ class Projects:
             committed_to(connection, project),
             revealed_by(connection, project),
             succession.epochs(connection, name),
+            audits_of(connection, project),
         )
 
     @staticmethod

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from linkage.agreement.audits import AuditSummary
 from linkage.agreement.canonical import canonical, fingerprint
 from linkage.errors import (
     KeyCheckMismatchError,
@@ -274,19 +275,28 @@ def _view(connection: sa.Connection, row: Row) -> Row:
     return {**row, "waiting_for": names, "deadline": deadline}
 
 
+def audit_of(upload: Row) -> AuditSummary:
+    """What the audit of a partner's encodings found, as its signed header says."""
+    return _header(upload).audit
+
+
 def require_same_secret(uploads: dict[str, Row]) -> None:
     """Raises KeyCheckMismatchError unless all uploads were made with one project secret."""
     checks: dict[str, list[str]] = {}
     for partner, row in uploads.items():
-        header = parse_header(row["header"])
-        assert isinstance(header, EncodingsHeader)  # noqa: S101 - narrowing for the type checker
-        checks.setdefault(header.key_check, []).append(partner)
+        checks.setdefault(_header(row).key_check, []).append(partner)
     if len(checks) > 1:
         groups = " / ".join(", ".join(partners) for partners in checks.values())
         raise KeyCheckMismatchError(
             f"the partners do not hold the same project secret: {groups}",
             remedy="Nothing was matched; those who differ must fetch the secret and submit again",
         )
+
+
+def _header(upload: Row) -> EncodingsHeader:
+    header = parse_header(upload["header"])
+    assert isinstance(header, EncodingsHeader)  # noqa: S101 - narrowing for the type checker
+    return header
 
 
 def recommended_threshold(report: bytes) -> float:

@@ -373,6 +373,7 @@ class Uploads:
 def _record(
     connection: sa.Connection, kind: str, caller: PartyId, row: Row, header: Header, **more: str
 ) -> None:
+    audit = {"audit": header.audit.verdict.value} if isinstance(header, EncodingsHeader) else {}
     record(
         connection,
         kind,
@@ -382,5 +383,6 @@ def _record(
         content=header.kind,
         header=row["header_fingerprint"],
         digest=header.digest,
+        **audit,
         **more,
     )

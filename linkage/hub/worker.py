@@ -28,7 +28,7 @@ from linkage.hub.project import Project
 from linkage.hub.projects import Projects
 from linkage.hub.results import PartnerPair, Results
 from linkage.hub.reviews import newest_decisions
-from linkage.hub.runs import project_of, require_same_secret, sources_of, uploads_of
+from linkage.hub.runs import audit_of, project_of, require_same_secret, sources_of, uploads_of
 from linkage.hub.states import CANCELLED, ENDED, FAILED, PENDING, RUNNING, SUCCEEDED, WAITING
 from linkage.matching import (
     Candidates,
@@ -240,6 +240,9 @@ class Worker(DBOSConfiguredInstance):
         threshold = made["recommended"]["threshold"]
         if project.manifest.strata:
             made["strata"] = by_stratum(sources, scored, project.manifest.strata, threshold)
+        made["audits"] = {
+            name: audit_of(row).model_dump(mode="json") for name, row in self._uploads(run).items()
+        }
         made["reviews"] = self._reviews(project, sources, scored, threshold)
         for earlier in self._earlier(run)[:1]:
             before = json.loads(self._results.report(earlier["id"]))

@@ -84,7 +84,7 @@ def _alarms(manifest: Manifest) -> list[Paragraph]:
     if manifest.unanswered:
         text = f"{NOT_ANSWERED}: {' '.join(manifest.unanswered)}"
         found.append(Paragraph(text, warning=True))
-    found += [Paragraph(text, warning=True) for text in manifest.warnings]
+    found += [Paragraph(text, warning=True) for text in (*manifest.warnings, *manifest.foreseen)]
     return found
 
 

@@ -302,6 +302,32 @@ def _files(quality: Mapping[str, Any]) -> Iterator[Block]:
         ],
         note="A row that lacks a field of a match key can be found only by the others.",
     )
+    if audits := quality.get("audits"):
+        yield _audits(audits)
+
+
+def _audits(audits: Mapping[str, Scope]) -> DataTable:
+    return DataTable(
+        "What each partner's risk audit of its encodings found, by its own signed word",
+        (
+            "Partner",
+            "Verdict",
+            "Records attacked",
+            "At most, nothing known",
+            "Some people known",
+            "Active hub",
+        ),
+        [
+            (
+                name,
+                said["verdict"],
+                _number(said["rows"]),
+                *(percent(said[k] and said[k]["upper"], 2) for k in ("unknown", "known", "active")),
+            )
+            for name, said in audits.items()
+        ],
+        note="At most so many people are re-identified by the attacks that were made (95%).",
+    )
 
 
 def _reading(rehearsal: bool) -> Iterator[Block]:

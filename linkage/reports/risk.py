@@ -19,97 +19,122 @@ from linkage.reports.html import (
 
 Scope = Mapping[str, Any]
 
-NEEDS = {
-    "alignment": "the hub's disk, and a register of the people in the file",
-    "neighbours": "the same",
-    "alignment, seeded": "also, for one in twenty people, which encoding is theirs",
-    "neighbours, seeded": "the same",
-    "known plaintext, tokens": "the same",
-    "known plaintext, likeness": "the same",
+_SHORT = {
+    "passed": "Every attack is shown to find fewer people than the agreement allows.",
+    "not-shown": (
+        "No attack is shown to find more people than the agreement allows, nor are all shown to"
+        " find fewer. Among few records, that nobody was found proves little."
+    ),
+    "too-few": (
+        "Too few distinct records to tell: attacks on so few people say nothing, and no bound can"
+        " be shown."
+    ),
+    "too-weak": (
+        "Harness too weak: plain Bloom filters of these records, which are known to be broken,"
+        " withstood the attack. This audit proves nothing; do not rely on it."
+    ),
+    "broken": "An attack re-identifies more people than the agreement allows, beyond chance.",
 }
+_RESULT = {"passed": "within", "not-shown": "not shown", "broken": "ABOVE"}
 
 
 def risk_page(audit: Scope) -> str:
-    """The page of one audit; see `linkage.agent.audit.Audit.as_json`."""
+    """The page of one audit; see `linkage.agent.audited.described`."""
     return page(
         "Risk audit",
         [
             Section("In short", list(_short(audit))),
-            Section("What was tried", list(_tried())),
+            Section("What to change", list(_advice(audit))),
+            Section("What was tried", list(_tried(audit))),
             Section("Result by match key", list(_results(audit))),
             Section("What encodings give away as they lie", [_leakage(audit)]),
-            Section("What to change", list(_advice(audit))),
-            Section("What this does not show", list(_limits())),
+            Section("What this does not say", list(_limits(audit))),
         ],
-        subtitle=f"Project {audit['project']}; manifest {audit['fingerprint'][:16]}",
+        subtitle=f"Partner {audit['partner']} of project {audit['project']};"
+        f" scheme {audit['scheme']}; manifest {audit['fingerprint'][:16]}",
     )
 
 
 def _short(audit: Scope) -> Iterator[Block]:
-    if audit["harness_too_weak"]:
+    summary, policy = audit["summary"], audit["policy"]
+    verdict = summary["verdict"]
+    yield Paragraph(_SHORT[verdict], warning=verdict != "passed")
+    if audit["refused"]:
+        yield Paragraph("Under the agreement this file is not sent: submit refuses.", warning=True)
+    elif audit["exception"] is not None:
         yield Paragraph(
-            "Harness too weak: plain Bloom filters of these records, which are known to be broken,"
-            " withstood the attack. This audit proves nothing; do not rely on it.",
-            warning=True,
+            "All partners signed an exception for this partner, so that the file may be sent"
+            f" whatever the audit shows. The reason they gave: {audit['exception']}"
         )
-    elif audit["passed"]:
-        yield Paragraph("No attack succeeded more often than policy allows.")
-    else:
-        yield Paragraph(
-            "At least one attack re-identifies more people than policy allows.", warning=True
-        )
-    worst, policy = audit["worst"], audit["policy"]
     yield KeyFigures(
         [
             Figure(
-                "Re-identified at most, nothing known",
-                percent(worst["unknown"], 2),
-                f"policy: {percent(policy['unknown'], 2)}",
+                "Re-identified, nothing known",
+                _between(summary["unknown"]),
+                f"allowed: {percent(policy['unknown'], 2)}",
             ),
             Figure(
-                "Re-identified at most, some people known",
-                percent(worst["known"], 2),
-                f"policy: {percent(policy['known'], 2)}",
+                "Re-identified, some people known",
+                _between(summary["known"]),
+                f"allowed: {percent(policy['known'], 2)}",
             ),
-            Figure("Control, plain Bloom filters", percent(audit["control"]["rate"])),
-            Figure("Records attacked", count(audit["rows"]), f"of {count(audit['records'])}"),
+            Figure(
+                "Re-identified by a hub that departs from the protocol",
+                _between(summary["active"]),
+                f"allowed: {percent(policy['active'], 2)}",
+            ),
+            Figure("Control, plain Bloom filters", percent(summary["control"])),
+            Figure("Records attacked", count(summary["rows"]), f"of {count(audit['records'])}"),
         ]
     )
 
 
-def _tried() -> Iterator[Block]:
+def _between(bounds: Scope | None) -> str:
+    if bounds is None:
+        return percent(None)
+    return f"{percent(bounds['lower'], 2)} to {percent(bounds['upper'], 2)}"
+
+
+def _tried(audit: Scope) -> Iterator[Block]:
     yield Paragraph(
         "The attacker has what the hub has: the encodings. It knows the people of the file, with"
         " every value right, but not which encoding is whose. That is more than a real attacker"
         " would know. It encodes the people under a secret of its own and looks for the same"
-        " pattern of likenesses in both."
+        " pattern in both. Nothing was sent anywhere, and the project secret was not used."
     )
     yield DataTable(
-        "Attacks and what an attacker would need",
-        ("attack", "needs"),
-        list(NEEDS.items()),
+        "Attacks, what they do, and what an attacker would need",
+        ("attack", "what it does", "needs"),
+        [(one["name"], one["how"], one["needs"]) for one in audit["attacks"]],
     )
+    if audit["summary"]["control"] is None and audit["attacks"]:
+        yield Paragraph(
+            "The audit ended at the first attack that broke the policy; linkage agent audit makes"
+            " all of them."
+        )
 
 
 def _results(audit: Scope) -> Iterator[Block]:
-    rows = [
-        (
-            f"{finding['name']}: {outcome['attack']}",
-            outcome["right"],
-            outcome["overlap"],
-            percent(outcome["rate"], 2),
-            percent(outcome["upper"], 2),
-            outcome["lift"],
+    for finding in audit["findings"]:
+        yield DataTable(
+            f"People re-identified: {finding['name']}",
+            ("attack", "right", "of", "share", "at least", "at most", "times chance", "policy"),
+            [
+                (
+                    one["attack"],
+                    one["right"],
+                    one["overlap"],
+                    percent(one["rate"], 2),
+                    percent(one["lower"], 2),
+                    percent(one["upper"], 2),
+                    one["lift"],
+                    _RESULT[one["verdict"]],
+                )
+                for one in finding["tried"]
+            ],
+            note="Bounds by Clopper and Pearson, 95%: at most for each attack by itself, at least"
+            " for all attacks of this audit together.",
         )
-        for finding in audit["findings"]
-        for outcome in (*finding["unknown"], *finding["known"])
-    ]
-    yield DataTable(
-        "People re-identified",
-        ("match key: attack", "right", "of", "share", "at most (95%)", "times chance"),
-        rows,
-        note="At most: upper bound by Clopper and Pearson.",
-    )
     for name in audit["skipped"]:
         yield Paragraph(f"{name}: too few distinct records to attack; nothing is known.")
 
@@ -134,29 +159,78 @@ def _leakage(audit: Scope) -> DataTable:
 
 
 def _advice(audit: Scope) -> Iterator[Block]:
-    if audit["harness_too_weak"]:
+    verdict = audit["summary"]["verdict"]
+    if verdict == "too-weak":
         yield Paragraph("Audit more records: attacks on small files fail for want of numbers.")
-    policy = audit["policy"]
-    broken = [
-        finding["name"]
-        for finding in audit["findings"]
-        if any(o["upper"] > policy["unknown"] for o in finding["unknown"])
-        or any(o["upper"] > policy["known"] for o in finding["known"])
-    ]
-    if not broken:
+    if verdict == "not-shown":
+        yield Paragraph(
+            "Nothing must be changed. To know more, attack the whole file: linkage agent audit"
+            " FILE without --quick."
+        )
+    if verdict in ("passed", "too-few"):
         yield Paragraph("Nothing that this audit could find.")
+    if verdict != "broken":
         return
+    yield Paragraph(_scheme_advice(audit["scheme"]), warning=True)
+    broken = [
+        (finding, [one for one in finding["tried"] if one["verdict"] == "broken"])
+        for finding in audit["findings"]
+    ]
+    yield DataTable(
+        "Where it breaks",
+        ("match key", "attacks", "what to do"),
+        [
+            (finding["name"], ", ".join(one["attack"] for one in found), _key_advice(finding))
+            for finding, found in broken
+            if found
+        ],
+    )
+    if any(one["attack"].startswith("round") for _, found in broken for one in found):
+        yield Paragraph(
+            "Comparison round: lower matching.answer_runs or matching.quota in the manifest, so"
+            " that the hub may ask about fewer pairs."
+        )
     yield Paragraph(
-        f"{', '.join(broken)}: raise the scheme's hashes, take a field out of the match key, or"
-        " leave the match key out; then audit again. More bits make encodings easier to attack, not"
-        " harder. Do not send this file under this manifest until the partners have agreed on it.",
-        warning=True,
+        "Then propose the changed manifest, and audit again. If the partners accept the risk, they"
+        " write an exception into the manifest, under audit, with the reason; it holds once all of"
+        " them have signed that version."
     )
 
 
-def _limits() -> Iterator[Block]:
+def _scheme_advice(scheme: str) -> str:
+    if scheme == "minhash-v1":
+        return (
+            "Scheme: raise hashes by one, which hides more and finds fewer matches. More bits make"
+            " encodings easier to attack, not harder."
+        )
+    return (
+        f"Scheme: {scheme} falls to an attacker who knows some of the people, whatever its"
+        " settings. Draft the manifest anew with minhash-v1 (linkage hub draft-manifest --scheme"
+        " minhash-v1)."
+    )
+
+
+def _key_advice(finding: Scope) -> str:
+    common = finding["common"]
+    most = max(common, key=lambda name: common[name])
+    if "together" in finding["name"]:
+        return "agree on fewer match keys: each one tells more of the same people"
+    return (
+        f"leave this match key out, or put a rarer field in the place of {most}, of which"
+        f" {percent(common[most], 0)} of the values are another record's too"
+    )
+
+
+def _limits(audit: Scope) -> Iterator[Block]:
+    if not audit["summary"]["whole"]:
+        yield Paragraph(
+            f"A sample was attacked, {count(audit['read'])} of {count(audit['records'])} records,"
+            " one of each person. Attacks that live on neighbours find less in a sample than in"
+            " the whole file."
+        )
     yield Paragraph(
-        "Attacks that are not listed above were not tried; among them those on the comparison"
-        " round. Within the limits means that these attacks fail, not that none can succeed. No"
-        " encoding protects from a hub that colludes with a holder of the project secret."
+        "Attacks that are not listed above were not tried. Within the limits means that these"
+        " attacks fail, not that none can succeed. It says nothing of other partners' files, of the"
+        " content that is sent later, or of what the links will tell. No encoding protects from a"
+        " hub that colludes with a holder of the project secret."
     )

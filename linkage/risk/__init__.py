@@ -3,10 +3,9 @@
 Pure: arrays in, figures out. The attacks were written from the papers named in each module.
 """
 
-from linkage.risk.audit import CONTROL_FLOOR, FEWEST, Finding, Policy, attack, unseeded, worst
 from linkage.risk.bylaw import by_law, by_law_grown
 from linkage.risk.cliques import by_cliques
-from linkage.risk.controls import HARDENINGS, control_trial, hardened_trial, plain_clk
+from linkage.risk.controls import HARDENINGS, control_trial, hardened_trial, plain_clk, unseeded
 from linkage.risk.differences import by_differences
 from linkage.risk.law import Choices, Law, Majorities
 from linkage.risk.leakage import Leakage, leakage, signature
@@ -17,21 +16,16 @@ from linkage.risk.rounds import by_round
 from linkage.risk.view import NOBODY, Register, Trial, View
 
 __all__ = [
-    "CONTROL_FLOOR",
-    "FEWEST",
     "HARDENINGS",
     "NOBODY",
     "Choices",
-    "Finding",
     "Law",
     "Leakage",
     "Majorities",
     "Outcome",
-    "Policy",
     "Register",
     "Trial",
     "View",
-    "attack",
     "by_cliques",
     "by_differences",
     "by_frequency",
@@ -50,5 +44,4 @@ __all__ = [
     "signature",
     "unseeded",
     "upper_bound",
-    "worst",
 ]

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse as sp
 
+from linkage.risk.alignment import align
+from linkage.risk.outcome import Outcome, judge
 from linkage.risk.view import Register, Rows, Trial, View, Words
 
 BITS = 1024
@@ -33,6 +35,11 @@ def control_trial(
     """Plain CLKs of both sides' tokens, each under a secret of its own."""
     own = Register(plain_clk(register, rng), plain_clk(register, rng), register)
     return Trial(View(plain_clk(view, rng)), own, truth)
+
+
+def unseeded(trial: Trial, rng: np.random.Generator) -> Outcome:
+    """The strongest attack that knows no pair; what controls are held to."""
+    return judge("alignment", trial, align(trial.view, trial.register, rng))
 
 
 def pack(bits: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> Words:

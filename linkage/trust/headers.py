@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from linkage.agreement.audits import AuditSummary
 from linkage.agreement.canonical import canonical
 from linkage.agreement.fields import Name, Strict
 from linkage.answers import answer_bytes
@@ -55,6 +56,7 @@ class EncodingsHeader(_Header):
     Attributes:
         round: which of the partner's encodings in this epoch they are, counted from 0.
         skipped: records that the partner left out because they had errors.
+        audit: what the partner's audit of their risk found, by its own word.
         key_check: value that equals every other partner's when all hold the same project secret.
     """
 
@@ -66,6 +68,7 @@ class EncodingsHeader(_Header):
     strata: Annotated[tuple[Name, ...], Field(max_length=4, strict=False)] = ()
     round: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     skipped: Annotated[int, Field(ge=0, le=100_000_000)] = 0
+    audit: AuditSummary
     key_check: Identifier
 
     @property

@@ -27,47 +27,49 @@ from linkage.v1 import log_pb2 as linkage_dot_v1_dot_log__pb2
 from linkage.v1 import enrolment_pb2 as linkage_dot_v1_dot_enrolment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18linkage/v1/project.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14linkage/v1/log.proto\x1a\x1alinkage/v1/enrolment.proto\"f\n\x11ManifestSignature\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12-\n\tsigned_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcf\x02\n\x07Project\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\x0c\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.linkage.v1.ProjectState\x12\x31\n\nsignatures\x18\x05 \x03(\x0b\x32\x1d.linkage.v1.ManifestSignature\x12\"\n\x07parties\x18\x06 \x03(\x0b\x32\x11.linkage.v1.Party\x12\r\n\x05\x65poch\x18\x07 \x01(\r\x12\x10\n\x08uploaded\x18\x08 \x03(\t\x12\x11\n\tcommitted\x18\x14 \x03(\t\x12\x10\n\x08revealed\x18\x15 \x03(\t\x12&\n\x08proposal\x18\x16 \x01(\x0b\x32\x14.linkage.v1.Proposal\x12!\n\x06\x65pochs\x18\x17 \x03(\x0b\x32\x11.linkage.v1.Epoch\"s\n\x08Proposal\x12\x10\n\x08manifest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x31\n\nsignatures\x18\x03 \x03(\x0b\x32\x1d.linkage.v1.ManifestSignature\x12\r\n\x05\x65poch\x18\x04 \x01(\r\"k\n\x05\x45poch\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12.\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x04 \x01(\t\"<\n\x14\x43reateProjectRequest\x12\x10\n\x08manifest\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x15\x43reateProjectResponse\x12$\n\x07project\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Project\"$\n\x11GetProjectRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\":\n\x12GetProjectResponse\x12$\n\x07project\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Project\"<\n\x13ListProjectsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"A\n\x14ListProjectsResponse\x12\x10\n\x08projects\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x13SignManifestRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"a\n\x14SignManifestResponse\x12$\n\x07project\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Project\x12#\n\x03log\x18\x02 \x01(\x0b\x32\x16.linkage.v1.LogReceipt\"?\n\x17WithdrawProposalRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\"\x1a\n\x18WithdrawProposalResponse\"I\n\x12RotateEpochRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\";\n\x13RotateEpochResponse\x12$\n\x07project\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Project*c\n\x0cProjectState\x12\x1d\n\x19PROJECT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PROJECT_STATE_PROPOSED\x10\x01\x12\x18\n\x14PROJECT_STATE_ACTIVE\x10\x02\x32\x88\x04\n\x0eProjectService\x12T\n\rCreateProject\x12 .linkage.v1.CreateProjectRequest\x1a!.linkage.v1.CreateProjectResponse\x12K\n\nGetProject\x12\x1d.linkage.v1.GetProjectRequest\x1a\x1e.linkage.v1.GetProjectResponse\x12Q\n\x0cListProjects\x12\x1f.linkage.v1.ListProjectsRequest\x1a .linkage.v1.ListProjectsResponse\x12Q\n\x0cSignManifest\x12\x1f.linkage.v1.SignManifestRequest\x1a .linkage.v1.SignManifestResponse\x12]\n\x10WithdrawProposal\x12#.linkage.v1.WithdrawProposalRequest\x1a$.linkage.v1.WithdrawProposalResponse\x12N\n\x0bRotateEpoch\x12\x1e.linkage.v1.RotateEpochRequest\x1a\x1f.linkage.v1.RotateEpochResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18linkage/v1/project.proto\x12\nlinkage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14linkage/v1/log.proto\x1a\x1alinkage/v1/enrolment.proto\"f\n\x11ManifestSignature\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12-\n\tsigned_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf4\x02\n\x07Project\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08manifest\x18\x02 \x01(\x0c\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.linkage.v1.ProjectState\x12\x31\n\nsignatures\x18\x05 \x03(\x0b\x32\x1d.linkage.v1.ManifestSignature\x12\"\n\x07parties\x18\x06 \x03(\x0b\x32\x11.linkage.v1.Party\x12\r\n\x05\x65poch\x18\x07 \x01(\r\x12\x10\n\x08uploaded\x18\x08 \x03(\t\x12\x11\n\tcommitted\x18\x14 \x03(\t\x12\x10\n\x08revealed\x18\x15 \x03(\t\x12&\n\x08proposal\x18\x16 \x01(\x0b\x32\x14.linkage.v1.Proposal\x12!\n\x06\x65pochs\x18\x17 \x03(\x0b\x32\x11.linkage.v1.Epoch\x12#\n\x06\x61udits\x18\x18 \x03(\x0b\x32\x13.linkage.v1.Audited\"+\n\x07\x41udited\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x0f\n\x07summary\x18\x02 \x01(\x0c\"s\n\x08Proposal\x12\x10\n\x08manifest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x31\n\nsignatures\x18\x03 \x03(\x0b\x32\x1d.linkage.v1.ManifestSignature\x12\r\n\x05\x65poch\x18\x04 \x01(\r\"k\n\x05\x45poch\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12.\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x04 \x01(\t\"<\n\x14\x43reateProjectRequest\x12\x10\n\x08manifest\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x15\x43reateProjectResponse\x12$\n\x07project\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Project\"$\n\x11GetProjectRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\":\n\x12GetProjectResponse\x12$\n\x07project\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Project\"<\n\x13ListProjectsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"A\n\x14ListProjectsResponse\x12\x10\n\x08projects\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x13SignManifestRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"a\n\x14SignManifestResponse\x12$\n\x07project\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Project\x12#\n\x03log\x18\x02 \x01(\x0b\x32\x16.linkage.v1.LogReceipt\"?\n\x17WithdrawProposalRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\"\x1a\n\x18WithdrawProposalResponse\"I\n\x12RotateEpochRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\";\n\x13RotateEpochResponse\x12$\n\x07project\x18\x01 \x01(\x0b\x32\x13.linkage.v1.Project*c\n\x0cProjectState\x12\x1d\n\x19PROJECT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PROJECT_STATE_PROPOSED\x10\x01\x12\x18\n\x14PROJECT_STATE_ACTIVE\x10\x02\x32\x88\x04\n\x0eProjectService\x12T\n\rCreateProject\x12 .linkage.v1.CreateProjectRequest\x1a!.linkage.v1.CreateProjectResponse\x12K\n\nGetProject\x12\x1d.linkage.v1.GetProjectRequest\x1a\x1e.linkage.v1.GetProjectResponse\x12Q\n\x0cListProjects\x12\x1f.linkage.v1.ListProjectsRequest\x1a .linkage.v1.ListProjectsResponse\x12Q\n\x0cSignManifest\x12\x1f.linkage.v1.SignManifestRequest\x1a .linkage.v1.SignManifestResponse\x12]\n\x10WithdrawProposal\x12#.linkage.v1.WithdrawProposalRequest\x1a$.linkage.v1.WithdrawProposalResponse\x12N\n\x0bRotateEpoch\x12\x1e.linkage.v1.RotateEpochRequest\x1a\x1f.linkage.v1.RotateEpochResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'linkage.v1.project_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROJECTSTATE']._serialized_start=1551
-  _globals['_PROJECTSTATE']._serialized_end=1650
+  _globals['_PROJECTSTATE']._serialized_start=1633
+  _globals['_PROJECTSTATE']._serialized_end=1732
   _globals['_MANIFESTSIGNATURE']._serialized_start=123
   _globals['_MANIFESTSIGNATURE']._serialized_end=225
   _globals['_PROJECT']._serialized_start=228
-  _globals['_PROJECT']._serialized_end=563
-  _globals['_PROPOSAL']._serialized_start=565
-  _globals['_PROPOSAL']._serialized_end=680
-  _globals['_EPOCH']._serialized_start=682
-  _globals['_EPOCH']._serialized_end=789
-  _globals['_CREATEPROJECTREQUEST']._serialized_start=791
-  _globals['_CREATEPROJECTREQUEST']._serialized_end=851
-  _globals['_CREATEPROJECTRESPONSE']._serialized_start=853
-  _globals['_CREATEPROJECTRESPONSE']._serialized_end=914
-  _globals['_GETPROJECTREQUEST']._serialized_start=916
-  _globals['_GETPROJECTREQUEST']._serialized_end=952
-  _globals['_GETPROJECTRESPONSE']._serialized_start=954
-  _globals['_GETPROJECTRESPONSE']._serialized_end=1012
-  _globals['_LISTPROJECTSREQUEST']._serialized_start=1014
-  _globals['_LISTPROJECTSREQUEST']._serialized_end=1074
-  _globals['_LISTPROJECTSRESPONSE']._serialized_start=1076
-  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1141
-  _globals['_SIGNMANIFESTREQUEST']._serialized_start=1143
-  _globals['_SIGNMANIFESTREQUEST']._serialized_end=1221
-  _globals['_SIGNMANIFESTRESPONSE']._serialized_start=1223
-  _globals['_SIGNMANIFESTRESPONSE']._serialized_end=1320
-  _globals['_WITHDRAWPROPOSALREQUEST']._serialized_start=1322
-  _globals['_WITHDRAWPROPOSALREQUEST']._serialized_end=1385
-  _globals['_WITHDRAWPROPOSALRESPONSE']._serialized_start=1387
-  _globals['_WITHDRAWPROPOSALRESPONSE']._serialized_end=1413
-  _globals['_ROTATEEPOCHREQUEST']._serialized_start=1415
-  _globals['_ROTATEEPOCHREQUEST']._serialized_end=1488
-  _globals['_ROTATEEPOCHRESPONSE']._serialized_start=1490
-  _globals['_ROTATEEPOCHRESPONSE']._serialized_end=1549
-  _globals['_PROJECTSERVICE']._serialized_start=1653
-  _globals['_PROJECTSERVICE']._serialized_end=2173
+  _globals['_PROJECT']._serialized_end=600
+  _globals['_AUDITED']._serialized_start=602
+  _globals['_AUDITED']._serialized_end=645
+  _globals['_PROPOSAL']._serialized_start=647
+  _globals['_PROPOSAL']._serialized_end=762
+  _globals['_EPOCH']._serialized_start=764
+  _globals['_EPOCH']._serialized_end=871
+  _globals['_CREATEPROJECTREQUEST']._serialized_start=873
+  _globals['_CREATEPROJECTREQUEST']._serialized_end=933
+  _globals['_CREATEPROJECTRESPONSE']._serialized_start=935
+  _globals['_CREATEPROJECTRESPONSE']._serialized_end=996
+  _globals['_GETPROJECTREQUEST']._serialized_start=998
+  _globals['_GETPROJECTREQUEST']._serialized_end=1034
+  _globals['_GETPROJECTRESPONSE']._serialized_start=1036
+  _globals['_GETPROJECTRESPONSE']._serialized_end=1094
+  _globals['_LISTPROJECTSREQUEST']._serialized_start=1096
+  _globals['_LISTPROJECTSREQUEST']._serialized_end=1156
+  _globals['_LISTPROJECTSRESPONSE']._serialized_start=1158
+  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1223
+  _globals['_SIGNMANIFESTREQUEST']._serialized_start=1225
+  _globals['_SIGNMANIFESTREQUEST']._serialized_end=1303
+  _globals['_SIGNMANIFESTRESPONSE']._serialized_start=1305
+  _globals['_SIGNMANIFESTRESPONSE']._serialized_end=1402
+  _globals['_WITHDRAWPROPOSALREQUEST']._serialized_start=1404
+  _globals['_WITHDRAWPROPOSALREQUEST']._serialized_end=1467
+  _globals['_WITHDRAWPROPOSALRESPONSE']._serialized_start=1469
+  _globals['_WITHDRAWPROPOSALRESPONSE']._serialized_end=1495
+  _globals['_ROTATEEPOCHREQUEST']._serialized_start=1497
+  _globals['_ROTATEEPOCHREQUEST']._serialized_end=1570
+  _globals['_ROTATEEPOCHRESPONSE']._serialized_start=1572
+  _globals['_ROTATEEPOCHRESPONSE']._serialized_end=1631
+  _globals['_PROJECTSERVICE']._serialized_start=1735
+  _globals['_PROJECTSERVICE']._serialized_end=2255
 # @@protoc_insertion_point(module_scope)

@@ -86,6 +86,7 @@ class Project(_message.Message):
     REVEALED_FIELD_NUMBER: _builtins.int
     PROPOSAL_FIELD_NUMBER: _builtins.int
     EPOCHS_FIELD_NUMBER: _builtins.int
+    AUDITS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     manifest: _builtins.bytes
     """RFC 8785 canonical JSON."""
@@ -119,6 +120,10 @@ class Project(_message.Message):
     def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Epoch]:
         """Every epoch up to the present one, in order."""
 
+    @_builtins.property
+    def audits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Audited]:
+        """What the audits of this epoch's encodings found, by each partner's signed word."""
+
     def __init__(
         self,
         *,
@@ -134,14 +139,38 @@ class Project(_message.Message):
         revealed: _abc.Iterable[_builtins.str] | None = ...,
         proposal: Global___Proposal | None = ...,
         epochs: _abc.Iterable[Global___Epoch] | None = ...,
+        audits: _abc.Iterable[Global___Audited] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["proposal", b"proposal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "epoch", b"epoch", "epochs", b"epochs", "fingerprint", b"fingerprint", "manifest", b"manifest", "name", b"name", "parties", b"parties", "proposal", b"proposal", "revealed", b"revealed", "signatures", b"signatures", "state", b"state", "uploaded", b"uploaded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audits", b"audits", "committed", b"committed", "epoch", b"epoch", "epochs", b"epochs", "fingerprint", b"fingerprint", "manifest", b"manifest", "name", b"name", "parties", b"parties", "proposal", b"proposal", "revealed", b"revealed", "signatures", b"signatures", "state", b"state", "uploaded", b"uploaded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Project: _TypeAlias = Project  # noqa: Y015
+
+@_typing.final
+class Audited(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTNER_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    partner: _builtins.str
+    summary: _builtins.bytes
+    """The audit's summary out of the signed header, canonical JSON; see linkage.agreement.audits."""
+    def __init__(
+        self,
+        *,
+        partner: _builtins.str = ...,
+        summary: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partner", b"partner", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Audited: _TypeAlias = Audited  # noqa: Y015
 
 @_typing.final
 class Proposal(_message.Message):

@@ -16,6 +16,7 @@ import numpy as np
 
 from linkage.agent.upload import send
 from linkage.agreement import parse_manifest
+from linkage.agreement.audits import AuditSummary, Verdict
 from linkage.cli.rehearsal import Rehearsal
 from linkage.encodings import EncodingLayout, EncodingMatrix
 from linkage.rpc.party import Party
@@ -54,6 +55,7 @@ def measure() -> dict[str, float]:
                 bits=layout.bits,
                 match_keys=layout.match_keys,
                 rows=layout.rows,
+                audit=AuditSummary(tool="test", verdict=Verdict.TOO_FEW, rows=0, whole=True),
                 key_check="0" * 32,
             )
             os.environ["LINKAGE_HUB"] = rehearsal.processes.environment["LINKAGE_HUB"]

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from linkage.agent.audit import tokens_of
 from linkage.agent.profile import Profiler
+from linkage.agent.targets import tokens_of
 from linkage.agreement import IdentifierField, Manifest
 from linkage.agreement.draft import draft_manifest
 from linkage.agreement.manifest import Minhash, Partner, Saul

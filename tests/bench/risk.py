@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from linkage.agent.audit import law_of
+from linkage.agent.targets import law_of
 from linkage.agreement import Manifest
 from linkage.agreement.manifest import Minhash, Saul
 from linkage.encoding import Encoder

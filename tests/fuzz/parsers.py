@@ -42,6 +42,7 @@ from linkage.agent.records import Records
 from linkage.agent.rowmap import ROWS, SentRows, read_row_map, write_row_map
 from linkage.agent.source import SourceFile
 from linkage.agreement import Manifest, parse_manifest
+from linkage.agreement.audits import AuditSummary, Bounds, Verdict
 from linkage.agreement.linkage_schema import parse_linkage_schema
 from linkage.agreement.profile import parse_description, parse_profile
 from linkage.answers import Answers, Requests, answer_bytes, verify_quota
@@ -286,8 +287,18 @@ def _header(cls: type[Any], **more: Any) -> bytes:
 def _headers() -> list[bytes]:
     layout = {"scheme": "saul-v1", "bits": 1024, "match_keys": ("all",), "rows": 40}
     asked = {"run": "1" * 32, "other": "health", "requests": "ef" * 32, "entries": 4, "fields": 3}
+    audit = AuditSummary(
+        tool="0.1.0",
+        verdict=Verdict.NOT_SHOWN,
+        rows=40,
+        whole=True,
+        control=1.0,
+        attacks=("law", "round, curious hub"),
+        unknown=Bounds(lower=0.0, upper=0.01),
+        known=Bounds(lower=0.001, upper=0.05),
+    )
     return [
-        _header(EncodingsHeader, **layout, strata=("race",), key_check="0" * 32),
+        _header(EncodingsHeader, **layout, strata=("race",), audit=audit, key_check="0" * 32),
         _header(AnswersHeader, **asked, size=4 * answer_bytes(3)),
         _header(ParcelHeader, release="2" * 32, recipient="county"),
     ]

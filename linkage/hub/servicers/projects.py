@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import grpc
 
+from linkage.agreement.canonical import canonical
 from linkage.hub.logview import LogView
 from linkage.hub.project import Account
 from linkage.hub.projects import Projects
@@ -109,6 +110,10 @@ def _project(account: Account) -> project.Project:
                 reason=row["reason"],
             )
             for row in account.epochs
+        ],
+        audits=[
+            project.Audited(partner=name, summary=canonical(said.model_dump(mode="json")))
+            for name, said in sorted(account.audits.items())
         ],
     )
 

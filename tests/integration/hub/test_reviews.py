@@ -145,6 +145,10 @@ def test_the_next_report_says_what_was_reviewed_and_what_changed(
         members[name].agent().submit(members[name].connection, manifest.project, file)
     first = wait_for_end(steward, steward.start_run(manifest.project).run).run
     report = steward.report(first)
+    assert {name: said["verdict"] for name, said in report["audits"].items()} == {
+        "health": "too-few",
+        "sheriff": "too-few",
+    }
     assert "since" not in report
     assert report["reviews"]["labelled"] == 0
     cells = report["strata"]["sex"]

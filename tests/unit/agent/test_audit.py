@@ -1,22 +1,34 @@
-"""The audit of a partner's file, from file to report and exit code."""
+"""The audit of a partner's file, from file to report, exit code and what submit keeps."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from markupsafe import escape
 from typer.testing import CliRunner
 
 from linkage.agent import audit as auditing
+from linkage.agent.audit import FULL, QUICK, audit
+from linkage.agent.audited import Audits, described
 from linkage.agent.source import SourceFile
 from linkage.agreement import Manifest, parse_manifest
+from linkage.agreement.audits import Verdict
 from linkage.cli.main import app
-from linkage.errors import InputError
-from linkage.risk import Policy
+from linkage.errors import RiskError
+from linkage.reports.risk import risk_page
+from linkage.risk import Outcome
+from linkage.risk.attacks import ATTACKS
 from linkage.synthetic.county import County, CountyFiles, write_county
 
-PEOPLE = 1_400
+PEOPLE = 2_200
+
+
+def nothing(_step: str, _done: int, _total: int) -> None:
+    pass
 
 
 @pytest.fixture(scope="module")
@@ -24,70 +36,152 @@ def county(tmp_path_factory: pytest.TempPathFactory) -> CountyFiles:
     return write_county(County.make(people=PEOPLE, seed=3), tmp_path_factory.mktemp("county"))
 
 
-@pytest.fixture(scope="module")
-def one_key(county: CountyFiles) -> Manifest:
-    """The county's manifest, cut down to its first match key."""
+def manifest_of(county: CountyFiles, keys: int = 2, **settings: Any) -> Manifest:
     document = json.loads(county.manifest.read_bytes())
-    document["match_keys"] = document["match_keys"][:1]
-    return parse_manifest(json.dumps(document).encode())
+    document["match_keys"] = document["match_keys"][:keys]
+    saul = {"scheme": {"name": "saul-v1"}, "audit": {}}
+    return parse_manifest(json.dumps(document | saul | settings).encode())
 
 
-def test_audit_breaks_its_control_and_says_so_on_the_page(
-    county: CountyFiles, one_key: Manifest, tmp_path: Path
+@pytest.fixture(scope="module")
+def social(county: CountyFiles) -> SourceFile:
+    return SourceFile(county.identifiers["social"])
+
+
+def test_every_attack_is_made_and_told_on_the_page(county: CountyFiles, social: SourceFile) -> None:
+    manifest = manifest_of(county, keys=1, scheme={"name": "minhash-v1"})
+    depth = replace(FULL, graph=500, control=550)
+    found = audit(manifest, manifest.partner("social"), social, depth, seed=1)
+    assert found.summary.attacks == tuple(attack.name for attack in ATTACKS)
+    assert found.control is not None
+    assert found.control.rate > 0.95
+    assert found.summary.known is not None
+    assert found.summary.known.lower < manifest.audit.known
+    assert [finding.name for finding in found.findings] == ["surname-birth"]
+    assert found.summary.whole
+    report = described(manifest, "social", found)
+    assert json.loads(json.dumps(report)) == report
+    page = risk_page(report)
+    assert all(escape(text) in page for one in ATTACKS for text in (one.how, one.needs))
+    for surname in ("garcia", "smith", "johnson"):
+        assert surname not in page.lower() + json.dumps(report).lower()
+
+
+def test_saul_breaks_and_the_command_says_where(
+    county: CountyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest = tmp_path / "manifest.json"
-    manifest.write_bytes(one_key.canonical)
+    monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:2])
+    monkeypatch.setattr(auditing, "QUICK", replace(QUICK, control=550))
+    path = tmp_path / "manifest.json"
+    path.write_bytes(manifest_of(county, keys=2).canonical)
     arguments = ["agent", "audit", str(county.identifiers["social"]), "--quick", "--seed", "1"]
-    arguments += ["--manifest", str(manifest), "--partner", "social", "--json"]
-    # Of some hundred people nobody can show that fewer than one in 200 is re-identified.
-    arguments += ["--limit", "0.05", "--known-limit", "0.2", "--report", str(tmp_path / "report")]
-    done = CliRunner().invoke(app, arguments)
+    arguments += ["--manifest", str(path), "--partner", "social", "--json"]
+    done = CliRunner().invoke(app, [*arguments, "--report", str(tmp_path / "report")])
+    assert done.exit_code == RiskError.exit_code, done.output
     found = json.loads(done.stdout)
-    assert found["control"]["rate"] > 0.95
-    assert not found["harness_too_weak"]
-    assert (done.exit_code == 0) == found["passed"], done.output
-    written = json.loads((tmp_path / "report" / "audit.json").read_bytes())
-    assert written == found
+    names = [finding["name"] for finding in found["findings"]]
+    assert names == ["surname-birth", "given-address", "all match keys together"]
+    assert (found["summary"]["verdict"], found["refused"]) == ("broken", True)
+    broken = [one for one in found["findings"][0]["tried"] if one["verdict"] == "broken"]
+    assert "law" in {one["attack"] for one in broken}
+    assert json.loads((tmp_path / "report" / "audit.json").read_bytes()) == found
     page = (tmp_path / "report" / "audit.html").read_text()
-    assert "known plaintext, likeness" in page
-    for surname in ("Garcia", "Smith", "Johnson"):
-        assert surname.lower() not in page.lower() + done.stdout.lower()
+    assert "minhash-v1" in page
+    assert "surname-birth" in page
 
 
-def test_an_audit_above_policy_or_too_weak_passes_nothing(
-    county: CountyFiles, one_key: Manifest, monkeypatch: pytest.MonkeyPatch
+def test_an_audit_that_may_stop_stops_at_the_first_break(
+    county: CountyFiles, social: SourceFile
 ) -> None:
-    monkeypatch.setattr(auditing, "FEWEST", 100)
+    manifest = manifest_of(county)
+    found = audit(manifest, manifest.partner("social"), social, QUICK, stop=True)
+    assert found.summary.attacks == ("law",)
+    assert found.summary.control is None
+    assert found.summary.verdict is Verdict.BROKEN
+
+
+def test_too_few_records_prove_nothing_and_are_attacked_by_nobody(
+    county: CountyFiles, social: SourceFile
+) -> None:
+    manifest = manifest_of(county)
+    found = audit(manifest, manifest.partner("social"), social, replace(QUICK, rows=200))
+    assert found.summary.verdict is Verdict.TOO_FEW
+    assert found.findings == ()
+    assert (found.summary.unknown, found.summary.known, found.control) == (None, None, None)
+    assert len(found.skipped) == 3
+    assert "Too few distinct records" in risk_page(described(manifest, "social", found))
+
+
+def test_a_control_that_withstands_lets_nothing_pass(
+    county: CountyFiles, social: SourceFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])
+    monkeypatch.setattr(auditing, "unseeded", lambda trial, _: Outcome("alignment", 9, 12, 12, 12))
+    manifest = manifest_of(county, scheme={"name": "minhash-v1"}, audit={"known": 1.0})
+    found = audit(manifest, manifest.partner("social"), social, QUICK, seed=1)
+    assert found.summary.verdict is Verdict.TOO_WEAK
+    assert "Harness too weak" in risk_page(described(manifest, "social", found))
+
+
+def test_filters_of_a_linkage_schema_are_attacked_too(
+    county: CountyFiles, social: SourceFile
+) -> None:
+    hashing = {"comparison": {"type": "ngram", "n": 2}, "strategy": {"bitsPerFeature": 200}}
+    names = ("given_name", "surname", "date_of_birth")
+    features = [
+        {
+            "identifier": name,
+            "format": {"type": "string", "encoding": "utf-8"},
+            "hashing": hashing,
+        }
+        for name in names
+    ]
+    kdf = {"type": "HKDF", "hash": "SHA256", "salt": "", "info": "", "keySize": 64}
+    schema = {"version": 3, "clkConfig": {"l": 1024, "kdf": kdf}, "features": features}
+    scheme = {"name": "clk-v1", "linkage_schema": schema, "risk_acknowledged": True}
+    keys = [{"name": "clk", "fields": list(names)}]
+    manifest = manifest_of(county, scheme=scheme, match_keys=keys)
+    found = audit(manifest, manifest.partner("social"), social, QUICK, stop=True)
+    assert found.summary.verdict is Verdict.BROKEN
+    assert "law" not in found.summary.attacks
+
+
+def test_one_record_of_each_person_is_attacked(county: CountyFiles) -> None:
+    """The sheriff's file holds people once per booking."""
+    manifest = manifest_of(county, keys=1)
+    source = SourceFile(county.identifiers["sheriff"])
+    found = audit(manifest, manifest.partner("sheriff"), source, replace(QUICK, rows=300))
+    again = manifest.partner("sheriff").model_copy(update={"unique": True})
+    every = audit(manifest, again, source, replace(QUICK, rows=300))
+    assert found.read == every.read == 300
+    assert found.summary.rows <= every.summary.rows
+
+
+def test_submit_keeps_what_it_found_and_audits_a_file_once(
+    county: CountyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = SourceFile(county.identifiers["social"])
-    found = auditing.audit(
-        one_key,
-        one_key.partner("social"),
-        source,
-        rows=150,
-        policy=Policy(unknown=0.0, known=0.0),
-        seed=1,
-    )
-    assert found.above
-    assert not found.passed
-    weak = auditing.Audit(
-        found.records,
-        found.rows,
-        found.findings,
-        auditing.Outcome("alignment", 10, 150, 150, 150),
-        found.signature,
-        (),
-        Policy(1.0, 1.0),
-    )
-    assert weak.too_weak
-    assert not weak.passed
+    refusing = Audits(tmp_path / "audit", manifest_of(county), "social")
+    with pytest.raises(RiskError, match="law on surname-birth names") as caught:
+        refusing.require(source, "d" * 64, nothing)
+    assert str(refusing.page) in caught.value.message
+    assert refusing.page.exists()
+    excepted = manifest_of(county, audit={"exceptions": [{"reason": "Made up."}]})
+    audits = Audits(tmp_path / "excepted", excepted, "social")
+    first = audits.require(source, "d" * 64, nothing)
+    assert first.verdict is Verdict.BROKEN
+    monkeypatch.setattr(auditing, "ATTACKS", ())
+    assert audits.require(source, "d" * 64, nothing) == first
+    # Another file, and a file of audits that is damaged, are audited anew.
+    assert audits.require(source, "e" * 64, nothing).verdict is Verdict.TOO_FEW
+    (tmp_path / "excepted" / "audit.json").write_bytes(b'{"made_from": ')
+    assert audits.require(source, "d" * 64, nothing).verdict is Verdict.TOO_FEW
 
 
-def test_too_few_records_are_refused(county: CountyFiles, one_key: Manifest) -> None:
-    with pytest.raises(InputError, match="500 distinct records"):
-        auditing.audit(
-            one_key,
-            one_key.partner("social"),
-            SourceFile(county.identifiers["social"]),
-            rows=100,
-            policy=Policy(),
-        )
+def test_filters_made_elsewhere_count_as_broken_where_there_are_enough(
+    county: CountyFiles, tmp_path: Path
+) -> None:
+    audits = Audits(tmp_path, manifest_of(county), "social")
+    assert audits.require_of_filters(499).verdict is Verdict.TOO_FEW
+    with pytest.raises(RiskError, match="published attacks"):
+        audits.require_of_filters(500)

@@ -17,6 +17,7 @@ def with_policies(*policies: dict[str, Any], table: tuple[dict[str, Any], ...] =
     document = changed(("partners", 0, "policies"), list(policies))
     document["partners"][0]["content"][0]["policies"] = list(table)
     document["policy_tags"] = [{"tag": "STATE-1", "title": "T", "bases": ["ours"]}]
+    document["audit"] = {}
     return parse(document)
 
 

@@ -114,6 +114,13 @@ FULL: dict[str, Any] = {
         "min_apart": 23,
         "partner_report": "none",
     },
+    "audit": {
+        "unknown": 0.01,
+        "known": 0.05,
+        "active": 0.5,
+        "strict": True,
+        "exceptions": [{"partner": None, "reason": "R"}],
+    },
     "budgets": {
         "partner": {
             "calls_per_minute": 101,
@@ -373,7 +380,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "5ac5f65aa5ebff5f7fc93602c74597c40d43b2bcd3d8697e8c9ee40bf6d2c551"
+KNOWN = "91232425763895a193cc914af2ca90f01d67adb2cb3d7b3c68623c3413f675c7"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:

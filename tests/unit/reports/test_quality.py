@@ -70,6 +70,20 @@ def test_the_page_says_what_was_estimated() -> None:
     assert html == quality_page(copy.deepcopy(QUALITY), None)
 
 
+def test_what_audits_found_is_shown_by_partner() -> None:
+    none = {"unknown": None, "known": None, "active": None}
+    known = {"lower": 0.011, "upper": 0.0271}
+    audits = {
+        "hospital": {**none, "verdict": "not-shown", "rows": 1990, "known": known},
+        "shelter": {**none, "verdict": "too-few", "rows": 0},
+    }
+    html = quality_page({**QUALITY, "audits": audits})
+    assert "not-shown" in html
+    assert "1,990" in html
+    assert "2.71%" in html
+    assert "too-few" in html
+
+
 def test_true_figures_stand_beside_the_estimated_ones() -> None:
     html = quality_page(QUALITY, TRUTH)
     assert "estimated; true: 88.5%" in html

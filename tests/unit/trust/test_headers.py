@@ -30,6 +30,17 @@ COMMON = {
     "nonce": "c" * 32,
     "expires": "2030-01-02T03:04:05Z",
 }
+AUDIT = {
+    "tool": "0.1.0",
+    "verdict": "not-shown",
+    "rows": 10,
+    "whole": True,
+    "control": 0.96,
+    "attacks": ["law", "round, curious hub"],
+    "unknown": {"lower": 0.0, "upper": 0.25},
+    "known": None,
+    "active": {"lower": 0.5, "upper": 1.0},
+}
 ENCODINGS = {
     **COMMON,
     "kind": "encodings",
@@ -40,6 +51,7 @@ ENCODINGS = {
     "strata": ["sex"],
     "round": 1,
     "skipped": 2,
+    "audit": AUDIT,
     "key_check": "d" * 32,
 }
 ANSWERS = {
@@ -121,6 +133,15 @@ def test_a_header_in_another_form_is_refused(raw: bytes) -> None:
         ({"expires": "soon"}, "expires"),
         ({"expires": "2030-01-02T03:04:05"}, "expires"),
         ({"release": "e" * 32}, "release"),
+        ({"audit": None}, "audit"),
+        ({"audit": {**AUDIT, "verdict": "fine"}}, "audit.verdict"),
+        ({"audit": {**AUDIT, "rows": -1}}, "audit.rows"),
+        ({"audit": {**AUDIT, "known": {"lower": 0.2, "upper": 0.1}}}, "audit.known"),
+        ({"audit": {**AUDIT, "known": {"lower": 0.2, "upper": 1.1}}}, "audit.known.upper"),
+        ({"audit": {**AUDIT, "attacks": ["a"] * 41}}, "audit.attacks"),
+        ({"audit": {**AUDIT, "attacks": ["Mary Smith, 1980"]}}, "audit.attacks"),
+        ({"audit": {**AUDIT, "tool": "x" * 41}}, "audit.tool"),
+        ({"audit": {**AUDIT, "match_key": "name"}}, "audit.match_key"),
     ],
     ids=lambda value: (
         next(iter(value.items()), None).__repr__()[:30] if isinstance(value, dict) else ""

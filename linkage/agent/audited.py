@@ -1,0 +1,136 @@
+"""What the audit of a file found, kept in the agent's home so that it is made once.
+
+    audited = Audits(home / "projects" / name / "audit", manifest, partner)
+    summary = audited.require(SourceFile(path), digest, progress)
+
+- Kept by the file's and the manifest's digests and the version of `linkage`: another of any of
+  these is audited anew. An audit of the whole file serves where a quick one is asked for.
+- `audit.html` beside it is for the people who decide what to change.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from linkage.agent.audit import FULL, QUICK, Audit, Depth, Progress, audit, tool_version
+from linkage.agent.source import SourceFile
+from linkage.agreement import Manifest
+from linkage.agreement.audits import AuditSummary, Verdict
+from linkage.agreement.canonical import canonical
+from linkage.files import private_directory, write_atomic
+from linkage.reports.risk import risk_page
+from linkage.risk.evidence import FEWEST
+
+
+def described(manifest: Manifest, partner: str, found: Audit) -> dict[str, Any]:
+    """An audit as its JSON report: the figures, and what they are held to."""
+    exception = manifest.audit.exception_of(partner)
+    return {
+        "project": manifest.project,
+        "fingerprint": manifest.fingerprint,
+        "partner": partner,
+        "scheme": manifest.scheme.name,
+        "policy": manifest.audit.model_dump(mode="json", exclude={"exceptions"}),
+        "refused": manifest.audit.refuses(found.summary.verdict) and exception is None,
+        "exception": None if exception is None else exception.reason,
+        **found.as_json(),
+    }
+
+
+class Audits:
+    """The audit of one partner's file under one manifest.
+
+    Args:
+        directory: of its own, in the agent's home.
+        partner: by name.
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest, partner: str) -> None:
+        self._directory = directory
+        self._manifest = manifest
+        self._partner = partner
+
+    @property
+    def page(self) -> Path:
+        """The report of the last audit."""
+        return self._directory / "audit.html"
+
+    def require(self, source: SourceFile, digest: str, progress: Progress) -> AuditSummary:
+        """What a quick audit finds, or found before, where the manifest's policy covers it.
+
+        Args:
+            digest: SHA-256 of the file.
+
+        Raises:
+            RiskError: it does not; nothing may be sent.
+            SourceError: the file cannot be read as a table.
+        """
+        kept = self._kept(digest)
+        if kept is None:
+            found = self._made(source, QUICK, progress, stop=True)
+            self.keep(digest, QUICK, found)
+            kept = described(self._manifest, self._partner, found)
+        summary = AuditSummary.model_validate_json(json.dumps(kept["summary"]))
+        self._manifest.audit.require(self._partner, summary, detail=self._detail(kept))
+        return summary
+
+    def require_of_filters(self, rows: int) -> AuditSummary:
+        """The same of filters that another program made, which are not attacked.
+
+        Raises:
+            RiskError: the manifest's policy does not cover them.
+        """
+        verdict = Verdict.UNTRIED if rows >= FEWEST else Verdict.TOO_FEW
+        summary = AuditSummary(tool=tool_version(), verdict=verdict, rows=rows, whole=True)
+        self._manifest.audit.require(self._partner, summary)
+        return summary
+
+    def keep(self, digest: str, depth: Depth, found: Audit) -> None:
+        """Keep an audit for the next submit, and its page for people."""
+        report = described(self._manifest, self._partner, found)
+        private_directory(self._directory)
+        write_atomic(self.page, risk_page(report).encode())
+        kept = {"made_from": self._made_from(digest), "full": depth == FULL, "report": report}
+        write_atomic(self._directory / "audit.json", canonical(kept))
+
+    def _made(self, source: SourceFile, depth: Depth, progress: Progress, *, stop: bool) -> Audit:
+        partner = self._manifest.partner(self._partner)
+        return audit(self._manifest, partner, source, depth, stop=stop, progress=progress)
+
+    def _kept(self, digest: str) -> dict[str, Any] | None:
+        try:
+            found = json.loads((self._directory / "audit.json").read_bytes())
+            if found["made_from"] != self._made_from(digest):
+                return None
+            report: dict[str, Any] = found["report"]
+            AuditSummary.model_validate_json(json.dumps(report["summary"]))
+        except (FileNotFoundError, ValueError, KeyError, TypeError, ValidationError):
+            return None
+        return report
+
+    def _made_from(self, digest: str) -> dict[str, str]:
+        return {
+            "source": digest,
+            "fingerprint": self._manifest.fingerprint,
+            "tool": tool_version(),
+        }
+
+    def _detail(self, report: dict[str, Any]) -> str:
+        broken = [
+            (one, finding["name"])
+            for finding in report["findings"]
+            for one in finding["tried"]
+            if one["verdict"] == Verdict.BROKEN
+        ]
+        if not broken:
+            return f"; see {self.page}"
+        worst, name = max(broken, key=lambda pair: pair[0]["lower"])
+        limit = self._manifest.audit.limit(worst["kind"])
+        return (
+            f": {worst['attack']} on {name} names {worst['right']} of {worst['overlap']}, surely"
+            f" above {worst['lower']:.1%} where {limit:.1%} are allowed; see {self.page}"
+        )

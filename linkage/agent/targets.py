@@ -1,0 +1,320 @@
+"""From a partner's records to what attacks are made on: encodings, register and tokens.
+
+- Encodings are made under secrets drawn here. The project secret is as random, so what is found
+  holds for it, and no key has to be at hand.
+- Records of equal values count once: which of two equal records an encoding is, nobody can tell.
+- Where a file holds people several times, one record of each is taken: whoever knows one encoding
+  of a person finds the others by it, and names nobody that was not known before.
+- Aliases are left out.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from linkage.agent.table import RecordBatch, RecordTable
+from linkage.agreement import (
+    FieldType,
+    IdentifierField,
+    Manifest,
+    MatchKey,
+    Minhash,
+    Partner,
+    Saul,
+)
+from linkage.encoding import Encoder
+from linkage.encoding.minhash import MinhashScheme
+from linkage.encoding.prf import SECRET_BYTES, namespace_of
+from linkage.encoding.tokens import Vocabulary, tokenise
+from linkage.risk import Choices, Law, Majorities, Register, Trial, View, control_trial, signature
+from linkage.risk.attacks import Round, Target
+
+TOGETHER = "all match keys together"
+KNOWN_SHARE = 0.1
+MOST_KNOWN = 5_000
+"""People whom the law's attacker knows: a tenth of the file, at most so many."""
+_MOST_WORDS = 64
+"""Of all match keys side by side the leading bits, 4,096 in all: memory is bounded."""
+_PERSON = "\0person"
+
+Objects = npt.NDArray[np.object_]
+Columns = dict[str, Objects]
+Words = npt.NDArray[np.uint64]
+Progress = Callable[[str, int, int], None]
+
+_NAMES = (FieldType.GIVEN_NAME, FieldType.SURNAME, FieldType.FULL_NAME)
+_PERSONAL = {*_NAMES, FieldType.MIDDLE_NAME, FieldType.DATE_OF_BIRTH}
+
+
+@dataclass(frozen=True)
+class Named:
+    """A target by what it is of.
+
+    Attributes:
+        name: the match key's, or that of several.
+        fields: what is encoded.
+        each: whether it is of one match key among several.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    each: bool
+    target: Target
+
+
+class Encodings:
+    """A sample of a file's records, encoded under three secrets.
+
+    Args:
+        rows: at most so many records.
+
+    Raises:
+        SourceError: the file cannot be read as a table.
+    """
+
+    def __init__(
+        self, table: RecordTable, rows: int, rng: np.random.Generator, progress: Progress
+    ) -> None:
+        self._manifest = manifest = table.manifest
+        self._table = table
+        self._rng = rng
+        read, self.records = _sample(table, rows, rng, progress)
+        self.read = len(read[_PERSON])
+        chosen = _one_per_person(read.pop(_PERSON))
+        self._columns = {name: column[chosen] for name, column in read.items()}
+        own = {field.name: self._columns[field.name] for field in table.fields}
+        self._sides: list[Words] = []
+        for _ in range(3):
+            with Encoder(manifest, secrets.token_bytes(SECRET_BYTES), epoch=0) as encoder:
+                found = encoder.encode(own)
+            self._presence = found.presence
+            self._sides.append(found.words)
+
+    @property
+    def rows(self) -> int:
+        """Records in the sample, one per person."""
+        return int(self._presence.shape[1])
+
+    @property
+    def signature(self) -> dict[str, float]:
+        """How far a row's encodings join into a signature."""
+        return signature(self._presence, self._sides[0])
+
+    def targets(self, each: int) -> Iterator[Named]:
+        """One per match key, of at most `each` people, and one of all side by side.
+
+        Of several match keys those that too many records lack are left out of the last.
+        """
+        keys = self._manifest.match_keys
+        if len(keys) > 1:
+            for place, key in enumerate(keys):
+                rows = self._distinct(key.fields, [place])[:each]
+                yield Named(key.name, key.fields, True, self._target([place], key.fields, rows))
+        places = self._complete()
+        fields = self._fields_of(places)
+        rows = self._distinct(fields, places)
+        target = self._target(places, fields, rows, round_too=True)
+        yield Named(self._called(places), fields, False, target)
+
+    def control(self, rows: int) -> Trial:
+        """Plain Bloom filters of names and birth dates, or of all there is where there are none."""
+        read = self._read_fields
+        personal = [f for f in read if f.type in _PERSONAL] or read
+        chosen = self._distinct([f.name for f in personal], [])[:rows]
+        tokens = self._tokens([f.name for f in personal], chosen)
+        return control_trial(tokens, tokens, np.arange(len(chosen)), self._rng)
+
+    def commonness(self, fields: Sequence[str]) -> dict[str, float]:
+        """By field, the share of its values that another record has too."""
+        found = {}
+        for name in fields:
+            values = [value for value in self._columns[name].tolist() if value]
+            _, times = np.unique(np.array(values, np.str_), return_counts=True)
+            found[name] = round(float(times[times > 1].sum() / max(len(values), 1)), 3)
+        return found
+
+    @property
+    def _read_fields(self) -> list[IdentifierField]:
+        used = {name for key in self._manifest.match_keys for name in key.fields}
+        return [field for field in self._table.fields if field.name in used]
+
+    def _target(
+        self,
+        places: Sequence[int],
+        fields: Sequence[str],
+        rows: npt.NDArray[np.int64],
+        *,
+        round_too: bool = False,
+    ) -> Target:
+        order = self._rng.permutation(len(rows))
+        people, truth = rows[order], np.argsort(order)
+        wide = max(1, _MOST_WORDS // len(places))
+        cut = [
+            np.hstack([side[place][chosen, :wide] for place in places])
+            for side, chosen in zip(self._sides, (rows, people, people), strict=True)
+        ]
+        register = Register(cut[1], cut[2], self._tokens(fields, people))
+        own = []
+        for place in places:
+            key = self._manifest.match_keys[place]
+            law = self._law(key, people)
+            if law is not None:
+                view, once, again = (
+                    side[place][chosen]
+                    for side, chosen in zip(self._sides, (rows, people, people), strict=True)
+                )
+                own.append(Trial(View(view), Register(once, again, register.tokens, law), truth))
+        told = min(MOST_KNOWN, round(KNOWN_SHARE * self.records), len(rows) // 2)
+        asked = self._round(rows) if round_too else None
+        trial = Trial(View(cut[0]), register, truth)
+        return Target(trial, self._rng, keys=own, asked=asked, told=max(told, 1))
+
+    def _round(self, rows: npt.NDArray[np.int64]) -> Round | None:
+        matching = self._manifest.matching
+        if not matching.pair_keyed:
+            return None
+        fields = []
+        for field in self._table.fields:
+            column = self._columns[self._table.compared(field.name)][rows]
+            fields.append(_with_gaps(field, column))
+        return Round(fields, matching.quota, matching.answer_runs)
+
+    def _law(self, key: MatchKey, rows: npt.NDArray[np.int64]) -> Law | None:
+        if not isinstance(self._manifest.scheme, Saul | Minhash):
+            return None
+        columns = {name: self._columns[name][rows] for name in key.fields}
+        return law_of(self._manifest, key, columns)
+
+    def _tokens(self, fields: Sequence[str], rows: npt.NDArray[np.int64]) -> sp.csr_matrix:
+        """What an attacker takes for tokens; of a linkage schema's cells pairs of letters."""
+        columns = {name: self._columns[name][rows] for name in fields}
+        read = [self._manifest.field(name) for name in fields]
+        if self._manifest.linkage_schema is not None:
+            return sp.hstack([_plain_tokens(columns[f.name]) for f in read]).tocsr()
+        return tokens_of(read, columns)
+
+    def _complete(self) -> list[int]:
+        """Match keys, the least covered left out until half of the records have all the others."""
+        order = np.argsort(-self._presence.sum(axis=1), kind="stable").tolist()
+        while len(order) > 1 and self._presence[order].all(axis=0).mean() < 0.5:
+            order.pop()
+        return sorted(order)
+
+    def _fields_of(self, places: Sequence[int]) -> tuple[str, ...]:
+        keys = [self._manifest.match_keys[place] for place in places]
+        return tuple(dict.fromkeys(name for key in keys for name in key.fields))
+
+    def _called(self, places: Sequence[int]) -> str:
+        keys = self._manifest.match_keys
+        if len(places) == len(keys):
+            return TOGETHER if len(keys) > 1 else keys[0].name
+        return f"{len(places)} of {len(keys)} match keys together"
+
+    def _distinct(self, fields: Sequence[str], places: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Rows with these fields and encodings, the first of those with equal values."""
+        there = np.atleast_1d(self._presence[list(places)].all(axis=0))
+        columns = [self._columns[name].tolist() for name in fields]
+        first: dict[tuple[object, ...], int] = {}
+        for row, values in enumerate(zip(*columns, strict=True)):
+            if there[row] and all(values):
+                first.setdefault(values, row)
+        return np.fromiter(first.values(), np.int64, count=len(first))
+
+
+def _sample(
+    table: RecordTable, rows: int, rng: np.random.Generator, progress: Progress
+) -> tuple[Columns, int]:
+    """A random sample of the records, every record as likely; memory is bounded by its size."""
+    kept: Columns = {}
+    lots = np.empty(0)
+    seen = 0
+    for batch in table.records():
+        lots = np.append(lots, rng.random(batch.count))
+        chosen = np.argsort(lots)[:rows]
+        lots = lots[chosen]
+        new = {name: column.values for name, column in batch.own.items()}
+        new[_PERSON] = _persons(table.partner, table.fields, batch)
+        kept = {n: np.append(kept.get(n, column[:0]), column)[chosen] for n, column in new.items()}
+        seen += batch.count
+        progress("read", seen, 0)
+    return kept, seen
+
+
+def _persons(partner: Partner, fields: Sequence[IdentifierField], batch: RecordBatch) -> Objects:
+    """(records,) what tells persons apart in a file that may hold them several times, or None."""
+    found = np.full(batch.count, None, np.object_)
+    person = [f.name for f in fields if f.type in (*_NAMES, FieldType.DATE_OF_BIRTH)]
+    if not partner.unique and person:
+        columns = (batch.own[name].values.tolist() for name in person)
+        for row, values in enumerate(zip(*columns, strict=True)):
+            found[row] = values if all(values) else None
+    if partner.group is not None:
+        unknown = set(partner.missing)
+        for row, cell in enumerate(batch.cells[partner.group]):
+            found[row] = cell if cell and cell not in unknown else found[row]
+    return found
+
+
+def _one_per_person(persons: Objects) -> npt.NDArray[np.int64]:
+    first: dict[object, int] = {}
+    for row, person in enumerate(persons.tolist()):
+        first.setdefault(row if person is None else (person,), row)
+    return np.fromiter(first.values(), np.int64, count=len(first))
+
+
+def law_of(manifest: Manifest, key: MatchKey, columns: Columns) -> Law:
+    """The law of one match key's encodings under the manifest's scheme."""
+    fields = [manifest.field(name) for name in key.fields]
+    scheme = manifest.scheme
+    if isinstance(scheme, Minhash):
+        parts: dict[str, list[IdentifierField]] = {}
+        for field in fields:
+            parts.setdefault(namespace_of(field), []).append(field)
+        choices = MinhashScheme.of(scheme, fields).choices
+        return Choices([tokens_of(parts[name], columns) for name in sorted(parts)], choices)
+    return Majorities(tokens_of(fields, columns), scheme.hashes if isinstance(scheme, Saul) else 1)
+
+
+def tokens_of(fields: Sequence[IdentifierField], columns: Columns) -> sp.csr_matrix:
+    """How often each token stands in each record, as the encodings count them."""
+    vocabularies: dict[str, Vocabulary] = {}
+    parts: dict[str, list[sp.csr_matrix]] = {}
+    for field in fields:
+        namespace = namespace_of(field)
+        vocabulary = vocabularies.setdefault(namespace, Vocabulary())
+        counts = _counts(field.type, columns[field.name], vocabulary)
+        parts.setdefault(namespace, []).append(counts)
+    joined = []
+    for namespace, many in parts.items():
+        for part in many:
+            part.resize(part.shape[0], len(vocabularies[namespace]))
+        joined.append(sum(many[1:], start=many[0]))
+    return sp.hstack(joined).tocsr()
+
+
+def _plain_tokens(column: Objects) -> sp.csr_matrix:
+    return _counts(FieldType.FULL_NAME, column, Vocabulary())
+
+
+def _with_gaps(field: IdentifierField, column: Objects) -> sp.csr_matrix:
+    """A field's tokens, of records that may lack it: such a row is empty."""
+    there = np.array([bool(value) for value in column.tolist()])
+    found = _counts(field.type, column[there], Vocabulary())
+    lengths = np.zeros(len(column), np.int64)
+    lengths[there] = np.diff(found.indptr)
+    start = np.concatenate([[0], np.cumsum(lengths)])
+    return sp.csr_matrix((found.data, found.indices, start), shape=(len(column), found.shape[1]))
+
+
+def _counts(kind: FieldType, column: Objects, vocabulary: Vocabulary) -> sp.csr_matrix:
+    cut = tokenise(kind, column.tolist(), vocabulary)
+    return sp.csr_matrix(
+        (np.ones(len(cut.numbers), np.float32), cut.numbers, cut.offsets),
+        shape=(len(cut.offsets) - 1, len(vocabulary)),
+    )

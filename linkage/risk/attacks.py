@@ -1,0 +1,344 @@
+"""The list of attacks: what each is called, what an attacker needs for it, and how it is run.
+
+    for one in ATTACKS:
+        if one.applies(target):
+            outcome = one(target)
+
+- A new attack is one more entry of `ATTACKS`; audits, reports and headers take it from there.
+- Cheap and strong ones come first, so that an audit that may stop at the first break stops soon.
+- What several attacks build on (the alignment, graphs of nearest rows) a `Target` finds once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+from linkage.agreement.audits import Kind
+from linkage.risk import known
+from linkage.risk.alignment import align
+from linkage.risk.bylaw import by_law, by_law_grown
+from linkage.risk.cliques import by_cliques
+from linkage.risk.differences import by_differences
+from linkage.risk.graph import neighbours, percolate
+from linkage.risk.network import by_network
+from linkage.risk.outcome import Outcome, judge
+from linkage.risk.rounds import by_round
+from linkage.risk.view import NOBODY, Register, Rows, Trial, View
+
+KNOWN_SHARE = 0.05
+"""Of the people, whom attackers with known pairs are told; the law's know more."""
+_GROUP, _GROUPS = 12, 3
+"""Pairs a row in groups that a hub chooses, and how many groups are tried."""
+MOST_ASKED = 2_000
+"""Of the people who are not known, so many are asked about by the law: its memory is bounded."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """The comparison round that a manifest asks for.
+
+    Attributes:
+        fields: per field that is compared (rows of the view, tokens).
+        quota: pairs per row and run.
+        runs: how many runs agents answer.
+    """
+
+    fields: Sequence[sp.csr_matrix]
+    quota: int
+    runs: int
+
+
+class Target:
+    """Encodings under attack; view and register hold the same people.
+
+    Args:
+        trial: of one match key, or of all side by side.
+        keys: of each match key by itself, each with its law, where the scheme has one.
+        asked: the comparison round, where there is one.
+        told: how many people the law's attacker knows.
+    """
+
+    def __init__(
+        self,
+        trial: Trial,
+        rng: np.random.Generator,
+        *,
+        keys: Sequence[Trial] = (),
+        asked: Round | None = None,
+        told: int = 0,
+    ) -> None:
+        self.trial = trial
+        self.rng = rng
+        self.keys = tuple(keys)
+        self.asked = asked
+        self.told = told
+
+    def __len__(self) -> int:
+        return len(self.trial.view)
+
+    def first(self, rows: int) -> Target:
+        """The same with fewer people, for attacks that need no law."""
+        if len(self) <= rows:
+            return self
+        asked = self.asked
+        people, truth = np.unique(self.trial.truth[:rows], return_inverse=True)
+        own = self.trial.register
+        register = Register(own.words[people], own.again[people], own.tokens[people])
+        return Target(
+            Trial(View(self.trial.view.words[:rows]), register, truth),
+            self.rng,
+            asked=asked and Round([f[:rows] for f in asked.fields], asked.quota, asked.runs),
+        )
+
+    @cached_property
+    def aligned(self) -> Rows:
+        return align(self.trial.view, self.trial.register, self.rng)
+
+    @cached_property
+    def graphs(self) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        return neighbours(self.trial.view), neighbours(self.trial.register.wide)
+
+    @cached_property
+    def seeds(self) -> Rows:
+        """Rows whose person the attackers with known pairs are told; the law's knows others."""
+        return self.trial.known(KNOWN_SHARE, self.rng)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack.
+
+    Attributes:
+        name: short; it stands in reports and headers.
+        how: what it does, for people who are no cryptographers.
+        needs: what an attacker must have.
+        kind: whether it knows no pair, knows some, or is of a hub that departs from the protocol.
+        run: guesses for the rows of the view, and rows that do not count.
+        cheap: whether a quick audit makes it on each match key too.
+        whole: whether it is of all match keys together only.
+        graph: whether its time grows so that it is made on fewer people, where there are many.
+        slow: whether a quick audit does without it.
+        most: on how many people at most.
+        entire: whether it is made on whole files only: among a sample it would find more people
+            than in the file, as the pairs that a hub may ask about are as many.
+    """
+
+    name: str
+    how: str
+    needs: str
+    kind: Kind
+    run: Callable[[Target], tuple[Rows, Rows | None]]
+    cheap: bool = False
+    whole: bool = False
+    graph: bool = True
+    slow: bool = False
+    entire: bool = False
+    most: int = 1_000_000
+
+    def applies(self, target: Target, *, each: bool, quick: bool, sampled: bool) -> bool:
+        """Whether it is made on a target: one match key's (`each`), or all together."""
+        if self.entire and sampled:
+            return False
+        if self.name.startswith("law") and not target.keys:
+            return False
+        if self.name.startswith("round") and target.asked is None:
+            return False
+        if (each and self.whole) or (quick and self.slow):
+            return False
+        return self.cheap or not (each and quick)
+
+    def __call__(self, target: Target) -> Outcome:
+        target = target.first(self.most)
+        guess, told = self.run(target)
+        return judge(self.name, target.trial, guess, told)
+
+
+def _law(target: Target, by: Callable[..., Rows] = by_law) -> tuple[Rows, Rows]:
+    rows = target.rng.permutation(len(target))
+    told, asked = np.sort(rows[: target.told]), np.sort(rows[target.told :][:MOST_ASKED])
+    guess = by(target.keys, told, asked)
+    return guess, np.setdiff1d(np.arange(len(target)), asked)
+
+
+def _alignment_seeded(target: Target) -> tuple[Rows, Rows]:
+    trial, rows = target.trial, target.seeds
+    guess = align(trial.view, trial.register, target.rng, told=rows, persons=trial.truth[rows])
+    return guess, rows
+
+
+def _neighbours_seeded(target: Target) -> tuple[Rows, Rows]:
+    rows = target.seeds
+    seeds = np.full(len(target), NOBODY)
+    seeds[rows] = target.trial.truth[rows]
+    return percolate(*target.graphs, seeds, told=rows), rows
+
+
+def _round(target: Target, *, near: bool, encodings: bool, runs: int = 1) -> tuple[Rows, None]:
+    asked = target.asked
+    assert asked is not None  # noqa: S101 - `applies` says so; narrowing for the type checker
+    order = np.argsort(target.trial.truth)
+    guess = by_round(
+        target.trial,
+        asked.fields,
+        [field[order] for field in asked.fields],
+        asked.quota * runs,
+        target.rng,
+        near=near,
+        encodings=encodings,
+        aligned=target.aligned if encodings else None,
+    )
+    return guess, None
+
+
+def _groups(target: Target) -> tuple[Rows, Rows]:
+    asked = target.asked
+    assert asked is not None  # noqa: S101 - `applies` says so; narrowing for the type checker
+    order = np.argsort(target.trial.truth)
+    rows, people = by_cliques(
+        target.trial,
+        asked.fields,
+        [field[order] for field in asked.fields],
+        min(asked.quota * asked.runs, _GROUP),
+        _GROUPS,
+        target.rng,
+    )
+    guess = np.full(len(target), NOBODY)
+    guess[rows] = people
+    return guess, np.setdiff1d(np.arange(len(target)), rows)
+
+
+def _network(target: Target) -> tuple[Rows, Rows]:
+    seed = int(target.rng.integers(1 << 31))
+    return by_network(target.trial, target.seeds, seed), target.seeds
+
+
+_HUB = "the hub's disk, and a register of the people in the file"
+_PAIRS = "the same, and for one person in twenty which encoding is theirs"
+_LAW = "the same, and for one person in ten, at most 5,000, which encoding is theirs"
+_ACTIVE = "a hub that departs from the protocol, and a register of the people in the file"
+
+ATTACKS: tuple[Attack, ...] = (
+    Attack(
+        "law",
+        "Works out from the public rules of the encoding what everybody else's must look like",
+        _LAW,
+        "known",
+        _law,
+        cheap=True,
+        graph=False,
+    ),
+    Attack(
+        "law, grown",
+        "The same, and whoever is named beyond doubt is learned from in turn",
+        _LAW,
+        "known",
+        lambda t: _law(t, by_law_grown),
+        whole=True,
+        graph=False,
+        slow=True,
+    ),
+    Attack(
+        "known plaintext, tokens",
+        "Learns from known people how each pair of letters or digits moves the encoding",
+        _PAIRS,
+        "known",
+        lambda t: (known.by_tokens(t.trial, t.seeds), t.seeds),
+        cheap=True,
+        graph=False,
+    ),
+    Attack(
+        "known plaintext, network",
+        "The same by a small neural network, which may learn what no simple rule can",
+        _PAIRS,
+        "known",
+        _network,
+        whole=True,
+        graph=False,
+        slow=True,
+        most=10_000,
+    ),
+    Attack(
+        "known plaintext, likeness",
+        "Learns from known people how alike others' encodings must be to theirs",
+        _PAIRS,
+        "known",
+        lambda t: (known.by_likeness(t.trial, t.seeds), t.seeds),
+        graph=False,
+    ),
+    Attack(
+        "differences",
+        "Compares what two nearly equal records' encodings differ in",
+        _HUB,
+        "unknown",
+        lambda t: (by_differences(t.trial, t.rng), None),
+    ),
+    Attack(
+        "neighbours, seeded",
+        "Begins at known people and goes on to whoever is near the same ones",
+        _PAIRS,
+        "known",
+        _neighbours_seeded,
+    ),
+    Attack(
+        "round",
+        "Uses how alike the fields of compared records are, as an honest hub sees it",
+        _HUB,
+        "unknown",
+        lambda t: _round(t, near=True, encodings=False),
+        whole=True,
+    ),
+    Attack(
+        "round and encodings",
+        "The same, with the encodings",
+        _HUB,
+        "unknown",
+        lambda t: _round(t, near=True, encodings=True),
+        whole=True,
+    ),
+    Attack(
+        "round, curious hub",
+        "A hub that asks about pairs of its choice in every run that agents answer",
+        _ACTIVE,
+        "active",
+        lambda t: _round(t, near=False, encodings=False, runs=t.asked.runs if t.asked else 1),
+        whole=True,
+        entire=True,
+    ),
+    Attack(
+        "round, groups chosen",
+        "A hub that has all pairs of a group compared, and looks for the people whose fields fit",
+        _ACTIVE,
+        "active",
+        _groups,
+        whole=True,
+        slow=True,
+        entire=True,
+        most=2_000,
+    ),
+    Attack(
+        "alignment",
+        "Lays the pattern of likenesses among the encodings over that among the people",
+        _HUB,
+        "unknown",
+        lambda t: (t.aligned, None),
+    ),
+    Attack(
+        "neighbours",
+        "Goes on from there to whoever is near the same people",
+        _HUB,
+        "unknown",
+        lambda t: (percolate(*t.graphs, t.aligned), None),
+    ),
+    Attack(
+        "alignment, seeded",
+        "The pattern of likenesses, begun at known people",
+        _PAIRS,
+        "known",
+        _alignment_seeded,
+    ),
+)

@@ -1,0 +1,38 @@
+"""What outcomes of many attacks prove together: that a bound is kept, or that it is broken.
+
+- Kept: every attack's own upper bound is below it. If any attack's true rate is above, all of them
+  look below with a chance of 5% at most (an intersection-union test), so nothing is corrected for.
+- Broken: some attack's lower bound is above it. Of many attacks some find a person or two by
+  chance, so lower bounds are at 95% for all attacks together (Bonferroni).
+- Between the two nothing is shown.
+
+Bounds are Clopper and Pearson's, over records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scipy.stats import beta
+
+from linkage.risk.outcome import CONFIDENCE, Outcome
+
+FEWEST = 500
+"""Of fewer people attacks say nothing: not even the control would be sure to fall."""
+
+
+def lower_bound(right: int, of: int, confidence: float = CONFIDENCE) -> float:
+    """Clopper and Pearson's one-sided lower bound of a share; 0 where nobody was found."""
+    return float(beta.ppf(1 - confidence, right, of - right + 1)) if right else 0.0
+
+
+def proven(outcome: Outcome, attacks: int) -> float:
+    """The rate that an outcome proves, as one of so many attacks."""
+    return lower_bound(outcome.right, outcome.overlap, 1 - (1 - CONFIDENCE) / attacks)
+
+
+def bounds(outcomes: Sequence[Outcome], attacks: int) -> tuple[float, float] | None:
+    """The largest lower and the largest upper bound, of `attacks` made; None of no outcome."""
+    if not outcomes:
+        return None
+    return max(proven(o, attacks) for o in outcomes), max(o.upper for o in outcomes)

@@ -1,0 +1,115 @@
+"""The list of attacks, what they are made on, and what their outcomes prove together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from linkage.agreement.audits import AuditSummary, Verdict
+from linkage.risk import Outcome, Register, Trial, View, control_trial
+from linkage.risk.attacks import ATTACKS, Round, Target
+from linkage.risk.evidence import bounds, lower_bound, proven
+from linkage.risk.outcome import upper_bound
+
+BY_NAME = {attack.name: attack for attack in ATTACKS}
+
+
+def people(count: int, rng: np.random.Generator) -> sp.csr_matrix:
+    return sp.csr_matrix((rng.random((count, 150)) < 0.1).astype(np.float32))
+
+
+def control(count: int = 300) -> Target:
+    """Plain filters, with the register in an order of its own."""
+    rng = np.random.default_rng(3)
+    tokens = people(count, rng)
+    order = rng.permutation(count)
+    trial = control_trial(tokens, tokens[order], np.argsort(order), rng)
+    return Target(trial, rng, asked=Round([tokens], quota=4, runs=2), told=30)
+
+
+def test_a_lower_bound_is_clopper_and_pearsons() -> None:
+    # The bound p at which so many or more are found with a chance of 5%: (1 - p)^n for one.
+    assert lower_bound(1, 100) == pytest.approx(1 - 0.95 ** (1 / 100))
+    assert lower_bound(100, 100) == pytest.approx(0.05 ** (1 / 100))
+    assert lower_bound(0, 100) == 0.0
+    assert lower_bound(40, 100) < 0.4 < upper_bound(40, 100)
+
+
+def test_of_many_attacks_each_proves_less() -> None:
+    found = Outcome("law", 6, 500, 500, 500)
+    assert proven(found, 1) == lower_bound(6, 500)
+    assert proven(found, 50) == pytest.approx(lower_bound(6, 500, 0.999))
+    assert bounds([], 3) is None
+    many = [found, Outcome("round", 1, 40, 40, 40)]
+    lower, upper = bounds(many, 2) or (0, 0)
+    assert lower == proven(found, 2)
+    assert upper == upper_bound(1, 40)
+
+
+def test_chance_alone_breaks_no_policy() -> None:
+    """Attackers who guess name one on average: of 500 people, 80 attacks, 0.5% allowed."""
+    rng = np.random.default_rng(1)
+    audits = rng.poisson(1.0, (2_000, 80)).max(axis=1)
+    shown = [proven(Outcome("x", int(most), 500, 500, 500), 80) > 0.005 for most in audits]
+    assert np.mean(shown) < 0.05
+
+
+def test_every_attack_can_be_told_of_in_a_header() -> None:
+    assert len(BY_NAME) == len(ATTACKS)
+    names = tuple(BY_NAME)
+    AuditSummary(tool="1", verdict=Verdict.TOO_FEW, rows=0, whole=True, attacks=names)
+    for attack in ATTACKS:
+        assert attack.how.isascii()
+        assert attack.needs
+
+
+def test_what_is_made_where() -> None:
+    """Laws need a law, rounds a comparison round; quick audits leave slow ones to all keys."""
+
+    def made(target: Target, *, each: bool, quick: bool, sampled: bool = False) -> set[str]:
+        return {
+            a.name for a in ATTACKS if a.applies(target, each=each, quick=quick, sampled=sampled)
+        }
+
+    whole = control()
+    without = Target(whole.trial, whole.rng)
+    every = made(whole, each=False, quick=False)
+    assert every == {name for name in BY_NAME if not name.startswith("law")}
+    assert every - made(without, each=False, quick=False) == {
+        name for name in BY_NAME if name.startswith("round")
+    }
+    assert made(whole, each=True, quick=True) == {"known plaintext, tokens"}
+    slow = {"known plaintext, network", "round, groups chosen"}
+    assert every - made(whole, each=False, quick=True) == slow
+    assert every - made(whole, each=False, quick=True, sampled=True) == {
+        *slow,
+        "round, curious hub",
+    }
+
+
+def test_fewer_people_are_the_same_in_view_and_register() -> None:
+    whole = control()
+    part = whole.first(120)
+    assert len(part) == len(part.trial.register) == part.trial.overlap == 120
+    for row, person in enumerate(part.trial.truth):
+        there = whole.trial.truth[row]
+        assert (part.trial.register.words[person] == whole.trial.register.words[there]).all()
+    assert whole.first(300) is whole
+
+
+@pytest.mark.parametrize("name", ["known plaintext, tokens", "known plaintext, likeness"])
+def test_known_pairs_break_plain_filters(name: str) -> None:
+    outcome = BY_NAME[name](control())
+    assert outcome.overlap == 285
+    assert outcome.rate > 0.5
+
+
+def test_nothing_is_proven_of_encodings_that_say_nothing() -> None:
+    rng = np.random.default_rng(5)
+    words = [rng.integers(0, 1 << 63, (300, 16), dtype=np.int64).astype(np.uint64) for _ in "abc"]
+    register = Register(words[1], words[2], people(300, rng))
+    target = Target(Trial(View(words[0]), register, rng.permutation(300)), rng)
+    cheap = ("known plaintext, tokens", "known plaintext, likeness", "differences")
+    found = [BY_NAME[name](target) for name in cheap]
+    assert max(proven(one, len(found)) for one in found) < 0.03
