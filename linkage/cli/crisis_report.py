@@ -194,25 +194,16 @@ def _result(report: MonthReport, made: Filing, shape: Layout, out: Path) -> dict
     }
 
 
-_ACCOUNTS = {
-    "reported": "in the month's incidents",
-    "other_month": "of another month",
-    "other_reason": "with another reason",
-    "unknown_reason": "with a reason that the crosswalk does not know",
-    "without_reason": "without a reason",
-    "nobody_dispatched": "without a dispatch",
-    "otherwise": "that reached the officer otherwise",
-}
-
-
 def _lines(result: dict[str, Any]) -> list[str]:
+    from linkage.agent.illinois.page import ACCOUNTS
+
     lines = [
         f"{result['month']}: {result['incidents']:,} incidents; to be sent by {result['due']}",
         f"{result['rows']:,} rows of the file:",
     ]
     lines += [
         f"  {result['accounts'][name]:>10,} {text}"
-        for name, text in _ACCOUNTS.items()
+        for name, text in ACCOUNTS.items()
         if result["accounts"][name]
     ]
     lines += [f"  outcome {name:<22} {n:>7,}" for name, n in result["outcomes"].items() if n]

@@ -7,4 +7,5 @@ nothing but the named columns is read.
     settings   what an agency's own columns and codes mean
     report     rows → incidents of a month, every row accounted for
     files      the file to send, its summary, and amendments of what was sent before
+    page       the month with charts, for the agency itself
 """

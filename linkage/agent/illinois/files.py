@@ -3,6 +3,7 @@
 - `crisis-calls-<ORI>-<month>.csv`: one row per incident, columns as the layout says.
 - `crisis-calls-<ORI>-<month>-summary.csv`: incidents by level and outcome, all of them, also the
   categories that nobody is in; the only lines of a month without incidents are zeros.
+- `crisis-calls-<ORI>-<month>.html`: the same with charts, for the agency itself.
 - The same rows give the same bytes.
 - Given the file that was sent before, each row says whether it is new, revised or unchanged, and
   what must be taken back is there as withdrawn.
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from linkage.agent.illinois.layout import Coded, Layout
+from linkage.agent.illinois.page import month_page
 from linkage.agent.illinois.report import Incident, MonthReport
 from linkage.agent.illinois.settings import Settings
 from linkage.errors import InputError, Problem, SourceError
@@ -60,13 +62,15 @@ def filing(
         {column.name: values[_key(column.holds, column.code)] for column in layout.columns}
         for values in rows
     ]
-    statuses = [values["status"] for values in rows]
+    found = [values["status"] for values in rows]
+    statuses = {name: found.count(name) for name in (NEW, REVISED, UNCHANGED, WITHDRAWN)}
     return Filing(
         {
             f"{stem}.csv": write_table(names, written),
             f"{stem}-summary.csv": _summary(report, settings, layout),
+            f"{stem}.html": month_page(report, settings, layout, statuses).encode(),
         },
-        {name: statuses.count(name) for name in (NEW, REVISED, UNCHANGED, WITHDRAWN)},
+        statuses,
     )
 
 

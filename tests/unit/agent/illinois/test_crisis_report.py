@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,12 @@ def test_files_are_the_golden_ones_byte_for_byte(of: str, tmp_path: Path) -> Non
         assert path.stat().st_mode & 0o77 == 0
         assert b"Zqmarker" not in path.read_bytes()
     assert (GOLDEN / f"crisis-calls-IL9990600-{of}.csv").exists()
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
+    [page] = tmp_path.glob("*.html")
+    html = page.read_text("utf-8")
+    assert html.count("<svg ") == 2
+    assert "Subject not located" in html
+    assert not re.search(r"<(script|link|img|iframe)\b|\bsrc\s*=|href=\"[^#]|@import", html)
 
 
 def test_every_row_is_in_one_account_and_every_incident_in_one_month() -> None:
