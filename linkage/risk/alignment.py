@@ -19,6 +19,7 @@ One wrong pair pulls at random, right ones pull together: 5% right pairs are eno
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,8 +84,12 @@ def align(
         found = match(*profiles(view, register, rng), rows, rng)
         pairs = found.rows[found.mutual], found.nearest[found.mutual]
     sides = embed(view.words, DIMENSIONS, rng), embed(register.wide, DIMENSIONS, rng)
-    tried = [_refine(sides, rows, pairs, dimensions, known, rng) for dimensions in STARTS]
-    rotation, _ = max(tried, key=lambda one: one[1])
+    draws = rng.spawn(len(STARTS))
+    with ThreadPoolExecutor() as pool:
+        tried = pool.map(
+            lambda at, draw: _refine(sides, rows, pairs, at, known, draw), STARTS, draws
+        )
+        rotation, _ = max(tried, key=lambda one: one[1])
     guess = match(sides[0] @ rotation, sides[1], np.arange(len(view)), rng).nearest
     guess[known[0]] = known[1]
     return guess

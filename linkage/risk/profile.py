@@ -72,34 +72,36 @@ def features(words: Words, references: Rows) -> Floats:
     fill = np.bitwise_count(words).sum(axis=1, dtype=np.int64).astype(np.float32)
     length = (centred * centred).sum(axis=1)
     known = normal(np.stack([fill, length], axis=1))
-    level = np.hstack([known, normal(_means(centred, there, references, scale, None))])
+    likeness = _likeness(centred, there, references, scale)
+    level = np.hstack([known, normal(_means(likeness, None))])
     found = [level]
     for _ in range(_LEVELS):
-        level = normal(_means(centred, there, references, scale, level[references]))
+        level = normal(_means(likeness, level[references]))
         found.append(level)
         level = np.hstack([known, level[:, :: max(1, level.shape[1] // 16)]])
     return np.hstack(found)
 
 
-def _means(
-    centred: Floats, there: Floats, references: Rows, scale: np.float32, of: Floats | None
-) -> Floats:
+def _likeness(centred: Floats, there: Floats, references: Rows, scale: np.float32) -> Floats:
+    """(rows, references): of the same row none."""
+    z = centred @ there.T
+    z *= scale
+    z[references, np.arange(len(references))] = 0
+    return z
+
+
+def _means(likeness: Floats, of: Floats | None) -> Floats:
     """Means over the references of functions of their likeness, times what is known of them."""
-    itself = np.full(len(centred), -1)
-    itself[references] = np.arange(len(references))
     parts = []
-    for start in range(0, len(centred), _BLOCK):
-        z = centred[start : start + _BLOCK] @ there.T
-        z *= scale
-        own = itself[start : start + len(z)]
-        z[np.flatnonzero(own >= 0), own[own >= 0]] = 0
+    for start in range(0, len(likeness), _BLOCK):
+        z = likeness[start : start + _BLOCK]
         if of is None:
             shapes = [z * z, z * z * z, *(np.maximum(z - cut, 0) for cut in (1, 2, 3, 4, 6))]
             shapes += [np.maximum(-z - 1, 0)]
             parts.append(np.stack([shape.mean(axis=1) for shape in shapes], axis=1))
         else:
             shapes = [z, np.maximum(z - 1, 0), np.maximum(z - 2.5, 0)]
-            parts.append(np.hstack([shape @ of for shape in shapes]) / len(references))
+            parts.append(np.hstack([shape @ of for shape in shapes]) / len(likeness[0]))
     return np.concatenate(parts)
 
 
