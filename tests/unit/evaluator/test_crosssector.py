@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from linkage.errors import DigestMismatchError
+from linkage.cli.main import app
+from linkage.errors import DigestMismatchError, NotFoundError
 from linkage.evaluator.crosssector import cross_sector
 from linkage.evaluator.extract import write_extract
 from linkage.evaluator.reading import read_extract
@@ -69,3 +71,23 @@ def test_an_extract_without_months_or_content_still_has_a_page(tmp_path: Path) -
     assert [path.name for path in made.pages] == ["cross_sector.html"]
     assert "no two partners" in made.left_out["follow_up"]
     assert "no quality report" in made.left_out["quality"]
+
+
+def test_the_command_keeps_a_ledger_beside_the_extract(tmp_path: Path) -> None:
+    source, ledger = extract(tmp_path / "x"), tmp_path / "county.shown.jsonl"
+    words = ["evaluator", "report", str(source), "--out"]
+    for place in ("one", "two"):
+        done = CliRunner().invoke(app, [*words, str(tmp_path / place)])
+        assert done.exit_code == 0, done.output
+    pages = [sorted((tmp_path / place).iterdir()) for place in ("one", "two")]
+    assert [p.read_bytes() for p in pages[0]] == [p.read_bytes() for p in pages[1]]
+    lines = ledger.read_bytes().splitlines()
+    # One for each report that shows counts; the second time nothing was news.
+    assert len(lines) == 4
+    other = tmp_path / "other.jsonl"
+    measured = ["evaluator", "measures", str(source), "--out", str(tmp_path / "m")]
+    assert CliRunner().invoke(app, [*measured, "--ledger", str(other)]).exit_code == 0
+    assert other.exists()
+    (tmp_path / "none").mkdir()
+    refused = CliRunner().invoke(app, ["evaluator", "report", str(tmp_path / "none"), "--out", "o"])
+    assert isinstance(refused.exception, NotFoundError)
