@@ -189,7 +189,11 @@ def test_files_that_the_threat_model_names_exist() -> None:
 def test_sample_configuration_is_valid() -> None:
     samples = ROOT / "deploy" / "samples"
     manifest = parse_manifest((samples / "manifest.json").read_bytes())
-    assert manifest.fingerprint in (ROOT / "docs" / "tutorial.md").read_text("utf-8")
+    tutorial = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
+    grouped = re.findall(r"to read aloud((?:\s+[0-9a-f]{4}\b)+)", tutorial)
+    assert ["".join(group.split()) for group in grouped] == [manifest.fingerprint]
+    assert set(re.findall(r"^ *([0-9a-f]{64})$", tutorial, re.MULTILINE)) == {manifest.fingerprint}
+    assert f"manifest {manifest.fingerprint[:16]}" in (ROOT / "README.md").read_text("utf-8")
     settings = Settings.model_validate_json((samples / "hub.json").read_bytes())
     assert set(json.loads((samples / "hub.json").read_bytes())) == set(Settings.model_fields)
     assert settings.hosts
