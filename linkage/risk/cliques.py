@@ -3,8 +3,8 @@
 Pairs of different rows cannot be compared, but a register holds what the likeness of any two of its
 people would be. A hub that asks about all pairs in a group of rows looks for the group of people
 whose likenesses fit. Each answer tells some bits about two people; naming one of n takes log2(n).
-A group of m has (m - 1) / 2 answers a row. So what protects is that answers a row are few and
-coarse, not which scheme made the encodings.
+A group with q pairs a row has q / 2 answers a row. So what protects is that answers a row are few
+and coarse, not which scheme made the encodings.
 
 Rounds follow on each other: from the run in which enough answers about a group have come together,
 its rows are found one after the other, always with the best of many partial groups kept (beam
@@ -39,22 +39,27 @@ def by_cliques(
     quota: int,
     groups: int,
     rng: np.random.Generator,
+    *,
+    across: bool = False,
 ) -> tuple[Rows, Rows]:
-    """Guesses for the rows of some random groups, each of `quota` + 1 rows.
+    """Guesses for the rows of some random groups.
 
     Args:
         view_fields, register_fields: as in `by_round`.
         quota: how many pairs per row are asked about, all runs together.
+        across: a group is `quota` rows of each of two files, compared across alone; if not, it is
+            `quota` + 1 rows of one file that may hold duplicates.
 
     Returns:
         (rows asked about,) which rows, and who of the register each is.
     """
     shares = [_shares(field) for field in register_fields]
     chance = [_often(share) for share in shares]
-    order = rng.permutation(len(trial.view))[: groups * (quota + 1)]
-    rows = order[: len(order) // (quota + 1) * (quota + 1)].reshape(-1, quota + 1)
+    size = 2 * quota if across else quota + 1
+    order = rng.permutation(len(trial.view))[: groups * size]
+    rows = order[: len(order) // size * size].reshape(-1, size)
     tokens = [unit(field) for field in view_fields]
-    found = [_search(_Answers(group, tokens, shares, chance, rng)) for group in rows]
+    found = [_search(_Answers(group, tokens, shares, chance, rng, across)) for group in rows]
     return rows.ravel(), np.concatenate(found)
 
 
@@ -68,8 +73,9 @@ class _Answers:
         shares: Sequence[Shares],
         chance: Sequence[Floats],
         rng: np.random.Generator,
+        across: bool,
     ) -> None:
-        self.rows, self._shares = len(group), shares
+        self.rows, self._shares, self._across = len(group), shares, across
         self.people = len(shares[0])
         self._tables = []
         levels = np.clip(np.arange(_LEVELS + 1) / _LEVELS, _LEAST, 1 - _LEAST)
@@ -84,6 +90,10 @@ class _Answers:
             fit -= np.log(np.exp(fit) @ often)[:, :, np.newaxis]
             self._tables.append(fit.astype(np.float32))
 
+    def asked(self, one: int, other: int) -> bool:
+        """Whether these two rows were compared."""
+        return not self._across or (2 * one < self.rows) != (2 * other < self.rows)
+
     def fit(self, one: int, other: int, people: Rows | slice) -> Floats:
         """(people, register): likelihood ratio of two rows' answers, against people at random."""
         found: Floats = self._tables[0][one, other][self._shares[0][people]]
@@ -93,6 +103,8 @@ class _Answers:
 
     def telling(self, one: int, other: int) -> float:
         """How much at most the two rows' answers could say."""
+        if not self.asked(one, other):
+            return 0.0
         return sum(float(table[one, other].max()) for table in self._tables)
 
 
@@ -110,6 +122,8 @@ def _search(answers: _Answers) -> Rows:
         row = max(left, key=lambda r: sum(answers.telling(r, other) for other in placed))
         total = np.repeat(score[:, np.newaxis], answers.people, axis=1)
         for place, other in enumerate(placed):
+            if not answers.asked(other, row):
+                continue
             who, where = np.unique(beam[:, place], return_inverse=True)
             total += answers.fit(other, row, who)[where]
         for place in range(len(placed)):

@@ -165,9 +165,9 @@ def rounds(case: Case, quota: int = QUOTA) -> list[Outcome]:
 
 def chosen(case: Case, quota: int) -> list[Outcome]:
     """Groups of rows of which a hub has all pairs compared; some are asked about."""
-    groups = max(2, CHOSEN_ROWS // (quota + 1))
+    groups = max(1, CHOSEN_ROWS // (2 * quota))
     rng = np.random.default_rng(case.seed)
-    rows, people = by_cliques(case.trial, *case.fields, quota, groups, rng)
+    rows, people = by_cliques(case.trial, *case.fields, quota, groups, rng, across=True)
     guess = np.full(len(case.trial.view), NOBODY)
     guess[rows] = people
     others = np.setdiff1d(np.arange(len(guess)), rows)
@@ -356,7 +356,12 @@ def main() -> int:
     settings = {"bits": asked.bits} | ({"hashes": asked.hashes} if asked.hashes else {})
     kind = Minhash if asked.scheme == "minhash-v1" else Saul
     scheme = kind.model_validate({"name": asked.scheme, **settings})
-    about = {"rows": asked.rows, "scheme": scheme.model_dump(), "errors": asked.errors}
+    about = {
+        "rows": asked.rows,
+        "known": asked.known,
+        "scheme": scheme.model_dump(),
+        "errors": asked.errors,
+    }
     report = Report(asked.out, about)
     attacks = Attacks(asked, scheme, report)
     if "control" in asked.only:

@@ -221,14 +221,15 @@ def test_nothing_can_be_counted_where_every_encoding_is_another(random: Trial) -
         assert judge("patterns", random, guess).right <= 8
 
 
-def test_groups_that_are_all_compared_are_found(control: Trial) -> None:
+@pytest.mark.parametrize(("across", "rows_of_two"), [(False, 20), (True, 36)])
+def test_groups_that_are_all_compared_are_found(across: bool, rows_of_two: int) -> None:
     rng = np.random.default_rng(13)
     fields = [_people(400, rng)[:120] for _ in range(4)]
     order = rng.permutation(120)
     words = _random_words(120, rng)
     trial = Trial(View(words), Register(words, words, fields[0]), order)
-    rows, people = by_cliques(trial, [f[order] for f in fields], fields, 9, 2, rng)
-    assert len(rows) == 20
+    rows, people = by_cliques(trial, [f[order] for f in fields], fields, 9, 2, rng, across=across)
+    assert len(rows) == rows_of_two
     assert (people == order[rows]).mean() > 0.9
 
 
