@@ -24,7 +24,8 @@ app = typer.Typer(
     epilog=(
         "Exit codes: 0 done; 2 wrong input; 3 not covered by the agreement; 4 keys, certificates"
         " or signatures; 5 wrong moment; 6 over a limit; 7 hub unreachable; 8 a file has"
-        " errors, but its other records may be sent; 70 a fault of ours."
+        " errors, but its other records may be sent; 9 its encodings fail the risk audit; 10 an"
+        " audit was too weak; 70 a fault of ours."
     ),
 )
 app.add_typer(agent.app, name="agent")

@@ -20,7 +20,8 @@ FIELDS = (
     "given_name:given_name,surname:surname,street_number:number,address_1:address,suburb:city,"
     "postcode:postcode,state:exact,birth:date_of_birth=date_of_birth,soc_sec_id:national_id"
 )
-PEOPLE = 600
+PEOPLE = 490
+"""Fewer than an audit attacks."""
 
 
 def linkage(*words: str) -> Done:
