@@ -187,13 +187,14 @@ def draft_manifest(profiles: Sequence[Profile], terms: Terms) -> Draft:
     needed = math.log2(max(profile.rows for profile in ordered)) + SPARE_BITS
     rule = RULES[terms.scheme]
     allowed = _allowed(weighed, dependent, needed, rule)
-    if not allowed:
+    keys = _choose(weighed, presence, allowed, needed, rule) if allowed else ()
+    if not keys:
         raise InputError(
             f"no set of two to four common fields reaches the {needed:.1f} bits that files of this"
-            " size need, holds a given or middle name or the birth date, and is not of names alone",
+            " size need, and a few more under minhash-v1, holds a given or middle name or the birth"
+            " date, and is not of names alone",
             remedy="Profile more fields that all the partners have",
         )
-    keys = _choose(weighed, presence, allowed, needed, rule)
     if len(keys) < FEWEST_KEYS:
         notes.append(
             f"only {len(keys)} match keys satisfy the rule and add anything; eight are usual."

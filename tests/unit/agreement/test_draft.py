@@ -337,6 +337,14 @@ def test_minhash_bounds_whom_all_keys_together_confuse() -> None:
     assert not any({"city", "zip"} <= set(key.fields) for key in bounded.keys)
 
 
+def test_a_key_that_too_many_share_is_none() -> None:
+    """16.3 bits are enough under saul-v1; too many others share them, or nearly, under minhash."""
+    both = [profile(name, given=7.0, surname=7.0, zip=2.3) for name in ("one", "two")]
+    assert draft_manifest(both, SCHEMES["saul-v1"]).keys
+    with pytest.raises(InputError, match=r"15\.3 bits"):
+        draft_manifest(both, SCHEMES["minhash-v1"])
+
+
 def test_a_small_file_says_nothing_of_a_field_but_its_own_size() -> None:
     """200 records with 200 surnames do not say that surnames have 7.6 bits."""
     small = profile("small", rows=200, given=6.0, surname=7.6, dob=7.6)
