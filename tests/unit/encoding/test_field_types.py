@@ -344,6 +344,6 @@ def test_values_that_mean_not_known_are_counted() -> None:
 )
 def test_hostile_cells_take_little_time(kind: FieldType, unit: str) -> None:
     field = IdentifierField(name="f", type=kind, nicknames=kind is FieldType.FULL_NAME)
-    start = time.perf_counter()
+    start = time.process_time()
     normalise_column(field, [(unit * 40_000)[:40_000]], date_formats=FORMATS)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

@@ -215,15 +215,15 @@ def test_empty_column(kind: FieldType) -> None:
 )
 def test_long_cells_take_little_time(kind: FieldType, unit: str) -> None:
     field = IdentifierField(name="f", type=kind)
-    start = time.perf_counter()
+    start = time.process_time()
     normalise_column(field, [(unit * 40_000)[:40_000] + "x"])
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("kind", list(FieldType))
 def test_work_is_done_once_per_distinct_cell(kind: FieldType) -> None:
     field = IdentifierField(name="f", type=kind)
     cells = ["1976-07-04", "m", None, "651 555 0123"] * 25_000
-    start = time.perf_counter()
+    start = time.process_time()
     normalise_column(field, cells)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

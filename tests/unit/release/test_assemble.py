@@ -267,7 +267,7 @@ def test_half_a_million_rows_in_seconds() -> None:
         "hospital": {bytes(i): bytes(s) for i, s in zip(ids, studies, strict=True)},
         "shelter": {},
     }
-    start = time.perf_counter()
+    start = time.process_time()
     out = assemble(manifest(HOSPITAL, only), {("hospital", "visits"): visits}, study)
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
     assert out.tables["hospital_visits"].num_rows == rows
