@@ -114,7 +114,8 @@ class LinkError:
         """What the quality report estimates for a pair of partners; None where it says nothing.
 
         Links that were never candidates are in the report's `candidate_recall` alone; both
-        losses count here.
+        losses count here. How many of the pairs below the threshold are matches is the model's
+        weakest estimate: recall is taken to be up to what it would be if none were.
         """
         pairs = quality.get("pairs", {})
         pair = pairs.get(f"{one}|{other}") or pairs.get(f"{other}|{one}") or {}
@@ -124,11 +125,14 @@ class LinkError:
         source = f"the quality report's estimate for {one} and {other}"
         if "at_recommended" not in pair:
             source = "the quality report's estimate for all partners together"
-        reached = pair.get("candidate_recall")
-        recall = _scaled(_range(found, "recall"), 1.0 if reached is None else reached)
+        reached = 1.0 if pair.get("candidate_recall") is None else float(pair["candidate_recall"])
+        below, above = model_error.recall
+        recall = _scaled(_range(found, "recall"), reached).widened(below, above)
+        # At most all that became candidates: none of the pairs left in doubt is then a match.
+        most = Range.exactly(reached).widened(below, below).high
         return cls(
             _range(found, "precision").widened(*model_error.precision),
-            recall.widened(*model_error.recall),
+            Range(recall.value, recall.low, max(recall.high, most)),
             source,
         )
 

@@ -6,6 +6,9 @@
   catchability", Biometrics 43, 1987).
 - Keys share fields, so a match missed by one is more often missed by the next: the estimate of
   what was missed is too low rather than too high, and the recall an upper bound.
+- Only candidates that are rather matches than not count. Of the others each has a small part of a
+  match, and nearly all were caught by one key, by chance: together they would pass for many
+  matches that are hard to catch.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import numpy as np
 from linkage.matching.candidates import Candidates
 from linkage.matching.model import ScoredPairs
 from linkage.matching.sources import MISSING
+
+LIKELY = 0.5
 
 
 def candidate_recall(candidates: Candidates, scored: ScoredPairs) -> float | None:
@@ -27,7 +32,8 @@ def candidate_recall(candidates: Candidates, scored: ScoredPairs) -> float | Non
     z = candidates.null.standardise(pairs.distances)
     caught = ((pairs.distances != MISSING) & (z >= candidates.z_cut)).sum(axis=1)
     keys = pairs.distances.shape[1]
-    by_count = np.bincount(np.minimum(caught, keys), scored.probability, minlength=keys + 1)
+    likely = np.where(scored.probability >= LIKELY, scored.probability, 0)
+    by_count = np.bincount(np.minimum(caught, keys), likely, minlength=keys + 1)
     found = float(by_count[1:].sum())
     if keys < 2 or found < 1:
         return None
