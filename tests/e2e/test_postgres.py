@@ -42,7 +42,7 @@ def test_a_hub_on_postgresql(postgres: str, tmp_path: Path) -> None:
         rehearsal.submit()
         run = rehearsal.match()
         rehearsal.release(run["run"])
-        rehearsal.assemble()
+        rehearsal.assemble(run)
         extract = rehearsal.extract
     assert (extract / "SHA256SUMS").exists()
     assert not (tmp_path / "work" / "hub" / "hub.db").exists()
