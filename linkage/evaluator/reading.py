@@ -22,7 +22,7 @@ from linkage.agreement import Manifest
 from linkage.errors import DigestMismatchError, NotFoundError
 from linkage.evaluator.extract import digest_of, verify_extract
 from linkage.evaluator.shown import Shown
-from linkage.release.disclosure import K, Told, table_of_rows
+from linkage.release.disclosure import K, Told, record_names, table_of_rows
 
 STUDY_ID = "study_id"
 
@@ -60,15 +60,10 @@ class Extract:
         return [name for name, table in self.tables.items() if STUDY_ID in table]
 
     def records(self, table: str) -> pd.Series[str]:
-        """A name for each row of a table; of a person's first row in a person table, the person's,
-        so that a count of persons' rows is known to be one of persons.
-        """
+        """A name for each row of a table; see `record_names`."""
         rows = self.tables[table]
-        number = pd.Series(range(len(rows)), index=rows.index).astype(str)
-        named = table + "/" + number
-        if self.kind(table) != "person" or STUDY_ID not in rows:
-            return named
-        return rows[STUDY_ID].mask(rows[STUDY_ID].duplicated(), named)
+        personal = self.kind(table) == "person" and STUDY_ID in rows
+        return record_names(rows, table, STUDY_ID if personal else None)
 
     def month_column(self, table: str) -> str | None:
         """The first column of a table that holds months ("2024-05")."""

@@ -16,7 +16,14 @@ from linkage.agreement.disclosure import CountTable, Disclosure
 from linkage.errors import DisclosureError
 from linkage.release.assemble import Assembled
 from linkage.release.deidentify import STUDY_ID
-from linkage.release.disclosure import ProtectedTable, Table, Told, protect_tables, table_of_rows
+from linkage.release.disclosure import (
+    ProtectedTable,
+    Table,
+    Told,
+    protect_tables,
+    record_names,
+    table_of_rows,
+)
 from linkage.release.disclosure.tables import Key
 
 
@@ -25,18 +32,20 @@ def count_tables(
     passed: Assembled,
     published: Mapping[Key, int],
     hidden: Collection[Key],
+    persons: Collection[str],
 ) -> dict[str, ProtectedTable]:
     """The protected tables, by name.
 
     Args:
         passed: rows that may leave.
         published, hidden: what earlier releases told and suppressed.
+        persons: the tables whose rows are persons; of `people` they are.
 
     Raises:
         DisclosureError: they cannot be protected beside what was published.
     """
     # A recipient whose extract lacks a column does not get counts by it either.
-    made = [t for one in rules.tables if (t := _counted(one, passed)) is not None]
+    made = [t for one in rules.tables if (t := _counted(one, passed, persons)) is not None]
     if not made:
         return {}
     protected = protect_tables(
@@ -45,20 +54,22 @@ def count_tables(
         rounding=rules.rounding,
         most=rules.most_suppressed,
         published=_as_now(made, published),
-        before=list(_earlier(rules, passed, made, published, hidden)),
+        before=list(_earlier(rules, passed, made, published, hidden, persons)),
     )
     for each in protected:
         _require_apart(each, published, rules.min_cell)
     return {one.table.name: one for one in protected}
 
 
-def _counted(one: CountTable, passed: Assembled) -> Table | None:
+def _counted(one: CountTable, passed: Assembled, persons: Collection[str]) -> Table | None:
     source = passed.named.get(one.of, passed.counted_only.get(one.of))
     if source is None or not set(one.by) <= set(source.column_names):
         return None
     personal, people = STUDY_ID in source.column_names, one.count == "people"
     frame = source.select([*one.by, *([STUDY_ID] if personal else [])]).to_pandas()
-    frame["row"] = frame[STUDY_ID] if people else one.of + "/" + frame.index.astype(str)
+    # As readers of the rows name them: see `Extract.records`.
+    person = STUDY_ID if one.of in persons else None
+    frame["row"] = frame[STUDY_ID] if people else record_names(frame, one.of, person)
     return table_of_rows(
         frame,
         one.by,
@@ -85,6 +96,7 @@ def _earlier(
     tables: Sequence[Table],
     published: Mapping[Key, int],
     hidden: Collection[Key],
+    persons: Collection[str],
 ) -> Iterator[Told]:
     """Tables that left before, if they would be the same now."""
     now = {(table.counted, frozenset(d.name for d in table.dimensions)) for table in tables}
@@ -97,7 +109,7 @@ def _earlier(
             by=tuple(sorted(by)),
             count="people" if count == "people" else "rows",
         )
-        table = _counted(asked, passed)
+        table = _counted(asked, passed, persons)
         if table is None:
             continue
         keys, values = table.keys(), table.all_values.ravel().tolist()

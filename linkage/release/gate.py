@@ -24,7 +24,7 @@ import pyarrow as pa
 from linkage.agreement import ContentTable, Manifest
 from linkage.agreement.disclosure import Coarser, Disclosure
 from linkage.errors import DisclosureError
-from linkage.release.assemble import Assembled, table_names
+from linkage.release.assemble import PEOPLE, Assembled, table_names
 from linkage.release.counting import count_tables
 from linkage.release.deidentify import STUDY_ID, sort_rows
 from linkage.release.disclosure.gate import ProtectedTable
@@ -102,7 +102,7 @@ def gate(
     _require_little(rules, assembled, suppressed)
     changed = {name: sort_rows(t) if name in suppressed else t for name, t in tables.items()}
     passed = Assembled(assembled.people, changed, assembled.counted_only)
-    counts = count_tables(rules, passed, published or {}, hidden)
+    counts = count_tables(rules, passed, published or {}, hidden, _of_persons(manifest))
     log = {
         "linkage": "suppression/1",
         "k": rules.k,
@@ -126,6 +126,13 @@ def _described(manifest: Manifest, assembled: Assembled) -> dict[str, ContentTab
         for table in manifest.partner(owner).content
         if table.name == of and table.is_personal and name in assembled.tables
     }
+
+
+def _of_persons(manifest: Manifest) -> set[str]:
+    """The extract's tables whose rows are persons, whether or not rows may leave."""
+    kinds = {(p.name, t.name): t.kind for p in manifest.partners for t in p.content}
+    names = table_names(manifest)
+    return {PEOPLE, *(name for at, name in names.items() if kinds[at] == "person")}
 
 
 def _hide_places(

@@ -22,7 +22,12 @@ Every table that is published passes through `protect`:
 
 from __future__ import annotations
 
-from linkage.release.disclosure.frames import UNKNOWN, table_of_counts, table_of_rows
+from linkage.release.disclosure.frames import (
+    UNKNOWN,
+    record_names,
+    table_of_counts,
+    table_of_rows,
+)
 from linkage.release.disclosure.gate import (
     K,
     ProtectedTable,
@@ -46,6 +51,7 @@ __all__ = [
     "protect",
     "protect_counts",
     "protect_tables",
+    "record_names",
     "table_of_counts",
     "table_of_rows",
 ]

@@ -125,6 +125,17 @@ def table_of_counts(
     return Table(name, counted or count, tuple(dimensions), values, behind, _sets(margins))
 
 
+def record_names(rows: pd.DataFrame, table: str, person: str | None = None) -> pd.Series[str]:
+    """A name for each row of a table, for `table_of_rows`.
+
+    Args:
+        person: column that says whose row it is, in a table about persons: a person's first row has
+            the person's name, so that a count of persons' rows is known to be one of persons.
+    """
+    named: pd.Series[str] = table + "/" + pd.Series(range(len(rows)), index=rows.index).astype(str)
+    return named if person is None else rows[person].mask(rows[person].duplicated(), named)
+
+
 def frame_of(table: Table, suppressed: Any, values: Counts) -> pd.DataFrame:
     """The shown cells: a column per dimension (`total` in margins), `count`, `suppressed`."""
     shown = table.shown.ravel()
@@ -221,4 +232,4 @@ def _sets(margins: Collection[Collection[str]] | None) -> frozenset[frozenset[st
     return None if margins is None else frozenset(frozenset(names) for names in margins)
 
 
-__all__ = ["TOTAL", "UNKNOWN", "frame_of", "table_of_counts", "table_of_rows"]
+__all__ = ["TOTAL", "UNKNOWN", "frame_of", "record_names", "table_of_counts", "table_of_rows"]

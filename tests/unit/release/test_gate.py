@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -235,6 +236,40 @@ def test_a_later_release_does_not_undo_what_an_earlier_one_hid() -> None:
     more = pd.concat([calls, calls.iloc[100:140]])
     source.tables["police_calls"] = pa.Table.from_pandas(more, preserve_index=False)
     assert counts("kind", towns).log["suppressed"] == 0
+
+
+def test_rows_and_people_of_one_table_are_one_cell() -> None:
+    """The people of one race are those of a town that is hidden to protect another."""
+    tables = [
+        {"name": "towns", "of": "clinic_person", "by": ["tract"]},
+        {"name": "races", "of": "clinic_person", "by": ["race"], "count": "people"},
+        {"name": "seen", "of": "people", "by": ["n_partners"]},
+    ]
+    agreed = manifest(k=1, tables=tables)
+    source = released(agreed)
+    people = source.people["study_id"].slice(0, 100)
+    source.tables["clinic_person"] = pa.table(
+        {
+            "study_id": people,
+            "tract": ["A"] * 3 + ["B"] * 40 + ["C"] * 57,
+            "race": ["C"] * 3 + ["B"] * 40 + ["C"] * 57,
+        }
+    )
+    n_partners = [2] * 3 + [1] * 40 + [2] * 57
+    source = replace(source, people=pa.table({"study_id": people, "n_partners": n_partners}))
+    counts = {name: one.cells for name, one in gate(agreed, source).counts.items()}
+    # The towns of which each cell is the sum, whichever table shows it.
+    of = {"A": "A", "B": "B", "C": "C", "total": "ABC"}
+    races, seen = {**of, "C": "AC"}, {"1": "B", "2": "AC", "total": "ABC"}
+    told = [
+        [town in sums[node] for town in "ABC"]
+        for (name, sums) in (("towns", of), ("races", races), ("seen", seen))
+        for node, count in counts[name].iloc[:, :2].itertuples(index=False)
+        if count is not pd.NA
+    ]
+    assert told
+    rank = np.linalg.matrix_rank
+    assert rank(np.array([*told, [True, False, False]])) > rank(np.array(told)), "A is told"
 
 
 def test_a_recipient_gets_its_own_fields_only() -> None:
