@@ -5,6 +5,8 @@
 - Records of equal values count once: which of two equal records an encoding is, nobody can tell.
 - Where a file holds people several times, one record of each is taken: whoever knows one encoding
   of a person finds the others by it, and names nobody that was not known before.
+- Of a linkage schema every record is attacked that has a filter, whichever fields it is made of; of
+  any other scheme the records that have all fields of a match key.
 - Aliases are left out.
 """
 
@@ -182,7 +184,7 @@ class Encodings:
         fields = []
         for field in self._table.fields:
             column = self._columns[self._table.compared(field.name)][rows]
-            fields.append(_with_gaps(field, column))
+            fields.append(_with_gaps(field.type, column))
         return Round(fields, matching.quota, matching.answer_runs)
 
     def _law(self, key: MatchKey, rows: npt.NDArray[np.int64]) -> Law | None:
@@ -196,7 +198,8 @@ class Encodings:
         columns = {name: self._columns[name][rows] for name in fields}
         read = [self._manifest.field(name) for name in fields]
         if self._manifest.linkage_schema is not None:
-            return sp.hstack([_plain_tokens(columns[f.name]) for f in read]).tocsr()
+            parts = [_with_gaps(FieldType.FULL_NAME, columns[f.name]) for f in read]
+            return sp.hstack(parts).tocsr()
         return tokens_of(read, columns)
 
     def _complete(self) -> list[int]:
@@ -217,12 +220,16 @@ class Encodings:
         return f"{len(places)} of {len(keys)} match keys together"
 
     def _distinct(self, fields: Sequence[str], places: Sequence[int]) -> npt.NDArray[np.int64]:
-        """Rows with these fields and encodings, the first of those with equal values."""
+        """Rows with these fields and encodings, the first of those with equal values.
+
+        A filter of a linkage schema is made of whatever fields a record has, so any of them does.
+        """
+        enough = all if self._manifest.linkage_schema is None else any
         there = np.atleast_1d(self._presence[list(places)].all(axis=0))
         columns = [self._columns[name].tolist() for name in fields]
         first: dict[tuple[object, ...], int] = {}
         for row, values in enumerate(zip(*columns, strict=True)):
-            if there[row] and all(values):
+            if there[row] and enough(values):
                 first.setdefault(values, row)
         return np.fromiter(first.values(), np.int64, count=len(first))
 
@@ -298,14 +305,10 @@ def tokens_of(fields: Sequence[IdentifierField], columns: Columns) -> sp.csr_mat
     return sp.hstack(joined).tocsr()
 
 
-def _plain_tokens(column: Objects) -> sp.csr_matrix:
-    return _counts(FieldType.FULL_NAME, column, Vocabulary())
-
-
-def _with_gaps(field: IdentifierField, column: Objects) -> sp.csr_matrix:
+def _with_gaps(kind: FieldType, column: Objects) -> sp.csr_matrix:
     """A field's tokens, of records that may lack it: such a row is empty."""
     there = np.array([bool(value) for value in column.tolist()])
-    found = _counts(field.type, column[there], Vocabulary())
+    found = _counts(kind, column[there], Vocabulary())
     lengths = np.zeros(len(column), np.int64)
     lengths[there] = np.diff(found.indptr)
     start = np.concatenate([[0], np.cumsum(lengths)])

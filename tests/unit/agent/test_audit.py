@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from markupsafe import escape
 from typer.testing import CliRunner
@@ -123,11 +124,8 @@ def test_a_control_that_withstands_lets_nothing_pass(
     assert "Harness too weak" in risk_page(described(manifest, "social", found))
 
 
-def test_filters_of_a_linkage_schema_are_attacked_too(
-    county: CountyFiles, social: SourceFile
-) -> None:
+def manifest_of_filters(county: CountyFiles, *names: str) -> Manifest:
     hashing = {"comparison": {"type": "ngram", "n": 2}, "strategy": {"bitsPerFeature": 200}}
-    names = ("given_name", "surname", "date_of_birth")
     features = [
         {
             "identifier": name,
@@ -140,10 +138,29 @@ def test_filters_of_a_linkage_schema_are_attacked_too(
     schema = {"version": 3, "clkConfig": {"l": 1024, "kdf": kdf}, "features": features}
     scheme = {"name": "clk-v1", "linkage_schema": schema, "risk_acknowledged": True}
     keys = [{"name": "clk", "fields": list(names)}]
-    manifest = manifest_of(county, scheme=scheme, match_keys=keys)
+    return manifest_of(county, scheme=scheme, match_keys=keys)
+
+
+def test_filters_of_a_linkage_schema_are_attacked_too(
+    county: CountyFiles, social: SourceFile
+) -> None:
+    manifest = manifest_of_filters(county, "given_name", "surname", "date_of_birth")
     found = audit(manifest, manifest.partner("social"), social, QUICK, stop=True)
     assert found.summary.verdict is Verdict.BROKEN
     assert "law" not in found.summary.attacks
+
+
+def test_filters_of_records_with_gaps_are_attacked_too(county: CountyFiles, tmp_path: Path) -> None:
+    """A filter leaves, whichever fields a record lacks; of most records the middle name."""
+    table = pd.read_csv(county.identifiers["social"], dtype=str, keep_default_na=False)
+    table["MI"] = [chr(65 + row % 26) if row % 7 == 0 else "" for row in range(len(table))]
+    table.to_csv(tmp_path / "social.csv", index=False)
+    names = ("given_name", "middle_name", "surname", "date_of_birth", "sex")
+    manifest = manifest_of_filters(county, *names)
+    source = SourceFile(tmp_path / "social.csv")
+    found = audit(manifest, manifest.partner("social"), source, QUICK, seed=1, stop=True)
+    assert found.summary.rows > 0.9 * len(table)
+    assert found.summary.verdict is Verdict.BROKEN
 
 
 def test_one_record_of_each_person_is_attacked(county: CountyFiles) -> None:
