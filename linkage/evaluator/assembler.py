@@ -125,12 +125,13 @@ class Assembler:
         gated = gate(
             manifest,
             assembled,
-            published=ledger.published(found.release, recipient),
+            published=ledger.newest(found.release, recipient),
             hidden=ledger.hidden(found.release, recipient),
         )
         del assembled
         persons = ledger.persons(gated.assembled)
         rules = manifest.disclosure
+        ledger.require_counts_apart(found.release, recipient, gated.counts, rules.min_cell)
         ledger.require_apart(found.release, recipient, persons, rules.k)
         self._progress("check disclosure", 1, 1)
         about = About(

@@ -4,7 +4,8 @@ One file per project (see `chain`), a line per extract. A line is on the disk be
 to be seen, so whatever happens in between, nothing has left that the ledger does not know.
 
 - A table of counts is protected against everything that the ledger says was published, and against
-  what earlier tables hid, as long as they would count the same again.
+  what earlier tables hid, as long as they would count the same again. It is refused where a cell
+  differs by few from any count that the cell ever had.
 - An extract is refused whose persons differ from an earlier one's of the same recipient by fewer
   than `k`: who compares the two would have those few.
 - Beside the ledger lie salted hashes of each person's rows; they tell only whether rows are alike.
@@ -74,8 +75,18 @@ class Ledger:
     def entries(self) -> list[Entry]:
         return [_entry(said) for said in self._chain.read()]
 
-    def published(self, release: str = "", recipient: str = "") -> dict[Key, int]:
-        """What all tables of counts published; for an extract that is made again, before it was."""
+    def published(self, release: str = "", recipient: str = "") -> dict[Key, set[int]]:
+        """Every count that a table published of each cell; for an extract that is made again,
+        before it was.
+        """
+        found: dict[Key, set[int]] = {}
+        for entry in self._before(release, recipient):
+            for key, count in entry.counts.items():
+                found.setdefault(key, set()).add(count)
+        return found
+
+    def newest(self, release: str = "", recipient: str = "") -> dict[Key, int]:
+        """The last count of each cell, likewise."""
         found: dict[Key, int] = {}
         for entry in self._before(release, recipient):
             found.update(entry.counts)
@@ -108,6 +119,26 @@ class Ledger:
                     f" {entry.release}, which {recipient!r} has: who compares the two would see"
                     " those few alone",
                     remedy="Wait for a round in which more has changed",
+                )
+
+    def require_counts_apart(
+        self, release: str, recipient: str, counts: Mapping[str, ProtectedTable], k: int
+    ) -> None:
+        """Raises DisclosureError where a cell differs by fewer than `k` from any earlier count."""
+        published = self.published(release, recipient)
+        for table in counts.values():
+            few = [
+                key
+                for key, count in table.published.items()
+                if any(0 < abs(count - was) < k for was in published.get(key, ()))
+            ]
+            if few:
+                raise DisclosureError(
+                    f"table {table.table.name!r}: {len(few)} cells, such as {_where(few[0])},"
+                    f" differ by fewer than {k} from what an earlier release published; the"
+                    " difference would tell of those few",
+                    remedy="Wait until more has changed, leave the table out, or break it down by"
+                    " less",
                 )
 
     def add(self, entry: Entry, persons: Digests) -> None:
@@ -156,6 +187,10 @@ def entry_of(
         cells,
         tuple(sorted(hidden)),
     )
+
+
+def _where(key: Key) -> str:
+    return " and ".join(f"{name} {node!r}" for name, node in key[1]) or "its total"
 
 
 def _plain(entry: Entry) -> dict[str, Any]:

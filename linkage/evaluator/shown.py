@@ -6,7 +6,7 @@
 - Two tables share a cell where they count the same rows or people, whatever they call it.
 - A table that was shown before comes out as it was: the same report twice is the same bytes.
 - Of another extract of the project (a later release, another recipient's) cells are compared by
-  name: a count that differs by few from what was shown is suppressed.
+  name: a count that differs by few from any that was shown is suppressed.
 - `keep` writes what a report showed to the ledger, before the report is to be seen.
 """
 
@@ -50,7 +50,7 @@ class Shown:
         )
         self._told = list(told)
         self._tables: dict[str, ProtectedTable] = {}
-        self._elsewhere: dict[Key, int] = {}
+        self._elsewhere: dict[Key, set[int]] = {}
         self._waiting: list[ProtectedTable] = []
         lines = self._chain.read() if self._chain else []
         self._known = len(lines)
@@ -128,7 +128,8 @@ class Shown:
             if here:
                 self._tables[_name(one.table, int(one.log["k"]), int(one.log["rounded_to"]))] = one
             else:
-                self._elsewhere.update(one.published)
+                for key, count in one.published.items():
+                    self._elsewhere.setdefault(key, set()).add(count)
 
     def _beside(self, tables: Sequence[Table]) -> list[Told]:
         """What shares a cell with the tables, or with what does."""
@@ -145,13 +146,13 @@ class Shown:
             reach = reach.union(*(cells for _, cells in near))
 
     def _needs(self, tables: Sequence[Table], k: int) -> dict[Key, int]:
-        """Cells that few people, or few rows, tell from what another extract's reports showed."""
+        """Cells that few people, or few rows, tell from what any other extract's reports showed."""
         found: dict[Key, int] = {}
         for table in tables if self._elsewhere else ():
             for key, count in zip(table.keys(), table.all_values.ravel().tolist(), strict=True):
-                apart = abs(count - self._elsewhere.get(key, count))
-                if 0 < apart < k:
-                    found[key] = k + apart
+                apart = [abs(count - was) for was in self._elsewhere.get(key, ())]
+                if few := [one for one in apart if 0 < one < k]:
+                    found[key] = k + max(few)
         return found
 
 

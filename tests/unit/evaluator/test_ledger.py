@@ -4,12 +4,14 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from linkage.errors import DigestMismatchError, DisclosureError
 from linkage.evaluator.ledger import Entry, Ledger
 from linkage.release.assemble import Assembled
+from linkage.release.disclosure import ProtectedTable, protect_counts
 
 CELLS = {("rows of calls", (("month", "2024-05"), ("town", "A"))): 40, ("rows of calls", ()): 90}
 HIDDEN = (("rows of calls", (("month", "2024-05"), ("town", "B"))),)
@@ -43,10 +45,31 @@ def test_what_left_is_known_and_stands_once(tmp_path: Path) -> None:
     ledger.add(other, persons)
     again = Ledger(tmp_path, "county")
     assert again.entries() == [ENTRY, other]
-    assert again.published() == CELLS | other.counts
-    assert again.published("r2", "bureau") == CELLS
+    town, total = CELLS
+    assert again.published() == {town: {40}, total: {90, 120}}
+    assert again.published("r2", "bureau") == {town: {40}, total: {90}}
+    assert (again.newest(), again.newest("r2", "bureau")) == (CELLS | other.counts, CELLS)
     assert again.hidden() == set(HIDDEN)
     assert Ledger(tmp_path, "another").entries() == []
+
+
+def counted(calls: int) -> dict[str, ProtectedTable]:
+    table = protect_counts(pd.DataFrame({"town": ["A", "B"], "count": [calls, 500]}), ["town"])
+    return {"calls": table}
+
+
+def test_counts_are_held_against_those_of_every_earlier_release(tmp_path: Path) -> None:
+    for release, calls in (("r1", 100), ("r2", 150)):
+        ledger, [made] = Ledger(tmp_path, "county"), counted(calls).values()
+        ledger.require_counts_apart(release, "bureau", {"calls": made}, 11)
+        entry = dataclasses.replace(ENTRY, release=release, counts=made.published)
+        ledger.add(entry, np.zeros(0, np.uint64))
+    ledger = Ledger(tmp_path, "county")
+    for calls in (105, 145, 160):
+        with pytest.raises(DisclosureError, match=r"2 cells, such as .+ differ by fewer than 11"):
+            ledger.require_counts_apart("r3", "university", counted(calls), 11)
+    for calls in (100, 111, 150, 161):
+        ledger.require_counts_apart("r3", "university", counted(calls), 11)
 
 
 def test_a_line_cut_short_by_a_crash_is_dropped(tmp_path: Path) -> None:

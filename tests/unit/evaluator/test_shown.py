@@ -85,6 +85,22 @@ def test_reports_of_another_extract_are_not_told_apart(tmp_path: Path) -> None:
     assert seen(Shown(path, "e1").protect([table(rows, "town")], k=11)[0])["B",] == 57
 
 
+def test_reports_are_not_told_apart_from_those_of_any_earlier_extract(tmp_path: Path) -> None:
+    path = tmp_path / "county.shown.jsonl"
+
+    def count(extract: str, people: int) -> dict[tuple[str, ...], int | None]:
+        rows = pd.DataFrame({"town": ["B"] * people + ["C"] * 80})
+        made = table(rows.assign(who=[f"{extract}{n}" for n in range(people + 80)]), "town")
+        ledger = Shown(path, extract)
+        found = seen(ledger.protect([made], k=11)[0])
+        ledger.keep()
+        return found
+
+    assert count("e1", 100)["B",] == 100
+    assert count("e2", 150)["B",] == 150
+    assert count("e3", 105)["B",] is None
+
+
 def test_a_damaged_file_stops_every_report(tmp_path: Path) -> None:
     path = tmp_path / "county.shown.jsonl"
     for rows in (ROWS, ROWS.iloc[3:]):
