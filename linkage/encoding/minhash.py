@@ -150,8 +150,8 @@ def hash_rows(
                 _absorb(least, first, min(4, count - first), bits, state)
                 absorbed += 4
         if must_equal:
-            _absorb_word(uint32(total & np.uint64(0xFFFF_FFFF)), bits, state)
-            _absorb_word(uint32(total >> np.uint64(32)), bits, state)
+            for half in (total & np.uint64(0xFFFF_FFFF), total >> np.uint64(32)):
+                _take_in(np.full(bits, uint32(half), np.uint32), bits, state)
             absorbed += 8
         _finish(bits, absorbed, state, out[record])
 
@@ -196,30 +196,24 @@ def _absorb(
     state: npt.NDArray[np.uint32],
 ) -> None:
     """Take in one word of every bit's message: up to four ranks."""
-    one, two, three = bits, np.uint64(2) * bits, np.uint64(3) * bits
     word = np.zeros(bits, np.uint32)
     for b in range(count):
         at = np.uint64(first + b) * bits
         shift = uint32(8 * b)
         for j in range(bits):
             word[j] |= uint32(least[at + j]) << shift
+    _take_in(word, bits, state)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _take_in(word: npt.NDArray[np.uint32], bits: np.uint64, state: npt.NDArray[np.uint32]) -> None:
+    """One step of every bit's hash."""
+    one, two, three = bits, np.uint64(2) * bits, np.uint64(3) * bits
     for j in range(bits):
         v0, v1, v2 = state[j], state[one + j], state[two + j]
         v3 = uint32(state[three + j] ^ word[j])
         v0, v1, v2, v3 = _round(v0, v1, v2, v3)
         state[j], state[one + j] = v0 ^ word[j], v1
-        state[two + j], state[three + j] = v2, v3
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _absorb_word(word: uint32, bits: np.uint64, state: npt.NDArray[np.uint32]) -> None:
-    """Take in one word that is the same in every bit's message."""
-    one, two, three = bits, np.uint64(2) * bits, np.uint64(3) * bits
-    for j in range(bits):
-        v0, v1, v2 = state[j], state[one + j], state[two + j]
-        v3 = uint32(state[three + j] ^ word)
-        v0, v1, v2, v3 = _round(v0, v1, v2, v3)
-        state[j], state[one + j] = v0 ^ word, v1
         state[two + j], state[three + j] = v2, v3
 
 

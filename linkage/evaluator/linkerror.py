@@ -241,18 +241,6 @@ def _moved(range_: Range, to: float) -> Range:
     return Range(to, max(0.0, range_.low + shift), min(1.0, range_.high + shift))
 
 
-__all__ = [
-    "MEASURED",
-    "Corrected",
-    "Counted",
-    "LinkError",
-    "ModelError",
-    "Range",
-    "correct",
-    "observations",
-]
-
-
 def wilson(part: float, people: float) -> tuple[float, float]:
     """The 95% interval of a share after Wilson; (0, 1) for no people."""
     if people <= 0:
@@ -262,3 +250,16 @@ def wilson(part: float, people: float) -> tuple[float, float]:
     centre = (share + Z95**2 / (2 * people)) / scale
     spread = Z95 / scale * math.sqrt(share * (1 - share) / people + Z95**2 / (4 * people**2))
     return max(0.0, centre - spread), min(1.0, centre + spread)
+
+
+__all__ = [
+    "MEASURED",
+    "Corrected",
+    "Counted",
+    "LinkError",
+    "ModelError",
+    "Range",
+    "correct",
+    "observations",
+    "wilson",
+]
