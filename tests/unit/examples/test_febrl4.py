@@ -64,7 +64,9 @@ def test_same_seed_same_bytes(script: ModuleType, output: Path, tmp_path: Path) 
 @pytest.mark.parametrize("case", ["full", "half"])
 def test_manifest_fits_the_files(output: Path, case: str) -> None:
     manifest = parse_manifest((output / case / "manifest.json").read_bytes())
-    assert len(manifest.match_keys) == 8
+    assert len(manifest.match_keys) == 10
+    assert manifest.matching.dependent
+    assert manifest.matching.swaps
     fields = {field.name for field in manifest.fields}
     for partner in manifest.partners:
         table = read(output / case / f"{partner.name}.csv")
@@ -117,7 +119,7 @@ def test_match_keys_keep_the_rule(output: Path) -> None:
     }
     for key in manifest.match_keys:
         types = {manifest.field(name).type for name in key.fields}
-        assert types & {FieldType.GIVEN_NAME, FieldType.DATE_OF_BIRTH}
+        assert types & {FieldType.GIVEN_NAME, FieldType.DATE_OF_BIRTH, FieldType.NATIONAL_ID}
         assert sum(bits[name] for name in key.fields) >= math.log2(5000) + 3
         for table in tables:
             known = table.loc[(table[list(key.fields)] != "").all(axis=1), list(key.fields)]
