@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -37,6 +37,7 @@ STATES = (ONE, SEVERAL, DECLINED, UNKNOWN)
 GIVEN = "given"
 SAME, OVERLAPPING, DIFFERENT, UNLIKE = "same", "overlapping", "different", "not alike"
 PARTNER, STATE, CATEGORY, ANSWER = "partner", "state", "category", "answer"
+IN, OUT = "in", "out"
 STANDARD, COLLECTION = "race_ethnicity_standard", "race_ethnicity_collection"
 
 _REFUSED = frozenset({"REFUSED", "PREFER_NOT_TO_SAY"})
@@ -140,11 +141,25 @@ def by_category(answers: pd.DataFrame) -> Table:
     """Records by partner and category, each alone or in combination."""
     rows = answers.assign(**{CATEGORY: answers[ANSWER].map(lambda said: sorted(said.categories))})
     rows = rows.explode(CATEGORY).dropna(subset=CATEGORY)
-    rows["of"] = rows[PARTNER] + "/" + rows[RECORD]
+    return _records_by(rows, CATEGORY, "race_categories")
+
+
+def against_rest(answers: pd.DataFrame) -> Iterator[Table]:
+    """By partner, the records of each category and all others that give something: all but one
+    category are told by who gives something.
+    """
+    given = answers[ANSWER].map(lambda said: said.categories)
+    for category in sorted(frozenset().union(*given)):
+        inside = [IN if category in those else OUT for those in given]
+        rows = answers.assign(**{category: inside})[given.map(bool)]
+        yield _records_by(rows, category, f"race_categories: {category}")
+
+
+def _records_by(rows: pd.DataFrame, column: str, name: str) -> Table:
     return table_of_rows(
-        rows,
-        [PARTNER, CATEGORY],
-        name="race_categories",
+        rows.assign(of=rows[PARTNER] + "/" + rows[RECORD]),
+        [PARTNER, column],
+        name=name,
         counted="records of persons",
         margins=[],
         finest=True,

@@ -25,7 +25,6 @@ from linkage.release.disclosure import Table, table_of_rows
 
 OUTCOMES = ("outcome", "disposition", "response_level")
 MAX_VALUES = 8
-IN, OUT = "in", "out"
 CATEGORY, VALUE = "race_ethnicity", "value"
 
 
@@ -60,11 +59,16 @@ def outcomes(extract: Extract) -> Iterator[Line]:
                 for category, found in race.shares(values, races, value).items()
             ]
             if lines:
-                cells = Cells(protect(extract, [_table(table, column, values, races)])[0])
+                cells = _protected(extract, table, column, values, races)
                 for line in lines:
-                    node = {CATEGORY: line.category}
-                    counts = cells.count(**node), cells.count(**node, **{VALUE: line.value})
-                    yield _with(line, *counts)
+                    here, value = cells[line.category], {VALUE: line.value}
+                    # The difference tells the share of the rest.
+                    rest = {line.category: race.OUT}
+                    if here.hidden(**rest) or here.hidden(**rest, **value):
+                        yield replace(line, hidden=True)
+                        continue
+                    node = {line.category: race.IN}
+                    yield _with(line, here.count(**node), here.count(**node, **value))
 
 
 def _with(line: Line, people: int | None, part: int | None) -> Line:
@@ -74,22 +78,41 @@ def _with(line: Line, people: int | None, part: int | None) -> Line:
     return replace(line, people=people, part=part)
 
 
-def _table(table: str, column: str, values: pd.Series[Any], races: race.Races) -> Table:
-    """People by category and outcome; a person is in each category given."""
-    rows = [
-        (person, category, str(value))
-        for person, value in values.items()
-        for category in races.get(str(person), ())
-    ]
-    return table_of_rows(
-        pd.DataFrame(rows, columns=[STUDY_ID, CATEGORY, VALUE]),
-        [CATEGORY, VALUE],
-        name=f"{table}, {column} by race and ethnicity",
-        counted=f"people by the {column} of their first row in {table}",
-        person=STUDY_ID,
-        people=True,
-        record=STUDY_ID,
+def _protected(
+    extract: Extract, table: str, column: str, values: pd.Series[Any], races: race.Races
+) -> dict[str, Cells]:
+    """By category, the people of it and the others, by outcome.
+
+    A person is in each category given: beside the table of them all stands each category against
+    its rest, for all but one are told by the total.
+    """
+    given = [races.get(str(person), frozenset()) for person in values.index]
+    people = pd.DataFrame(
+        {STUDY_ID: values.index, CATEGORY: given, VALUE: values.astype(str).to_numpy()}
     )
+    people = people[people[CATEGORY].map(bool)]
+    categories = sorted(frozenset().union(*people[CATEGORY]))
+    name = f"{table}, {column} by"
+
+    def counted(rows: pd.DataFrame, by: str, codes: tuple[str, ...]) -> Table:
+        return table_of_rows(
+            rows,
+            [by, VALUE],
+            name=f"{name} {by}",
+            counted=f"people by the {column} of their first row in {table}",
+            codes={by: codes},
+            person=STUDY_ID,
+            people=True,
+            record=STUDY_ID,
+        )
+
+    every = people.assign(**{CATEGORY: people[CATEGORY].map(sorted)}).explode(CATEGORY)
+    tables = [counted(every, CATEGORY, ())]
+    for category in categories:
+        inside = [race.IN if category in those else race.OUT for those in people[CATEGORY]]
+        split = people.assign(**{category: inside})
+        tables.append(counted(split, category, (race.IN, race.OUT)))
+    return dict(zip(categories, map(Cells, protect(extract, tables)[1:]), strict=True))
 
 
 def _first(extract: Extract, table: str) -> pd.DataFrame:
@@ -118,9 +141,9 @@ def followed(extract: Extract, days: int, model_error: ModelError) -> Iterator[L
         lines, tables = [], []
         for category in sorted(set(itertools.chain.from_iterable(races.values()))):
             members = {person for person, given in races.items() if category in given}
-            inside = watched["person"].isin(members).map({True: IN, False: OUT})
+            inside = watched["person"].isin(members).map({True: race.IN, False: race.OUT})
             groups = {group.name: group for group in grouped(watched, inside)}
-            if not {IN, OUT} <= set(groups):
+            if not {race.IN, race.OUT} <= set(groups):
                 continue
             share, rest = (
                 correct(
@@ -128,9 +151,9 @@ def followed(extract: Extract, days: int, model_error: ModelError) -> Iterator[L
                     error or LinkError.none(),
                     background=groups[name].background,
                 ).true
-                for name in (IN, OUT)
+                for name in (race.IN, race.OUT)
             )
-            counted = groups[IN].counted
+            counted = groups[race.IN].counted
             # Each category against its rest: tables of the same people.
             tables.append(_followed_table(events, services, days, category, watched, inside))
             lines.append(
@@ -146,7 +169,7 @@ def followed(extract: Extract, days: int, model_error: ModelError) -> Iterator[L
                 )
             )
         for line, table in zip(lines, protect(extract, tables), strict=True):
-            cells, node = Cells(table), {line.category: IN}
+            cells, node = Cells(table), {line.category: race.IN}
             if table.suppressed[table.table.shown].any():
                 yield replace(line, hidden=True)
             else:

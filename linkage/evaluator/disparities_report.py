@@ -53,12 +53,8 @@ def disparities(
     if not columns:
         raise NotFoundError("no person table of the extract has a column that means race_ethnicity")
     answers = race.answers_of(extract)
-    complete, categories = (
-        _grid(one)
-        for one in protect(
-            extract, [race.completeness(answers), race.by_category(answers)], totals=True
-        )
-    )
+    tables = [race.completeness(answers), race.by_category(answers), *race.against_rest(answers)]
+    complete, categories = (_grid(one) for one in protect(extract, tables, totals=True)[:2])
     unlike = _disagreements(extract, columns, model_error)
     lines = [*outcomes(extract), *followed(extract, days, model_error)]
     sections = [
@@ -67,7 +63,7 @@ def disparities(
         Section("Outcomes by race and ethnicity", list(_drawn(lines))),
         Section("How to read this", list(_reading())),
     ]
-    tables = {
+    files = {
         "race_completeness": _flat(complete, "state"),
         "race_categories": _flat(categories, "category"),
         "race_disagreement": pd.DataFrame([_unlike_record(row) for row in unlike]),
@@ -80,7 +76,7 @@ def disparities(
         }
     }
     figures |= _recovered(lines, truth or {})
-    return Output(NAME, page(title, sections, subtitle=extract.subtitle), tables, figures)
+    return Output(NAME, page(title, sections, subtitle=extract.subtitle), files, figures)
 
 
 def _recovered(lines: list[Line], truth: Mapping[Outcome, float]) -> dict[str, Any]:
