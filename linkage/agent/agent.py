@@ -699,7 +699,7 @@ class Agent:
         audits = self._audits(manifest)
         if source is None:
             return audits.require_of_filters(checked.sent)
-        return audits.require(source, digest, self._progress)
+        return audits.require(source, digest, checked.skipped, self._progress)
 
     def _encode(
         self,

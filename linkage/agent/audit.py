@@ -21,7 +21,7 @@ import numpy as np
 
 from linkage.agent.source import SourceFile
 from linkage.agent.table import RecordTable
-from linkage.agent.targets import Encodings, Named
+from linkage.agent.targets import Encodings, Named, Rows
 from linkage.agreement import Manifest, Partner
 from linkage.agreement.audits import KINDS, AuditPolicy, AuditSummary, Bounds, Verdict
 from linkage.risk import Leakage, Outcome, leakage, unseeded
@@ -29,6 +29,7 @@ from linkage.risk.attacks import ATTACKS, Attack
 from linkage.risk.evidence import FEWEST, bounds, proven
 
 Progress = Callable[[str, int, int], None]
+NONE_SKIPPED: Rows = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Audit:
 
     Attributes:
         summary: what goes into the upload's header.
-        records: in the file; `read` of them, one per person, were encoded and attacked.
+        records: of the file that are sent; `read` of them, one per person, were attacked.
         control: the attack on plain Bloom filters; None where it was not needed.
         skipped: match keys of which too few distinct records were found to attack; see `FEWEST`.
     """
@@ -157,6 +158,7 @@ def audit(
     *,
     stop: bool = False,
     seed: int | None = None,
+    skipped: Rows = NONE_SKIPPED,
     progress: Progress = lambda step, done, total: None,
 ) -> Audit:
     """Attack the encodings of a file's records, or of a sample of them.
@@ -165,12 +167,14 @@ def audit(
         stop: end at the first attack that breaks the policy.
         seed: for the sample and the attacks' random choices; None draws one. The secrets that
             encodings are made under are always drawn anew.
+        skipped: 0-based rows of the file that are not sent, ascending: no part of the audit.
 
     Raises:
         SourceError: the file cannot be read as a table.
     """
     rng = np.random.default_rng(seed)
-    encodings = Encodings(RecordTable(manifest, partner, source), depth.rows, rng, progress)
+    table = RecordTable(manifest, partner, source)
+    encodings = Encodings(table, depth.rows, rng, progress, skipped)
     every = list(encodings.targets(depth.each))
     kept = [one for one in every if len(one.target) >= FEWEST]
     sampled = encodings.read < encodings.records

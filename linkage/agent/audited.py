@@ -1,23 +1,35 @@
 """What the audit of a file found, kept in the agent's home so that it is made once.
 
     audited = Audits(home / "projects" / name / "audit", manifest, partner)
-    summary = audited.require(SourceFile(path), digest, progress)
+    summary = audited.require(SourceFile(path), digest, checked.skipped, progress)
 
-- Kept by the file's and the manifest's digests and the version of `linkage`: another of any of
-  these is audited anew. An audit of the whole file serves where a quick one is asked for.
+- Kept by the file's and the manifest's digests, the rows that are left out and the version of
+  `linkage`: another of any of these is audited anew. An audit of the whole file serves where a
+  quick one is asked for.
 - `audit.html` beside it is for the people who decide what to change.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from linkage.agent.audit import FULL, QUICK, Audit, Depth, Progress, audit, tool_version
+from linkage.agent.audit import (
+    FULL,
+    NONE_SKIPPED,
+    QUICK,
+    Audit,
+    Depth,
+    Progress,
+    audit,
+    tool_version,
+)
 from linkage.agent.source import SourceFile
+from linkage.agent.targets import Rows
 from linkage.agreement import Manifest
 from linkage.agreement.audits import AuditSummary, Verdict
 from linkage.agreement.canonical import canonical
@@ -59,20 +71,31 @@ class Audits:
         """The report of the last audit."""
         return self._directory / "audit.html"
 
-    def require(self, source: SourceFile, digest: str, progress: Progress) -> AuditSummary:
+    def require(
+        self, source: SourceFile, digest: str, skipped: Rows, progress: Progress
+    ) -> AuditSummary:
         """What a quick audit finds, or found before, where the manifest's policy covers it.
 
         Args:
             digest: SHA-256 of the file.
+            skipped: 0-based rows that are not sent, ascending.
 
         Raises:
             RiskError: it does not; nothing may be sent.
             SourceError: the file cannot be read as a table.
         """
-        kept = self._kept(digest)
+        kept = self._kept(digest, skipped)
         if kept is None:
-            found = self._made(source, QUICK, progress, stop=True)
-            self.keep(digest, QUICK, found)
+            found = audit(
+                self._manifest,
+                self._manifest.partner(self._partner),
+                source,
+                QUICK,
+                stop=True,
+                skipped=skipped,
+                progress=progress,
+            )
+            self.keep(digest, QUICK, found, skipped)
             kept = described(self._manifest, self._partner, found)
         summary = AuditSummary.model_validate_json(json.dumps(kept["summary"]))
         self._manifest.audit.require(self._partner, summary, detail=self._detail(kept))
@@ -89,22 +112,19 @@ class Audits:
         self._manifest.audit.require(self._partner, summary)
         return summary
 
-    def keep(self, digest: str, depth: Depth, found: Audit) -> None:
+    def keep(self, digest: str, depth: Depth, found: Audit, skipped: Rows = NONE_SKIPPED) -> None:
         """Keep an audit for the next submit, and its page for people."""
         report = described(self._manifest, self._partner, found)
         private_directory(self._directory)
         write_atomic(self.page, risk_page(report).encode())
-        kept = {"made_from": self._made_from(digest), "full": depth == FULL, "report": report}
+        made_from = self._made_from(digest, skipped)
+        kept = {"made_from": made_from, "full": depth == FULL, "report": report}
         write_atomic(self._directory / "audit.json", canonical(kept))
 
-    def _made(self, source: SourceFile, depth: Depth, progress: Progress, *, stop: bool) -> Audit:
-        partner = self._manifest.partner(self._partner)
-        return audit(self._manifest, partner, source, depth, stop=stop, progress=progress)
-
-    def _kept(self, digest: str) -> dict[str, Any] | None:
+    def _kept(self, digest: str, skipped: Rows) -> dict[str, Any] | None:
         try:
             found = json.loads((self._directory / "audit.json").read_bytes())
-            if found["made_from"] != self._made_from(digest):
+            if found["made_from"] != self._made_from(digest, skipped):
                 return None
             report: dict[str, Any] = found["report"]
             AuditSummary.model_validate_json(json.dumps(report["summary"]))
@@ -112,9 +132,11 @@ class Audits:
             return None
         return report
 
-    def _made_from(self, digest: str) -> dict[str, str]:
+    def _made_from(self, digest: str, skipped: Rows) -> dict[str, str]:
+        left_out = skipped.astype("<i8").tobytes()
         return {
             "source": digest,
+            "skipped": hashlib.sha256(left_out).hexdigest(),
             "fingerprint": self._manifest.fingerprint,
             "tool": tool_version(),
         }

@@ -48,6 +48,7 @@ _PERSON = "\0person"
 Objects = npt.NDArray[np.object_]
 Columns = dict[str, Objects]
 Words = npt.NDArray[np.uint64]
+Rows = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
 
 _NAMES = (FieldType.GIVEN_NAME, FieldType.SURNAME, FieldType.FULL_NAME)
@@ -75,18 +76,24 @@ class Encodings:
 
     Args:
         rows: at most so many records.
+        skipped: 0-based rows of the file that are not sent, ascending.
 
     Raises:
         SourceError: the file cannot be read as a table.
     """
 
     def __init__(
-        self, table: RecordTable, rows: int, rng: np.random.Generator, progress: Progress
+        self,
+        table: RecordTable,
+        rows: int,
+        rng: np.random.Generator,
+        progress: Progress,
+        skipped: Rows,
     ) -> None:
         self._manifest = manifest = table.manifest
         self._table = table
         self._rng = rng
-        read, self.records = _sample(table, rows, rng, progress)
+        read, self.records = _sample(table, rows, rng, progress, skipped)
         self.read = len(read[_PERSON])
         chosen = _one_per_person(read.pop(_PERSON))
         self._columns = {name: column[chosen] for name, column in read.items()}
@@ -150,7 +157,7 @@ class Encodings:
         self,
         places: Sequence[int],
         fields: Sequence[str],
-        rows: npt.NDArray[np.int64],
+        rows: Rows,
         *,
         round_too: bool = False,
     ) -> Target:
@@ -177,7 +184,7 @@ class Encodings:
         trial = Trial(View(cut[0]), register, truth)
         return Target(trial, self._rng, keys=own, asked=asked, told=max(told, 1))
 
-    def _round(self, rows: npt.NDArray[np.int64]) -> Round | None:
+    def _round(self, rows: Rows) -> Round | None:
         matching = self._manifest.matching
         if not matching.pair_keyed:
             return None
@@ -187,13 +194,13 @@ class Encodings:
             fields.append(_with_gaps(field.type, column))
         return Round(fields, matching.quota, matching.answer_runs)
 
-    def _law(self, key: MatchKey, rows: npt.NDArray[np.int64]) -> Law | None:
+    def _law(self, key: MatchKey, rows: Rows) -> Law | None:
         if not isinstance(self._manifest.scheme, Saul | Minhash):
             return None
         columns = {name: self._columns[name][rows] for name in key.fields}
         return law_of(self._manifest, key, columns)
 
-    def _tokens(self, fields: Sequence[str], rows: npt.NDArray[np.int64]) -> sp.csr_matrix:
+    def _tokens(self, fields: Sequence[str], rows: Rows) -> sp.csr_matrix:
         """What an attacker takes for tokens; of a linkage schema's cells pairs of letters."""
         columns = {name: self._columns[name][rows] for name in fields}
         read = [self._manifest.field(name) for name in fields]
@@ -219,7 +226,7 @@ class Encodings:
             return TOGETHER if len(keys) > 1 else keys[0].name
         return f"{len(places)} of {len(keys)} match keys together"
 
-    def _distinct(self, fields: Sequence[str], places: Sequence[int]) -> npt.NDArray[np.int64]:
+    def _distinct(self, fields: Sequence[str], places: Sequence[int]) -> Rows:
         """Rows with these fields and encodings, the first of those with equal values.
 
         A filter of a linkage schema is made of whatever fields a record has, so any of them does.
@@ -235,20 +242,21 @@ class Encodings:
 
 
 def _sample(
-    table: RecordTable, rows: int, rng: np.random.Generator, progress: Progress
+    table: RecordTable, rows: int, rng: np.random.Generator, progress: Progress, skipped: Rows
 ) -> tuple[Columns, int]:
     """A random sample of the records, every record as likely; memory is bounded by its size."""
     kept: Columns = {}
     lots = np.empty(0)
     seen = 0
     for batch in table.records():
-        lots = np.append(lots, rng.random(batch.count))
+        sent = np.setdiff1d(np.arange(batch.count), skipped - batch.first)
+        lots = np.append(lots, rng.random(len(sent)))
         chosen = np.argsort(lots)[:rows]
         lots = lots[chosen]
-        new = {name: column.values for name, column in batch.own.items()}
-        new[_PERSON] = _persons(table.partner, table.fields, batch)
+        new = {name: column.values[sent] for name, column in batch.own.items()}
+        new[_PERSON] = _persons(table.partner, table.fields, batch)[sent]
         kept = {n: np.append(kept.get(n, column[:0]), column)[chosen] for n, column in new.items()}
-        seen += batch.count
+        seen += len(sent)
         progress("read", seen, 0)
     return kept, seen
 
@@ -268,7 +276,7 @@ def _persons(partner: Partner, fields: Sequence[IdentifierField], batch: RecordB
     return found
 
 
-def _one_per_person(persons: Objects) -> npt.NDArray[np.int64]:
+def _one_per_person(persons: Objects) -> Rows:
     first: dict[object, int] = {}
     for row, person in enumerate(persons.tolist()):
         first.setdefault(row if person is None else (person,), row)

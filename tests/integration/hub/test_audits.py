@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from linkage.agreement.audits import AuditSummary, Bounds, Verdict
 from linkage.agreement.canonical import canonical
 from linkage.errors import InvalidRequestError, RiskError
-from tests.integration.hub.conftest import make_manifest, raw, share_all, small_matrix
+from tests.integration.hub.conftest import make_manifest, raw, share_all, small_matrix, write_people
 
 EXCEPTION = {"partner": "sheriff", "reason": "Reviewed by the board."}
 NARROW, WIDE = Bounds(lower=0.0, upper=0.004), Bounds(lower=0.2, upper=0.3)
@@ -125,3 +126,27 @@ def test_submit_refuses_what_breaks_until_all_have_signed_an_exception(
     assert json.loads(shown.summary) == done.audit.model_dump(mode="json")
     again = sheriff.agent().submit(sheriff.connection, amended.project, file)
     assert (again.repeated, again.audit) == (True, done.audit)
+
+
+def test_records_left_out_are_not_in_the_audit_that_the_hub_takes(
+    steward, members, tmp_path
+) -> None:
+    """More distinct names stand in the file than records are sent of it."""
+    keys = [
+        {"name": "all", "fields": ["given_name", "surname", "dob"]},
+        {"name": "names", "fields": ["given_name", "surname"]},
+    ]
+    manifest = make_manifest(audit={"exceptions": [EXCEPTION]}, match_keys=keys)
+    steward.propose(manifest)
+    for name in manifest.partner_names:
+        members[name].agent().sign(members[name].connection, manifest)
+    share_all(members, manifest)
+    sheriff, path = members["sheriff"], write_people(tmp_path / "sheriff.csv", seed=1, rows=900)
+    lines = path.read_text().splitlines()
+    lines[1:301] = [
+        re.sub(r"\d{4}-\d\d-\d\d", "unreadable", line, count=1) for line in lines[1:301]
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    done = sheriff.agent().submit(sheriff.connection, manifest.project, path, skip_invalid=True)
+    assert len(done.checked.skipped) == 300
+    assert done.checked.sent == done.audit.rows == 600

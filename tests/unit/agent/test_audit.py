@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from markupsafe import escape
 from typer.testing import CliRunner
 
 from linkage.agent import audit as auditing
-from linkage.agent.audit import FULL, QUICK, audit
+from linkage.agent.audit import FULL, NONE_SKIPPED, QUICK, audit
 from linkage.agent.audited import Audits, described
 from linkage.agent.source import SourceFile
 from linkage.agreement import Manifest, parse_manifest
@@ -174,25 +175,42 @@ def test_one_record_of_each_person_is_attacked(county: CountyFiles) -> None:
     assert found.summary.rows <= every.summary.rows
 
 
+def test_records_that_are_not_sent_are_no_part_of_the_audit(
+    county: CountyFiles, social: SourceFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])
+    manifest = manifest_of(county, keys=1)
+    partner, skipped = manifest.partner("social"), np.arange(100, 300)
+    every = audit(manifest, partner, social, QUICK, stop=True)
+    found = audit(manifest, partner, social, QUICK, stop=True, skipped=skipped)
+    assert (every.records - found.records, every.read - found.read) == (200, 200)
+    assert every.summary.rows - found.summary.rows > 190
+    assert found.summary.whole
+
+
 def test_submit_keeps_what_it_found_and_audits_a_file_once(
     county: CountyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = SourceFile(county.identifiers["social"])
     refusing = Audits(tmp_path / "audit", manifest_of(county), "social")
     with pytest.raises(RiskError, match="law on surname-birth names") as caught:
-        refusing.require(source, "d" * 64, nothing)
+        refusing.require(source, "d" * 64, NONE_SKIPPED, nothing)
     assert str(refusing.page) in caught.value.message
     assert refusing.page.exists()
     excepted = manifest_of(county, audit={"exceptions": [{"reason": "Made up."}]})
     audits = Audits(tmp_path / "excepted", excepted, "social")
-    first = audits.require(source, "d" * 64, nothing)
+    first = audits.require(source, "d" * 64, NONE_SKIPPED, nothing)
     assert first.verdict is Verdict.BROKEN
     monkeypatch.setattr(auditing, "ATTACKS", ())
-    assert audits.require(source, "d" * 64, nothing) == first
-    # Another file, and a file of audits that is damaged, are audited anew.
-    assert audits.require(source, "e" * 64, nothing).verdict is Verdict.TOO_FEW
+    assert audits.require(source, "d" * 64, NONE_SKIPPED, nothing) == first
+    # Another file, fewer of its records, and a file of audits that is damaged are audited anew.
+    assert audits.require(source, "e" * 64, NONE_SKIPPED, nothing).verdict is Verdict.TOO_FEW
+    one = np.array([1])
+    monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])
+    assert audits.require(source, "e" * 64, one, nothing).verdict is Verdict.BROKEN
+    monkeypatch.setattr(auditing, "ATTACKS", ())
     (tmp_path / "excepted" / "audit.json").write_bytes(b'{"made_from": ')
-    assert audits.require(source, "d" * 64, nothing).verdict is Verdict.TOO_FEW
+    assert audits.require(source, "d" * 64, NONE_SKIPPED, nothing).verdict is Verdict.TOO_FEW
 
 
 def test_filters_made_elsewhere_count_as_broken_where_there_are_enough(
