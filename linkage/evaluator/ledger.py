@@ -9,10 +9,14 @@ to be seen, so whatever happens in between, nothing has left that the ledger doe
 - An extract is refused whose persons differ from an earlier one's of the same recipient by fewer
   than `k`: who compares the two would have those few.
 - Beside the ledger lie salted hashes of each person's rows; they tell only whether rows are alike.
+  Its lines hold the digests of the salt and of the hashes: without them, as they were, nothing is
+  compared and nothing leaves.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import itertools
 import os
 import secrets
@@ -25,15 +29,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.errors import DisclosureError
+from linkage.errors import DigestMismatchError, DisclosureError
 from linkage.evaluator.chain import Chain, Said
-from linkage.files import private_directory, write_atomic
+from linkage.files import private_directory, sync_directory, write_atomic
 from linkage.release.assemble import Assembled
 from linkage.release.deidentify import STUDY_ID
 from linkage.release.disclosure.gate import ProtectedTable
 from linkage.release.disclosure.tables import Key
 
 Digests = npt.NDArray[np.uint64]
+
+_SALT = 16
+_REMEDY = "Restore the assembler's home from a backup; nothing can be released without its ledger"
 
 
 @dataclass(frozen=True)
@@ -55,11 +62,20 @@ class Entry:
     hidden: tuple[Key, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Line:
+    """An extract, and the digests of its persons' hashes and of the salt."""
+
+    entry: Entry
+    persons: str
+    salt: str
+
+
 class Ledger:
     """The ledger of one project.
 
     Raises:
-        DigestMismatchError: a line is not the one that was written.
+        DigestMismatchError: a line, the salt or hashes are missing, or not what was written.
     """
 
     def __init__(self, home: Path, project: str) -> None:
@@ -68,12 +84,19 @@ class Ledger:
         self._chain = Chain(
             self._directory / f"{project}.jsonl",
             f"the ledger of project {project!r}",
-            "Restore the assembler's home from a backup; nothing can be released without its"
-            " ledger",
+            _REMEDY,
         )
+        lines = self._lines()
+        if lines:
+            self._salt()
+        for line in lines:
+            self._read(self._persons_name(line.persons), line.persons)
 
     def entries(self) -> list[Entry]:
-        return [_entry(said) for said in self._chain.read()]
+        return [line.entry for line in self._lines()]
+
+    def _lines(self) -> list[_Line]:
+        return [_line(said) for said in self._chain.read()]
 
     def published(self, release: str = "", recipient: str = "") -> dict[Key, set[int]]:
         """Every count that a table published of each cell; for an extract that is made again,
@@ -106,13 +129,12 @@ class Ledger:
 
     def require_apart(self, release: str, recipient: str, persons: Digests, k: int) -> None:
         """Raises DisclosureError where too few persons differ from an earlier extract's."""
-        for entry in self.entries():
+        for line in self._lines():
+            entry = line.entry
             if entry.recipient != recipient or entry.release == release:
                 continue
-            path = self._persons_path(entry.release, recipient)
-            if not path.exists():
-                continue
-            changed = _apart(np.load(path, allow_pickle=False), persons)
+            data = self._read(self._persons_name(line.persons), line.persons)
+            changed = _apart(np.load(io.BytesIO(data), allow_pickle=False), persons)
             if 0 < changed < k:
                 raise DisclosureError(
                     f"the extract differs by fewer than {k} persons from that of release"
@@ -144,27 +166,57 @@ class Ledger:
     def add(self, entry: Entry, persons: Digests) -> None:
         """Write an extract down; one that stands there as it is is not written again."""
 
+        written = io.BytesIO()
+        np.save(written, persons, allow_pickle=False)
+        line = _Line(entry, _sha256(written.getvalue()), _sha256(self._salt().encode()))
+
         def say(said: list[Said]) -> Said | None:
-            if any(_entry(one) == entry for one in said):
+            if any(_line(one).entry == entry for one in said):
                 return None
-            path = self._persons_path(entry.release, entry.recipient)
-            with path.with_suffix(".new").open("wb") as file:
-                np.save(file, persons, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
-            path.with_suffix(".new").replace(path)
-            return _plain(entry)
+            # By its digest: what an earlier line speaks of stays as it is.
+            write_atomic(self._directory / self._persons_name(line.persons), written.getvalue())
+            return _plain(line)
 
         self._chain.append(say)
 
     def _salt(self) -> str:
         path = self._directory / "salt"
+        # Whoever wrote a line had the salt before.
+        begun = any(one.stat().st_size for one in self._directory.glob("*.jsonl"))
         if not path.exists():
-            write_atomic(path, secrets.token_hex(8).encode())
-        return path.read_text("ascii")
+            if begun:
+                raise _damaged("salt", "is missing")
+            self._draw_salt(path)
+        found = path.read_bytes()
+        known = {line.salt for line in self._lines()} <= {_sha256(found)}
+        if not known or len(found) != _SALT or not found.isalnum():
+            raise _damaged("salt", "is not what was written")
+        return found.decode("ascii")
 
-    def _persons_path(self, release: str, recipient: str) -> Path:
-        return self._directory / f"{self._project}.{release}.{recipient}.npy"
+    def _draw_salt(self, path: Path) -> None:
+        drawn = secrets.token_hex(_SALT // 2)
+        own = path.with_name(f".salt.{drawn[:8]}")
+        write_atomic(own, drawn.encode())
+        try:
+            # Whole at once, and never over that of an assembly which began at the same time.
+            os.link(own, path)
+        except FileExistsError:
+            pass
+        finally:
+            own.unlink()
+        sync_directory(self._directory)
+
+    def _read(self, name: str, digest: str) -> bytes:
+        path = self._directory / name
+        if not path.exists():
+            raise _damaged(name, "is missing")
+        data = path.read_bytes()
+        if _sha256(data) != digest:
+            raise _damaged(name, "is not what was written")
+        return data
+
+    def _persons_name(self, digest: str) -> str:
+        return f"{self._project}.{digest}.npy"
 
 
 def entry_of(
@@ -193,10 +245,17 @@ def _where(key: Key) -> str:
     return " and ".join(f"{name} {node!r}" for name, node in key[1]) or "its total"
 
 
-def _plain(entry: Entry) -> dict[str, Any]:
+def _plain(line: _Line) -> dict[str, Any]:
+    entry = line.entry
     cells = [[*_plain_key(key), count] for key, count in sorted(entry.counts.items())]
     hidden = [_plain_key(key) for key in entry.hidden]
-    return {**vars(entry), "counts": cells, "hidden": hidden}
+    return {
+        **vars(entry),
+        "counts": cells,
+        "hidden": hidden,
+        "persons": line.persons,
+        "salt": line.salt,
+    }
 
 
 def _plain_key(key: Key) -> list[Any]:
@@ -208,10 +267,20 @@ def _key(counted: str, nodes: list[list[str]]) -> Key:
     return counted, tuple((name, node) for name, node in nodes)
 
 
-def _entry(said: Said) -> Entry:
-    cells = {_key(counted, nodes): int(count) for counted, nodes, count in said["counts"]}
-    hidden = tuple(_key(*key) for key in said["hidden"])
-    return Entry(**{**said, "counts": cells, "hidden": hidden})
+def _line(said: Said) -> _Line:
+    of = dict(said)
+    persons, salt = of.pop("persons"), of.pop("salt")
+    cells = {_key(counted, nodes): int(count) for counted, nodes, count in of["counts"]}
+    hidden = tuple(_key(*key) for key in of["hidden"])
+    return _Line(Entry(**{**of, "counts": cells, "hidden": hidden}), persons, salt)
+
+
+def _damaged(name: str, how: str) -> DigestMismatchError:
+    return DigestMismatchError(f"{name}, beside the release ledger, {how}", remedy=_REMEDY)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _persons(assembled: Assembled, salt: str) -> Digests:

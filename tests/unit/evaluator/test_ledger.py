@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,52 @@ def test_extracts_that_few_persons_tell_apart_are_refused(tmp_path: Path) -> Non
         with pytest.raises(DisclosureError, match="fewer than 11 persons from that of release r1"):
             ask(made)
         ask(made, "university")
+
+
+@pytest.mark.parametrize("named", ["salt", "*.npy"])
+@pytest.mark.parametrize("how", ["missing", "not what was written"])
+def test_a_ledger_without_its_salt_or_hashes_stops_the_assembler(
+    tmp_path: Path, named: str, how: str
+) -> None:
+    ledger = Ledger(tmp_path, "county")
+    ledger.add(ENTRY, ledger.persons(extract(100)))
+    [path] = (tmp_path / "ledger").glob(named)
+    data = path.read_bytes()
+    path.unlink()
+    if how != "missing":
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    for act in (
+        lambda: ledger.require_apart("r2", "bureau", ledger.persons(extract(97)), 11),
+        lambda: Ledger(tmp_path, "county"),
+    ):
+        with pytest.raises(DigestMismatchError, match=f"beside the release ledger, is {how}"):
+            act()
+
+
+def test_another_projects_lost_salt_is_not_drawn_anew(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "county")
+    ledger.add(ENTRY, ledger.persons(extract(100)))
+    (tmp_path / "ledger" / "salt").unlink()
+    with pytest.raises(DigestMismatchError, match="salt, beside the release ledger, is missing"):
+        Ledger(tmp_path, "state").persons(extract(100))
+
+
+def test_of_two_first_assemblies_at_once_both_have_one_salt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = Ledger(tmp_path, "county"), Ledger(tmp_path, "state")
+    first, draw = [], secrets.token_hex
+
+    def drawing(size: int) -> str:
+        # While the other one draws.
+        monkeypatch.setattr(secrets, "token_hex", draw)
+        first.append(one.persons(extract(100)))
+        return draw(size)
+
+    monkeypatch.setattr(secrets, "token_hex", drawing)
+    assert np.array_equal(two.persons(extract(100)), first[0])
+    assert np.array_equal(one.persons(extract(100)), first[0])
+    assert [path.name for path in (tmp_path / "ledger").iterdir()] == ["salt"]
 
 
 def test_hashes_of_persons_differ_from_home_to_home(tmp_path: Path) -> None:
