@@ -43,8 +43,8 @@ class Chain:
         """
         return [said for _, said in self._lines()]
 
-    def append(self, say: Callable[[list[Said]], Said | None]) -> None:
-        """Write a line down for good.
+    def append(self, say: Callable[[list[Said]], Said | None]) -> bool:
+        """Write a line down for good, and say whether there was one.
 
         Args:
             say: gives it, or None for none, from what stands there; nobody else writes meanwhile.
@@ -55,7 +55,7 @@ class Chain:
             lines = self._lines()
             said = say([one for _, one in lines])
             if said is None:
-                return
+                return False
             previous = hashlib.sha256(lines[-1][0]).hexdigest() if lines else FIRST
             line = canonical({"previous": previous, "number": len(lines), **said})
             # What a crash cut short ends here.
@@ -64,6 +64,7 @@ class Chain:
             file.flush()
             os.fsync(file.fileno())
         sync_directory(self._path.parent)
+        return True
 
     def _lines(self) -> list[tuple[bytes, Said]]:
         if not self._path.exists():

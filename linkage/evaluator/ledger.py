@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.errors import DigestMismatchError, DisclosureError
+from linkage.errors import DigestMismatchError, DisclosureError, StateError
 from linkage.evaluator.chain import Chain, Said
 from linkage.files import private_directory, sync_directory, write_atomic
 from linkage.release.assemble import Assembled
@@ -72,7 +72,7 @@ class _Line:
 
 
 class Ledger:
-    """The ledger of one project.
+    """The ledger of one project, as it stands when this is made.
 
     Raises:
         DigestMismatchError: a line, the salt or hashes are missing, or not what was written.
@@ -86,17 +86,14 @@ class Ledger:
             f"the ledger of project {project!r}",
             _REMEDY,
         )
-        lines = self._lines()
-        if lines:
+        self._lines = [_line(said) for said in self._chain.read()]
+        if self._lines:
             self._salt()
-        for line in lines:
+        for line in self._lines:
             self._read(self._persons_name(line.persons), line.persons)
 
     def entries(self) -> list[Entry]:
-        return [line.entry for line in self._lines()]
-
-    def _lines(self) -> list[_Line]:
-        return [_line(said) for said in self._chain.read()]
+        return [line.entry for line in self._lines]
 
     def published(self, release: str = "", recipient: str = "") -> dict[Key, set[int]]:
         """Every count that a table published of each cell; for an extract that is made again,
@@ -129,7 +126,7 @@ class Ledger:
 
     def require_apart(self, release: str, recipient: str, persons: Digests, k: int) -> None:
         """Raises DisclosureError where too few persons differ from an earlier extract's."""
-        for line in self._lines():
+        for line in self._lines:
             entry = line.entry
             if entry.recipient != recipient or entry.release == release:
                 continue
@@ -164,8 +161,11 @@ class Ledger:
                 )
 
     def add(self, entry: Entry, persons: Digests) -> None:
-        """Write an extract down; one that stands there as it is is not written again."""
+        """Write an extract down; one that stands there as it is is not written again.
 
+        Raises:
+            StateError: another extract left meanwhile, which this one was not held against.
+        """
         written = io.BytesIO()
         np.save(written, persons, allow_pickle=False)
         line = _Line(entry, _sha256(written.getvalue()), _sha256(self._salt().encode()))
@@ -173,11 +173,18 @@ class Ledger:
         def say(said: list[Said]) -> Said | None:
             if any(_line(one).entry == entry for one in said):
                 return None
+            if len(said) != len(self._lines):
+                raise StateError(
+                    "another extract of the project was made in the meantime, which this one was"
+                    " not held against",
+                    remedy="Assemble this one again",
+                )
             # By its digest: what an earlier line speaks of stays as it is.
             write_atomic(self._directory / self._persons_name(line.persons), written.getvalue())
             return _plain(line)
 
-        self._chain.append(say)
+        if self._chain.append(say):
+            self._lines.append(line)
 
     def _salt(self) -> str:
         path = self._directory / "salt"
@@ -188,7 +195,7 @@ class Ledger:
                 raise _damaged("salt", "is missing")
             self._draw_salt(path)
         found = path.read_bytes()
-        known = {line.salt for line in self._lines()} <= {_sha256(found)}
+        known = {line.salt for line in self._lines} <= {_sha256(found)}
         if not known or len(found) != _SALT or not found.isalnum():
             raise _damaged("salt", "is not what was written")
         return found.decode("ascii")

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from linkage.errors import DigestMismatchError, DisclosureError
+from linkage.errors import DigestMismatchError, DisclosureError, StateError
 from linkage.evaluator.ledger import Entry, Ledger
 from linkage.release.assemble import Assembled
 from linkage.release.disclosure import ProtectedTable, protect_counts
@@ -118,6 +118,23 @@ def test_extracts_that_few_persons_tell_apart_are_refused(tmp_path: Path) -> Non
         with pytest.raises(DisclosureError, match="fewer than 11 persons from that of release r1"):
             ask(made)
         ask(made, "university")
+
+
+def test_of_two_extracts_made_at_once_the_second_is_made_again(tmp_path: Path) -> None:
+    one, two = Ledger(tmp_path, "county"), Ledger(tmp_path, "county")
+    fewer = two.persons(extract(97))
+    two.require_apart("r2", "bureau", fewer, 11)
+    one.add(ENTRY, one.persons(extract(100)))
+    second = dataclasses.replace(ENTRY, release="r2")
+    with pytest.raises(StateError, match="another extract of the project was made"):
+        two.add(second, fewer)
+    assert Ledger(tmp_path, "county").entries() == [ENTRY]
+    with pytest.raises(DisclosureError, match="fewer than 11 persons"):
+        Ledger(tmp_path, "county").require_apart("r2", "bureau", fewer, 11)
+    # The same one, made twice at once, is no news to either.
+    two.add(ENTRY, two.persons(extract(100)))
+    one.add(second, one.persons(extract(100)))
+    assert Ledger(tmp_path, "county").entries() == one.entries() == [ENTRY, second]
 
 
 @pytest.mark.parametrize("named", ["salt", "*.npy"])
