@@ -2,6 +2,8 @@
 
 - A cell that counts what it counted before is known to readers, and so is a table all of whose
   cells do: what it hid then stays hidden.
+- A cell that was hidden is not shown by a later release either, whatever it counts by then: what
+  it was hidden to protect may count what it did.
 - A table of which a cell differs by few from what was published is refused: the difference is a
   count, too.
 """
@@ -55,6 +57,7 @@ def count_tables(
         most=rules.most_suppressed,
         published=_as_now(made, published),
         before=list(_earlier(rules, passed, made, published, hidden, persons)),
+        hidden=hidden,
     )
     for each in protected:
         _require_apart(each, published, rules.min_cell)

@@ -147,19 +147,20 @@ def protect_tables(
     published: Mapping[Key, int] | None = None,
     before: Sequence[Told] = (),
     needs: Mapping[Key, int] | None = None,
+    hidden: Collection[Key] = (),
 ) -> list[ProtectedTable]:
     """Protect tables that are published together: what one shows gives nothing of another away.
 
     Args:
         before: tables that readers have; what those hide stays hidden beside these.
-        published, needs: see `System.of`.
+        published, needs, hidden: see `System.of`.
 
     Raises:
         DisclosureError: they cannot be protected, or too much of one would be suppressed.
     """
 
     def system_of(those: Sequence[Table]) -> System:
-        return System.of(those, k=k, published=published, before=before, needs=needs)
+        return System.of(those, k=k, published=published, before=before, needs=needs, hidden=hidden)
 
     system = system_of(tables)
     found = suppress(system)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,8 @@ class System:
             protection.
         shown: to be published, unless it is suppressed.
         fixed: known to the reader already, as it was published before.
-        closed: suppressed before, and in no table that is to be published.
+        closed: suppressed before, and not to be shown: in no table that is to be published, or to
+            stay hidden there.
         equal, at_most: rows r with r . value = 0, and with r . value <= 0.
         places: per table, the place of each of its cells.
     """
@@ -75,11 +76,13 @@ class System:
         published: Mapping[Key, int] | None = None,
         before: Sequence[Told] = (),
         needs: Mapping[Key, int] | None = None,
+        hidden: Collection[Key] = (),
     ) -> System:
         """Args:
             published: cells that readers know, whatever table they know them from.
             before: tables that readers have.
             needs: by how much more than `k` asks a reader must be in doubt about a cell.
+            hidden: cells to be suppressed, whether or not others need it.
 
         Raises:
             InvalidRequestError: two tables count one cell differently.
@@ -117,6 +120,10 @@ class System:
         for key, more in (needs or {}).items():
             if (place := cells.place.get(key)) is not None and value[place] > 0:
                 need[place] = max(need[place], more)
+        closed &= ~open_
+        for key in hidden:
+            if (place := cells.place.get(key)) is not None and value[place] > 0:
+                closed[place] = True
         equal, at_most = _relations(every, places, count)
         return cls(
             tuple(cells.keys),
@@ -124,7 +131,7 @@ class System:
             need,
             shown | fixed,
             fixed,
-            closed & ~fixed & ~open_,
+            closed & ~fixed,
             totals,
             equal,
             at_most,

@@ -238,6 +238,30 @@ def test_a_later_release_does_not_undo_what_an_earlier_one_hid() -> None:
     assert counts("kind", towns).log["suppressed"] == 0
 
 
+def test_what_was_hidden_for_another_stays_hidden_when_the_rest_has_changed() -> None:
+    """Of one release A + B is known; B of the next would tell A of both."""
+    source = released(manifest(k=1))
+    calls = source.tables["police_calls"].to_pandas()
+    agreed = manifest(k=1, tables=[{"name": "t", "of": "police_calls", "by": ["town"]}])
+
+    def counts(towns: dict[str, int], *earlier: ProtectedTable) -> ProtectedTable:
+        rows = calls.iloc[: sum(towns.values())].assign(town=np.repeat([*towns], [*towns.values()]))
+        source.tables["police_calls"] = pa.Table.from_pandas(rows, preserve_index=False)
+        told = {key: n for one in earlier for key, n in one.published.items()}
+        hidden = [key for one in earlier for key in one.hidden]
+        return gate(agreed, source, published=told, hidden=hidden).counts["t"]
+
+    first = counts({"A": 3, "B": 57, "C": 60})
+    assert first.cells["count"].isna().tolist() == [True, True, False, False]
+    later = {"A": 3, "B": 57, "C": 40}
+    alone = counts(later).cells["count"].isna().tolist()
+    assert alone == [True, False, True, False]
+    beside = counts(later, first)
+    assert beside.cells["count"].isna().tolist() == [True, True, False, False]
+    # And the same again is the same.
+    assert counts(later, first, beside).cells.equals(beside.cells)
+
+
 def test_rows_and_people_of_one_table_are_one_cell() -> None:
     """The people of one race are those of a town that is hidden to protect another."""
     tables = [
