@@ -6,7 +6,8 @@
 - The attacker has the hub's view, and a register that holds the partner's own records without a
   mistake: the worst case of overlap and errors.
 - The control, plain Bloom filters of the file's names and birth dates, must fall to the same
-  attack. Where it does not, the audit says that it was too weak, and passes nothing.
+  attack. Where it does not, or too few people have these, the audit says that it was too weak,
+  and proves nothing.
 - What is kept of the figures names no value and no row.
 """
 
@@ -113,7 +114,8 @@ class Audit:
     Attributes:
         summary: what goes into the upload's header.
         records: of the file that are sent; `read` of them, one per person, were attacked.
-        control: the attack on plain Bloom filters; None where it was not needed.
+        control: the attack on plain Bloom filters; None where it was not needed, or where too few
+            people are there for one.
         skipped: match keys of which too few distinct records were found to attack; see `FEWEST`.
     """
 
@@ -198,7 +200,9 @@ def audit(
             break
     control = None
     if plan and not ended:
-        control = unseeded(encodings.control(depth.control), rng)
+        plain = encodings.control(depth.control)
+        # Of few people an attack that proves nothing may well name all.
+        control = unseeded(plain, rng) if len(plain.view) >= FEWEST else None
     progress("attack", steps, steps)
     findings = tuple(
         Finding(

@@ -52,7 +52,8 @@ Rows = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
 
 _NAMES = (FieldType.GIVEN_NAME, FieldType.SURNAME, FieldType.FULL_NAME)
-_PERSONAL = {*_NAMES, FieldType.MIDDLE_NAME, FieldType.DATE_OF_BIRTH}
+_PERSONAL = {*_NAMES, FieldType.DATE_OF_BIRTH}
+"""Not middle names: most people have none on file, and would not be in the control."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,10 @@ class Encodings:
         yield Named(self._called(places), fields, False, target)
 
     def control(self, rows: int) -> Trial:
-        """Plain Bloom filters of names and birth dates, or of all there is where there are none."""
+        """Plain Bloom filters of names and birth dates, or of all there is where there are none.
+
+        People who lack one are not in it, unless the scheme itself takes records with gaps.
+        """
         read = self._read_fields
         personal = [f for f in read if f.type in _PERSONAL] or read
         chosen = self._distinct([f.name for f in personal], [])[:rows]

@@ -42,9 +42,9 @@ class Verdict(StrEnum):
 
     `passed`: every attack's upper bound keeps the policy. `not-shown`: some attack's does not, and
     no attack is shown to break it. `too-few`: fewer distinct records than attacks say anything of.
-    `too-weak`: the control withstood, so that nothing is proven. `broken`: an attack finds more
-    people than the policy allows, beyond chance. `untried`: filters that another program made, of
-    a kind that published attacks break, and that were not attacked here.
+    `too-weak`: the control withstood or had too few people, so that nothing is proven. `broken`:
+    an attack finds more people than the policy allows, beyond chance. `untried`: filters that
+    another program made, of a kind that published attacks break, and that were not attacked here.
     """
 
     PASSED = "passed"
@@ -82,7 +82,7 @@ class AuditSummary(Strict):
         rows: distinct records that the largest attack was made on.
         whole: whether all records of the file were read, and not a sample.
         control: share of people that the control attack found; None where it was not made, as it
-            is not once an attack has broken the policy.
+            is not once an attack has broken the policy, nor of few people.
         attacks: which were made.
         unknown: bounds of those that know no pair; None where none was made.
         known: of those that know some.
@@ -206,7 +206,7 @@ SAID = {
     Verdict.PASSED: "passed",
     Verdict.NOT_SHOWN: "not shown to keep the policy, nor to break it",
     Verdict.TOO_FEW: "too few distinct records to tell",
-    Verdict.TOO_WEAK: "the control withstood, so that nothing is proven",
+    Verdict.TOO_WEAK: "the control withstood or had too few people, so that nothing is proven",
     Verdict.BROKEN: "an attack re-identifies more people than the manifest's policy allows",
     Verdict.UNTRIED: "filters made elsewhere, not attacked here; published attacks break them",
 }

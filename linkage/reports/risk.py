@@ -31,7 +31,8 @@ _SHORT = {
     ),
     "too-weak": (
         "Harness too weak: plain Bloom filters of these records, which are known to be broken,"
-        " withstood the attack. This audit proves nothing; do not rely on it."
+        " withstood the attack, or too few records have the names and birth dates to make them of."
+        " This audit proves nothing; do not rely on it."
     ),
     "broken": "An attack re-identifies more people than the agreement allows, beyond chance.",
 }
@@ -111,6 +112,8 @@ def _tried(audit: Scope) -> Iterator[Block]:
         yield Paragraph(
             "The audit ended at the first attack that broke the policy; linkage agent audit makes"
             " all of them."
+            if audit["summary"]["verdict"] == "broken"
+            else "No control was made: too few records have the names and birth dates for one."
         )
 
 

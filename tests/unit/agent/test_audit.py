@@ -125,6 +125,50 @@ def test_a_control_that_withstands_lets_nothing_pass(
     assert "Harness too weak" in risk_page(described(manifest, "social", found))
 
 
+def social_with(county: CountyFiles, path: Path, column: str, few: int) -> SourceFile:
+    """The social agency's file, in which so few records have a column."""
+    table = pd.read_csv(county.identifiers["social"], dtype=str, keep_default_na=False)
+    there = np.flatnonzero((table[column] != "").to_numpy())
+    table.loc[there[few:], column] = ""
+    table.to_csv(path, index=False)
+    return SourceFile(path)
+
+
+@pytest.mark.parametrize("few", [0, 1, 4])
+def test_a_control_of_few_people_proves_nothing(
+    county: CountyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])
+    source = social_with(county, tmp_path / "social.csv", "BirthDate", few)
+    keys = [
+        {"name": "given-address", "fields": ["given_name", "address"]},
+        {"name": "birth", "fields": ["surname", "date_of_birth"]},
+    ]
+    manifest = manifest_of(
+        county, scheme={"name": "minhash-v1"}, audit={"known": 1.0}, match_keys=keys
+    )
+    found = audit(manifest, manifest.partner("social"), source, QUICK, seed=1)
+    assert found.summary.verdict is Verdict.TOO_WEAK
+    assert found.summary.control is None
+    assert "No control was made" in risk_page(described(manifest, "social", found))
+
+
+def test_the_control_does_without_middle_names(
+    county: CountyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])
+    source = social_with(county, tmp_path / "social.csv", "MI", 4)
+    keys = [
+        {"name": "surname-birth", "fields": ["surname", "date_of_birth"]},
+        {"name": "names", "fields": ["given_name", "middle_name", "surname"]},
+    ]
+    manifest = manifest_of(county, scheme={"name": "minhash-v1"}, match_keys=keys)
+    found = audit(manifest, manifest.partner("social"), source, replace(QUICK, control=550))
+    assert found.control is not None
+    assert found.control.overlap == 550
+    assert found.control.rate > 0.9
+
+
 def manifest_of_filters(county: CountyFiles, *names: str) -> Manifest:
     hashing = {"comparison": {"type": "ngram", "n": 2}, "strategy": {"bitsPerFeature": 200}}
     features = [
@@ -153,14 +197,11 @@ def test_filters_of_a_linkage_schema_are_attacked_too(
 
 def test_filters_of_records_with_gaps_are_attacked_too(county: CountyFiles, tmp_path: Path) -> None:
     """A filter leaves, whichever fields a record lacks; of most records the middle name."""
-    table = pd.read_csv(county.identifiers["social"], dtype=str, keep_default_na=False)
-    table["MI"] = [chr(65 + row % 26) if row % 7 == 0 else "" for row in range(len(table))]
-    table.to_csv(tmp_path / "social.csv", index=False)
+    source = social_with(county, tmp_path / "social.csv", "MI", 150)
     names = ("given_name", "middle_name", "surname", "date_of_birth", "sex")
     manifest = manifest_of_filters(county, *names)
-    source = SourceFile(tmp_path / "social.csv")
     found = audit(manifest, manifest.partner("social"), source, QUICK, seed=1, stop=True)
-    assert found.summary.rows > 0.9 * len(table)
+    assert found.summary.rows > 0.9 * found.records
     assert found.summary.verdict is Verdict.BROKEN
 
 
