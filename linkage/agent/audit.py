@@ -214,14 +214,16 @@ def audit(
         for one in kept
         if tried[one.name]
     )
+    attacked = {one.name for one, _ in plan}
+    skipped_keys = tuple(one.name for one in every if one.name not in attacked)
     return Audit(
-        _summary(manifest.audit, encodings, kept, findings, control, len(plan)),
+        _summary(manifest.audit, encodings, kept, findings, control, len(plan), len(skipped_keys)),
         encodings.records,
         encodings.read,
         findings,
         control,
         encodings.signature if encodings.rows else {},
-        tuple(one.name for one in every if one.name not in tried),
+        skipped_keys,
     )
 
 
@@ -241,6 +243,7 @@ def _summary(
     findings: Sequence[Finding],
     control: Outcome | None,
     attacks: int,
+    skipped: int,
 ) -> AuditSummary:
     every = [one for finding in findings for one in finding.tried]
     found = {
@@ -251,9 +254,10 @@ def _summary(
     made = {one.attack.name for one in every}
     return AuditSummary(
         tool=tool_version(),
-        verdict=policy.verdict(found, rate),
+        verdict=policy.verdict(found, rate, skipped),
         rows=max((len(one.target) for one in kept), default=0),
         whole=encodings.read == encodings.records,
+        skipped=skipped,
         control=rate,
         attacks=tuple(attack.name for attack in ATTACKS if attack.name in made),
         **found,

@@ -108,7 +108,13 @@ class Audits:
             RiskError: the manifest's policy does not cover them.
         """
         verdict = Verdict.UNTRIED if rows >= FEWEST else Verdict.TOO_FEW
-        summary = AuditSummary(tool=tool_version(), verdict=verdict, rows=rows, whole=True)
+        summary = AuditSummary(
+            tool=tool_version(),
+            verdict=verdict,
+            rows=rows,
+            whole=True,
+            skipped=len(self._manifest.match_keys),
+        )
         self._manifest.audit.require(self._partner, summary)
         return summary
 

@@ -40,8 +40,9 @@ ToolVersion = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+-]{1,40}$"
 class Verdict(StrEnum):
     """What an audit shows of a file's encodings.
 
-    `passed`: every attack's upper bound keeps the policy. `not-shown`: some attack's does not, and
-    no attack is shown to break it. `too-few`: fewer distinct records than attacks say anything of.
+    `passed`: every match key was attacked, and every attack's upper bound keeps the policy.
+    `not-shown`: some match key was not, or some attack's bound does not, and no attack is shown to
+    break it. `too-few`: fewer distinct records than attacks say anything of.
     `too-weak`: the control withstood or had too few people, so that nothing is proven. `broken`:
     an attack finds more people than the policy allows, beyond chance. `untried`: filters that
     another program made, of a kind that published attacks break, and that were not attacked here.
@@ -81,6 +82,8 @@ class AuditSummary(Strict):
         verdict: what follows from the figures under the manifest's policy.
         rows: distinct records that the largest attack was made on.
         whole: whether all records of the file were read, and not a sample.
+        skipped: match keys that were not attacked, as too few distinct records have them; all
+            taken together count as one more.
         control: share of people that the control attack found; None where it was not made, as it
             is not once an attack has broken the policy, nor of few people.
         attacks: which were made.
@@ -93,6 +96,7 @@ class AuditSummary(Strict):
     verdict: Annotated[Verdict, Field(strict=False)]
     rows: Rows
     whole: bool
+    skipped: Annotated[int, Field(ge=0, le=1_000)]
     control: Share | None = None
     attacks: Annotated[tuple[AttackName, ...], Field(max_length=40, strict=False)] = ()
     unknown: Bounds | None = None
@@ -167,8 +171,10 @@ class AuditPolicy(Strict):
         """The largest share that attackers of a kind may re-identify."""
         return {"unknown": self.unknown, "known": self.known, "active": self.active}[kind]
 
-    def verdict(self, found: Mapping[Kind, Bounds | None], control: float | None) -> Verdict:
-        """What figures show under this policy, by kind of attacker."""
+    def verdict(
+        self, found: Mapping[Kind, Bounds | None], control: float | None, skipped: int
+    ) -> Verdict:
+        """What figures show under this policy: bounds by kind of attacker, keys not attacked."""
         held = [(bounds, self.limit(kind)) for kind, bounds in found.items() if bounds is not None]
         if not held:
             return Verdict.TOO_FEW
@@ -176,7 +182,7 @@ class AuditPolicy(Strict):
             return Verdict.BROKEN
         if control is None or control < CONTROL_FLOOR:
             return Verdict.TOO_WEAK
-        if any(bounds.upper > limit for bounds, limit in held):
+        if skipped or any(bounds.upper > limit for bounds, limit in held):
             return Verdict.NOT_SHOWN
         return Verdict.PASSED
 

@@ -233,6 +233,8 @@ def audit_lines(audits: Mapping[str, Any]) -> list[str]:
     lines = []
     for partner, said in audits.items():
         what = f"{SAID[Verdict(said['verdict'])]}; {said['rows']} records attacked"
+        if said["rows"] and said["skipped"]:
+            what += f", {said['skipped']} match keys not"
         lines.append(f"  audit of {partner}: {said['verdict']} ({what})")
     return lines
 

@@ -313,6 +313,7 @@ def _audits(audits: Mapping[str, Scope]) -> DataTable:
             "Partner",
             "Verdict",
             "Records attacked",
+            "Keys not attacked",
             "At most, nothing known",
             "Some people known",
             "Active hub",
@@ -322,6 +323,7 @@ def _audits(audits: Mapping[str, Scope]) -> DataTable:
                 name,
                 said["verdict"],
                 _number(said["rows"]),
+                said["skipped"],
                 *(percent(said[k] and said[k]["upper"], 2) for k in ("unknown", "known", "active")),
             )
             for name, said in audits.items()

@@ -23,7 +23,8 @@ _SHORT = {
     "passed": "Every attack is shown to find fewer people than the agreement allows.",
     "not-shown": (
         "No attack is shown to find more people than the agreement allows, nor are all shown to"
-        " find fewer. Among few records, that nobody was found proves little."
+        " find fewer; or some match key was not attacked, as too few distinct records have it."
+        " Among few records, that nobody was found proves little."
     ),
     "too-few": (
         "Too few distinct records to tell: attacks on so few people say nothing, and no bound can"
@@ -86,6 +87,7 @@ def _short(audit: Scope) -> Iterator[Block]:
             ),
             Figure("Control, plain Bloom filters", percent(summary["control"])),
             Figure("Records attacked", count(summary["rows"]), f"of {count(audit['records'])}"),
+            Figure("Match keys not attacked", count(summary["skipped"])),
         ]
     )
 

@@ -292,6 +292,7 @@ def _headers() -> list[bytes]:
         verdict=Verdict.NOT_SHOWN,
         rows=40,
         whole=True,
+        skipped=0,
         control=1.0,
         attacks=("law", "round, curious hub"),
         unknown=Bounds(lower=0.0, upper=0.01),

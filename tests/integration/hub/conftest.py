@@ -188,7 +188,9 @@ class Member:
             "bits": layout.bits,
             "match_keys": layout.match_keys,
             "rows": layout.rows,
-            "audit": AuditSummary(tool="test", verdict=Verdict.TOO_FEW, rows=0, whole=True),
+            "audit": AuditSummary(
+                tool="test", verdict=Verdict.TOO_FEW, rows=0, whole=True, skipped=1
+            ),
             "key_check": "0" * 32,
         }
         return EncodingsHeader(**{**fields, **changes})

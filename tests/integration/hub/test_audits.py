@@ -20,7 +20,8 @@ NARROW, WIDE = Bounds(lower=0.0, upper=0.004), Bounds(lower=0.2, upper=0.3)
 
 
 def said(verdict: Verdict, **more: Any) -> AuditSummary:
-    fields = {"rows": 40, "whole": True, "control": 1.0, "attacks": ("law",), "known": NARROW}
+    figures = {"control": 1.0, "attacks": ("law",), "known": NARROW}
+    fields = {"rows": 40, "whole": True, "skipped": 0, **figures}
     return AuditSummary(tool="test", verdict=verdict, **{**fields, **more})
 
 
@@ -72,8 +73,9 @@ def test_a_header_without_an_audit_is_refused(active, sheriff) -> None:
         said(Verdict.TOO_FEW),
         said(Verdict.UNTRIED),
         said(Verdict.PASSED, rows=41),
+        said(Verdict.PASSED, skipped=1),
     ],
-    ids=lambda audit: f"{audit.verdict}, {audit.rows}",
+    ids=lambda audit: f"{audit.verdict}, {audit.rows}, {audit.skipped}",
 )
 def test_a_verdict_that_does_not_follow_is_refused(active, sheriff, audit: AuditSummary) -> None:
     with pytest.raises(InvalidRequestError, match="does not follow"):

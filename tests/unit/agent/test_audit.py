@@ -19,6 +19,7 @@ from linkage.agent.audited import Audits, described
 from linkage.agent.source import SourceFile
 from linkage.agreement import Manifest, parse_manifest
 from linkage.agreement.audits import Verdict
+from linkage.cli.common import audit_lines
 from linkage.cli.main import app
 from linkage.errors import RiskError
 from linkage.reports.risk import risk_page
@@ -110,8 +111,31 @@ def test_too_few_records_prove_nothing_and_are_attacked_by_nobody(
     assert found.summary.verdict is Verdict.TOO_FEW
     assert found.findings == ()
     assert (found.summary.unknown, found.summary.known, found.control) == (None, None, None)
-    assert len(found.skipped) == 3
+    assert len(found.skipped) == found.summary.skipped == 3
     assert "Too few distinct records" in risk_page(described(manifest, "social", found))
+
+
+def test_a_match_key_that_is_not_attacked_lets_nothing_pass(
+    county: CountyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])
+    source = social_with(county, tmp_path / "social.csv", "MI", 499)
+    keys = [
+        {"name": "surname-birth", "fields": ["surname", "date_of_birth"]},
+        {"name": "names", "fields": ["given_name", "middle_name", "surname"]},
+    ]
+    settings = {"scheme": {"name": "minhash-v1"}, "audit": {"known": 1.0}}
+    manifest = manifest_of(county, match_keys=keys, **settings)
+    depth = replace(QUICK, control=550)
+    found = audit(manifest, manifest.partner("social"), source, depth, seed=1)
+    assert found.skipped == ("names",)
+    assert (found.summary.skipped, found.summary.verdict) == (1, Verdict.NOT_SHOWN)
+    assert "names: too few distinct records" in risk_page(described(manifest, "social", found))
+    (line,) = audit_lines({"social": found.summary.model_dump(mode="json")})
+    assert "1 match keys not" in line
+    manifest = manifest_of(county, match_keys=keys[:1], **settings)
+    found = audit(manifest, manifest.partner("social"), source, depth, seed=1)
+    assert (found.summary.skipped, found.summary.verdict) == (0, Verdict.PASSED)
 
 
 def test_a_control_that_withstands_lets_nothing_pass(

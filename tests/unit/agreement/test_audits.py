@@ -45,19 +45,26 @@ def test_a_verdict_rests_on_evidence(
     unknown: Bounds | None, known: Bounds | None, control: float | None, verdict: str
 ) -> None:
     found = {"unknown": unknown, "known": known, "active": None}
-    assert AuditPolicy().verdict(found, control) == verdict
+    assert AuditPolicy().verdict(found, control, skipped=0) == verdict
+
+
+def test_keys_that_were_not_attacked_are_not_shown_to_keep_the_policy() -> None:
+    found = {"unknown": bounds(0.0, 0.004), "known": bounds(0.0, 0.004), "active": None}
+    assert AuditPolicy().verdict(found, 1.0, skipped=1) is Verdict.NOT_SHOWN
+    found["known"] = bounds(0.2, 0.3)
+    assert AuditPolicy().verdict(found, 1.0, skipped=1) is Verdict.BROKEN
 
 
 def test_a_hub_that_departs_from_the_protocol_is_told_of_unless_the_policy_says_more() -> None:
     found = {"unknown": None, "known": bounds(0.0, 0.01), "active": bounds(0.9, 1.0)}
-    assert AuditPolicy().verdict(found, 1.0) is Verdict.PASSED
-    assert AuditPolicy(active=0.5).verdict(found, 1.0) is Verdict.BROKEN
+    assert AuditPolicy().verdict(found, 1.0, skipped=0) is Verdict.PASSED
+    assert AuditPolicy(active=0.5).verdict(found, 1.0, skipped=0) is Verdict.BROKEN
 
 
 @pytest.mark.parametrize("verdict", Verdict)
 @pytest.mark.parametrize("strict", [False, True])
 def test_what_is_refused_and_whom_an_exception_covers(verdict: Verdict, strict: bool) -> None:
-    said = AuditSummary(tool="1", verdict=verdict, rows=1, whole=True)
+    said = AuditSummary(tool="1", verdict=verdict, rows=1, whole=True, skipped=0)
     policy = manifest_of(strict=strict, exceptions=[EXCEPTION]).audit
     policy.require("sheriff", said)
     bad = {Verdict.BROKEN, Verdict.UNTRIED}

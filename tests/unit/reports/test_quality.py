@@ -74,8 +74,8 @@ def test_what_audits_found_is_shown_by_partner() -> None:
     none = {"unknown": None, "known": None, "active": None}
     known = {"lower": 0.011, "upper": 0.0271}
     audits = {
-        "hospital": {**none, "verdict": "not-shown", "rows": 1990, "known": known},
-        "shelter": {**none, "verdict": "too-few", "rows": 0},
+        "hospital": {**none, "verdict": "not-shown", "rows": 1990, "skipped": 1, "known": known},
+        "shelter": {**none, "verdict": "too-few", "rows": 0, "skipped": 9},
     }
     html = quality_page({**QUALITY, "audits": audits})
     assert "not-shown" in html

@@ -58,7 +58,7 @@ def test_chance_alone_breaks_no_policy() -> None:
 def test_every_attack_can_be_told_of_in_a_header() -> None:
     assert len(BY_NAME) == len(ATTACKS)
     names = tuple(BY_NAME)
-    AuditSummary(tool="1", verdict=Verdict.TOO_FEW, rows=0, whole=True, attacks=names)
+    AuditSummary(tool="1", verdict=Verdict.TOO_FEW, rows=0, whole=True, skipped=0, attacks=names)
     for attack in ATTACKS:
         assert attack.how.isascii()
         assert attack.needs

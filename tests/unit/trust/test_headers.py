@@ -35,6 +35,7 @@ AUDIT = {
     "verdict": "not-shown",
     "rows": 10,
     "whole": True,
+    "skipped": 1,
     "control": 0.96,
     "attacks": ["law", "round, curious hub"],
     "unknown": {"lower": 0.0, "upper": 0.25},
