@@ -131,6 +131,7 @@ class Assembler:
         del assembled
         persons = ledger.persons(gated.assembled)
         rules = manifest.disclosure
+        ledger.require_as_before(found.release, recipient, persons, gated.counts)
         ledger.require_counts_apart(found.release, recipient, gated.counts, rules.min_cell)
         ledger.require_apart(found.release, recipient, persons, rules.k)
         self._progress("check disclosure", 1, 1)

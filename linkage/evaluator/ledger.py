@@ -8,6 +8,8 @@ to be seen, so whatever happens in between, nothing has left that the ledger doe
   differs by few from any count that the cell ever had.
 - An extract is refused whose persons differ from an earlier one's of the same recipient by fewer
   than `k`: who compares the two would have those few.
+- An extract that is made again holds the rows and counts that it held, or is refused: its persons
+  have the same ids, so what one version hides the other would tell.
 - Beside the ledger lie salted hashes of each person's rows; they tell only whether rows are alike.
   Its lines hold the digests of the salt and of the hashes: without them, as they were, nothing is
   compared and nothing leaves.
@@ -118,11 +120,26 @@ class Ledger:
 
     def _before(self, release: str, recipient: str) -> Iterator[Entry]:
         own = (release, recipient)
-        return itertools.takewhile(lambda e: (e.release, e.recipient) != own, self.entries())
+        return itertools.takewhile(lambda entry: _of(entry) != own, self.entries())
 
     def persons(self, assembled: Assembled) -> Digests:
         """A number for each person's rows, whoever it is; in order."""
         return _persons(assembled, self._salt())
+
+    def require_as_before(
+        self, release: str, recipient: str, persons: Digests, counts: Mapping[str, ProtectedTable]
+    ) -> None:
+        """Raises DisclosureError where the extract was made before, with other rows or counts."""
+        now = (_sha256(_saved(persons)), *_cells(counts))
+        own = [line for line in self._lines if _of(line.entry) == (release, recipient)]
+        if own and all((o.persons, o.entry.counts, o.entry.hidden) != now for o in own):
+            raise DisclosureError(
+                f"the extract of release {release} for {recipient!r} was made before with other"
+                " rows or counts; the same persons have the same ids in both, so the two together"
+                " would tell more than each",
+                remedy="Use the extract that was made, or assemble with the software that its"
+                " provenance names; what has changed may leave with a new release",
+            )
 
     def require_apart(self, release: str, recipient: str, persons: Digests, k: int) -> None:
         """Raises DisclosureError where too few persons differ from an earlier extract's."""
@@ -166,9 +183,8 @@ class Ledger:
         Raises:
             StateError: another extract left meanwhile, which this one was not held against.
         """
-        written = io.BytesIO()
-        np.save(written, persons, allow_pickle=False)
-        line = _Line(entry, _sha256(written.getvalue()), _sha256(self._salt().encode()))
+        saved = _saved(persons)
+        line = _Line(entry, _sha256(saved), _sha256(self._salt().encode()))
 
         def say(said: list[Said]) -> Said | None:
             if any(_line(one).entry == entry for one in said):
@@ -180,7 +196,7 @@ class Ledger:
                     remedy="Assemble this one again",
                 )
             # By its digest: what an earlier line speaks of stays as it is.
-            write_atomic(self._directory / self._persons_name(line.persons), written.getvalue())
+            write_atomic(self._directory / self._persons_name(line.persons), saved)
             return _plain(line)
 
         if self._chain.append(say):
@@ -235,17 +251,19 @@ def entry_of(
     manifest: str,
     extract: str,
 ) -> Entry:
+    people = assembled.people.num_rows
+    return Entry(release, recipient, manifest, extract, people, *_cells(counts))
+
+
+def _of(entry: Entry) -> tuple[str, str]:
+    return entry.release, entry.recipient
+
+
+def _cells(counts: Mapping[str, ProtectedTable]) -> tuple[dict[Key, int], tuple[Key, ...]]:
+    """What tables of counts publish, and which cells they suppress."""
     cells = {key: count for one in counts.values() for key, count in one.published.items()}
     hidden = {key for one in counts.values() for key in one.hidden} - cells.keys()
-    return Entry(
-        release,
-        recipient,
-        manifest,
-        extract,
-        assembled.people.num_rows,
-        cells,
-        tuple(sorted(hidden)),
-    )
+    return cells, tuple(sorted(hidden))
 
 
 def _where(key: Key) -> str:
@@ -302,6 +320,12 @@ def _persons(assembled: Assembled, salt: str) -> Digests:
         # Sums wrap around; the order of a person's rows does not matter.
         np.add.at(found, place, rows)
     return np.sort(found)
+
+
+def _saved(persons: Digests) -> bytes:
+    written = io.BytesIO()
+    np.save(written, persons, allow_pickle=False)
+    return written.getvalue()
 
 
 def _apart(one: Digests, other: Digests) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from linkage.errors import AgreementError, DisclosureError, InputError, StateError
 from linkage.evaluator.assembler import Assembler
 from linkage.evaluator.extract import verify_extract
-from linkage.evaluator.ledger import Ledger
+from linkage.evaluator.ledger import Entry, Ledger
 from linkage.evaluator.signoff import SignOff, sign_off
+from linkage.release.assemble import Assembled, assemble
 from linkage.trust.keyring import Keyring
 from linkage.v1 import release_pb2
 from linkage.v1.release_pb2_grpc import ReleaseServiceStub
@@ -239,13 +243,37 @@ def test_an_extract_for_nobody_that_the_manifest_names(linked, releases, members
         )
 
 
-def test_a_refusal_leaves_nothing(linked, releases, members, tmp_path, monkeypatch) -> None:
-    def refuse(*_: object) -> None:
-        raise DisclosureError("too few")
+def test_an_extract_made_again_with_other_rows_is_refused(
+    linked, releases, members, tmp_path, monkeypatch
+) -> None:
+    project, release = linked.manifest.project, releases["linked"]
+    assembler(members).assemble(project, tmp_path / "first", release=release)
+    entries = Ledger(members["county"].home, project).entries()
 
-    monkeypatch.setattr(Ledger, "add", refuse)
-    with pytest.raises(DisclosureError):
-        assembler(members).assemble(
-            linked.manifest.project, tmp_path / "out", release=releases["linked"]
-        )
+    def with_one_less(*given: Any, **more: Any) -> Assembled:
+        whole = assemble(*given, **more)
+        return dataclasses.replace(whole, people=whole.people.slice(1))
+
+    monkeypatch.setattr("linkage.evaluator.assembler.assemble", with_one_less)
+    with pytest.raises(DisclosureError, match="was made before with other rows"):
+        assembler(members).assemble(project, tmp_path / "out", release=release)
+    assert [one.name for one in tmp_path.iterdir()] == ["first"]
+    assert Ledger(members["county"].home, project).entries() == entries
+
+
+def test_a_refusal_leaves_nothing(steward, linked, members, tmp_path) -> None:
+    """The ledger refuses when all is written: another extract leaves meanwhile."""
+    project, release = linked.manifest.project, deliver(steward, members, linked, {})
+    home = members["county"].home
+
+    def meanwhile(step: str, done: int, _: int) -> None:
+        if (step, done) == ("check disclosure", 1):
+            other = Entry("0" * 32, "press", "f" * 64, "e" * 64, 0, {})
+            Ledger(home, project).add(other, np.zeros(0, np.uint64))
+
+    first = Assembler(home, members["county"].connection, progress=meanwhile)
+    with pytest.raises(StateError, match="another extract of the project was made"):
+        first.assemble(project, tmp_path / "out", release=release)
     assert list(tmp_path.iterdir()) == []
+    assembler(members).assemble(project, tmp_path / "out", release=release)
+    verify_extract(tmp_path / "out")

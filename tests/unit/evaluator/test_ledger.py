@@ -73,6 +73,30 @@ def test_counts_are_held_against_those_of_every_earlier_release(tmp_path: Path) 
         ledger.require_counts_apart("r3", "university", counted(calls), 11)
 
 
+def test_an_extract_made_again_is_as_it_was_or_refused(tmp_path: Path) -> None:
+    made, ledger = counted(100), Ledger(tmp_path, "county")
+    persons = ledger.persons(extract(100))
+    ledger.require_as_before("r1", "bureau", persons, made)
+    ledger.add(dataclasses.replace(ENTRY, counts=made["calls"].published, hidden=()), persons)
+    # Later ones, and others, are held against it elsewhere.
+    fewer = ledger.persons(extract(97))
+    ledger.add(dataclasses.replace(ENTRY, release="r2"), fewer)
+    again = Ledger(tmp_path, "county")
+    again.require_as_before("r1", "bureau", again.persons(renamed(extract(100))), made)
+    again.require_as_before("r3", "bureau", fewer, counted(5))
+    again.require_as_before("r1", "university", fewer, counted(5))
+    changed = again.persons(extract(100, changed=50))
+    for those, counts in (
+        (fewer, made),
+        (changed, made),
+        (persons, counted(150)),
+        (persons, counted(5)),
+        (persons, {}),
+    ):
+        with pytest.raises(DisclosureError, match="of release r1 for 'bureau' was made before"):
+            again.require_as_before("r1", "bureau", those, counts)
+
+
 def test_a_line_cut_short_by_a_crash_is_dropped(tmp_path: Path) -> None:
     ledger, none = Ledger(tmp_path, "county"), np.zeros(0, np.uint64)
     ledger.add(ENTRY, none)
