@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linkage.agent.agreements import Agreements
 from linkage.agreement import Manifest, parse_manifest
+from linkage.agreement.audits import read_summaries
 from linkage.errors import LinkageError, NotReadyError
 from linkage.rpc.channel import Connection
 from linkage.rpc.party import Party
@@ -57,7 +57,7 @@ def _project(agent: Agent, connection: Connection, name: str) -> dict[str, Any]:
         "committed": list(shown.committed),
         "revealed": list(shown.revealed),
         "uploaded": list(shown.uploaded),
-        "audits": {a.partner: json.loads(a.summary) for a in shown.audits},
+        "audits": read_summaries((a.partner, a.summary) for a in shown.audits),
         "proposal": None
         if proposed is None
         else {

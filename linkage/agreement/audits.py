@@ -12,14 +12,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from linkage.agreement.fields import Name, Strict
-from linkage.errors import RiskError
+from linkage.errors import InputError, RiskError
 
 CONTROL_FLOOR = 0.95
 """An audit that breaks plain Bloom filters less often than this was too weak."""
@@ -35,6 +35,7 @@ Rows = Annotated[int, Field(ge=0, le=100_000_000)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 AttackName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9 ,()+-]{0,59}$")]
 ToolVersion = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+-]{1,40}$")]
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
 class Verdict(StrEnum):
@@ -107,6 +108,30 @@ class AuditSummary(Strict):
     def found(self) -> dict[Kind, Bounds | None]:
         """Bounds by kind of attacker."""
         return {"unknown": self.unknown, "known": self.known, "active": self.active}
+
+
+def read_summaries(shown: Iterable[tuple[str, bytes]]) -> dict[str, dict[str, Any]]:
+    """What a hub shows of audits, by partner: each summary's fields as JSON has them.
+
+    Args:
+        shown: partner's name and its summary as JSON, as the hub sent them.
+
+    Raises:
+        InputError: something else than names and summaries.
+    """
+    found = {}
+    for partner, summary in shown:
+        try:
+            _NAME.validate_python(partner)
+            said = AuditSummary.model_validate_json(summary)
+        except ValidationError:
+            raise InputError(
+                f"the hub shows an audit of {partner[:63]!r} that cannot be read here",
+                remedy="Use the version of linkage that the hub runs; if it is the same, tell the"
+                " steward: the hub departs from the protocol",
+            ) from None
+        found[partner] = said.model_dump(mode="json")
+    return found
 
 
 class AuditException(Strict):

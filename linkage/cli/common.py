@@ -227,7 +227,11 @@ def say_unanswered(manifest: Manifest) -> None:
 
 
 def audit_lines(audits: Mapping[str, Any]) -> list[str]:
-    """What partners say of the audits of their encodings, one line each."""
+    """What partners say of the audits of their encodings, one line each.
+
+    Args:
+        audits: by partner the fields of an `AuditSummary`, validated.
+    """
     from linkage.agreement.audits import SAID, Verdict
 
     lines = []

@@ -246,6 +246,7 @@ def status(
     home: HomeOption = HOME, patience: PatienceOption = PATIENCE, as_json: JsonOption = False
 ) -> None:
     """Show every project: who has signed and uploaded, its runs and releases."""
+    from linkage.agreement.audits import read_summaries
     from linkage.hub.steward import Steward, state_name
 
     projects: list[dict[str, Any]] = []
@@ -266,7 +267,7 @@ def status(
                     "committed": list(found.committed),
                     "revealed": list(found.revealed),
                     "uploaded": list(found.uploaded),
-                    "audits": {a.partner: json.loads(a.summary) for a in found.audits},
+                    "audits": read_summaries((a.partner, a.summary) for a in found.audits),
                     "runs": [
                         {"run": r.run, "state": state_name(r), **waiting_fields(r)} for r in runs
                     ],

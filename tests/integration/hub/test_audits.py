@@ -12,7 +12,8 @@ import pytest
 
 from linkage.agreement.audits import AuditSummary, Bounds, Verdict
 from linkage.agreement.canonical import canonical
-from linkage.errors import InvalidRequestError, RiskError
+from linkage.errors import InputError, InvalidRequestError, RiskError
+from linkage.rpc.channel import Connection
 from tests.integration.hub.conftest import make_manifest, raw, share_all, small_matrix, write_people
 
 EXCEPTION = {"partner": "sheriff", "reason": "Reviewed by the board."}
@@ -96,6 +97,23 @@ def test_the_hub_holds_a_partner_to_the_manifest(steward, members) -> None:
         "health": canonical(said(Verdict.PASSED).model_dump(mode="json")),
         "sheriff": canonical(BROKEN.model_dump(mode="json")),
     }
+
+
+def test_a_member_takes_no_audit_that_is_none(steward, members, monkeypatch) -> None:
+    manifest = signed(steward, members)
+    sheriff = members["sheriff"]
+    sheriff.upload(manifest, raw(small_matrix(manifest)))
+    call = Connection.call
+
+    def shown(self: Connection, *request: Any, **more: Any) -> Any:
+        response = call(self, *request, **more)
+        for audit in response.project.audits if hasattr(response, "project") else ():
+            audit.summary = canonical(json.loads(audit.summary) | {"verdict": "splendid"})
+        return response
+
+    monkeypatch.setattr(Connection, "call", shown)
+    with pytest.raises(InputError, match=r"an audit of .* that cannot be read here"):
+        sheriff.agent().status(sheriff.connection)
 
 
 def test_submit_refuses_what_breaks_until_all_have_signed_an_exception(

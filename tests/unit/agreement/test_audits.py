@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from linkage.agreement import Manifest, parse_manifest
-from linkage.agreement.audits import AuditPolicy, AuditSummary, Bounds, Verdict
+from linkage.agreement.audits import AuditPolicy, AuditSummary, Bounds, Verdict, read_summaries
+from linkage.agreement.canonical import canonical
 from linkage.agreement.difference import differences
-from linkage.errors import ManifestError, RiskError
+from linkage.errors import InputError, ManifestError, RiskError
 
 SAMPLE = Path(__file__).parents[3] / "deploy" / "samples" / "manifest.json"
 EXCEPTION = {"partner": "sheriff", "reason": "Reviewed by the board."}
@@ -106,6 +107,35 @@ def test_an_exception_is_a_warning_and_a_known_break_is_foreseen() -> None:
     assert parse_manifest(json.dumps(document).encode()).foreseen == ()
     document |= {"scheme": {"name": "minhash-v1"}, "audit": {}}
     assert parse_manifest(json.dumps(document).encode()).foreseen == ()
+
+
+SUMMARY = AuditSummary(tool="1", verdict=Verdict.TOO_FEW, rows=0, whole=True, skipped=1)
+
+
+def test_summaries_that_a_hub_shows_are_read() -> None:
+    said = SUMMARY.model_dump(mode="json")
+    assert read_summaries([("sheriff", canonical(said))]) == {"sheriff": said}
+
+
+@pytest.mark.parametrize(
+    ("partner", "change"),
+    [
+        ("sheriff", {"verdict": "splendid"}),
+        ("sheriff", {"rows": "<b>many</b>"}),
+        ("sheriff", {"skipped": None}),
+        ("sheriff", {"praise": "much"}),
+        ("sheriff", None),
+        ("\x1b[2J", {}),
+    ],
+)
+def test_what_a_hub_makes_up_is_not_taken_for_an_audit(
+    partner: str, change: dict[str, Any] | None
+) -> None:
+    shown = b"[" if change is None else canonical(SUMMARY.model_dump(mode="json") | change)
+    with pytest.raises(InputError, match="cannot be read here") as caught:
+        read_summaries([(partner, shown)])
+    assert str(caught.value).isprintable()
+    assert not any(str(value) in str(caught.value) for value in (change or {}).values())
 
 
 @pytest.mark.parametrize(
