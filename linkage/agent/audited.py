@@ -4,9 +4,11 @@
     summary = audited.require(SourceFile(path), digest, checked.skipped, progress)
 
 - Kept by the file's and the manifest's digests, the rows that are left out and the version of
-  `linkage`: another of any of these is audited anew. An audit of the whole file serves where a
-  quick one is asked for.
-- `audit.html` beside it is for the people who decide what to change.
+  `linkage`: another of any of these is audited anew.
+- The last audit of a whole file is kept apart, as it may have taken a night: no quick one takes its
+  place, and it serves where a quick one is asked for.
+- `audit.html` beside them is of the audit that submit goes by, for the people who decide what to
+  change.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from linkage.agent.audit import (
-    FULL,
     NONE_SKIPPED,
     QUICK,
     Audit,
@@ -36,6 +37,8 @@ from linkage.agreement.canonical import canonical
 from linkage.files import private_directory, write_atomic
 from linkage.reports.risk import risk_page
 from linkage.risk.evidence import FEWEST
+
+_QUICK, _FULL = "audit.json", "full.json"
 
 
 def described(manifest: Manifest, partner: str, found: Audit) -> dict[str, Any]:
@@ -68,13 +71,13 @@ class Audits:
 
     @property
     def page(self) -> Path:
-        """The report of the last audit."""
+        """The report of the audit that submit went by or would go by."""
         return self._directory / "audit.html"
 
     def require(
         self, source: SourceFile, digest: str, skipped: Rows, progress: Progress
     ) -> AuditSummary:
-        """What a quick audit finds, or found before, where the manifest's policy covers it.
+        """What an audit found before, or a quick one finds, where the manifest's policy covers it.
 
         Args:
             digest: SHA-256 of the file.
@@ -85,7 +88,9 @@ class Audits:
             SourceError: the file cannot be read as a table.
         """
         kept = self._kept(digest, skipped)
-        if kept is None:
+        if kept is not None:
+            self._write_page(kept)
+        else:
             found = audit(
                 self._manifest,
                 self._manifest.partner(self._partner),
@@ -118,18 +123,31 @@ class Audits:
         self._manifest.audit.require(self._partner, summary)
         return summary
 
-    def keep(self, digest: str, depth: Depth, found: Audit, skipped: Rows = NONE_SKIPPED) -> None:
-        """Keep an audit for the next submit, and its page for people."""
+    def keep(self, digest: str, depth: Depth, found: Audit, skipped: Rows = NONE_SKIPPED) -> bool:
+        """Keep an audit for the next submit, and its page for people.
+
+        Returns:
+            False where one of the whole file is kept already, and this is a quick one.
+        """
+        if depth.quick and self._read(_FULL, digest, skipped) is not None:
+            return False
         report = described(self._manifest, self._partner, found)
+        self._write_page(report)
+        kept = {"made_from": self._made_from(digest, skipped), "report": report}
+        write_atomic(self._directory / (_QUICK if depth.quick else _FULL), canonical(kept))
+        return True
+
+    def _write_page(self, report: dict[str, Any]) -> None:
         private_directory(self._directory)
         write_atomic(self.page, risk_page(report).encode())
-        made_from = self._made_from(digest, skipped)
-        kept = {"made_from": made_from, "full": depth == FULL, "report": report}
-        write_atomic(self._directory / "audit.json", canonical(kept))
 
     def _kept(self, digest: str, skipped: Rows) -> dict[str, Any] | None:
+        found = self._read(_FULL, digest, skipped)
+        return self._read(_QUICK, digest, skipped) if found is None else found
+
+    def _read(self, name: str, digest: str, skipped: Rows) -> dict[str, Any] | None:
         try:
-            found = json.loads((self._directory / "audit.json").read_bytes())
+            found = json.loads((self._directory / name).read_bytes())
             if found["made_from"] != self._made_from(digest, skipped):
                 return None
             report: dict[str, Any] = found["report"]

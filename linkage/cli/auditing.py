@@ -88,8 +88,10 @@ def audit(
     result = described(agreed, name, found)
     lines = _text(file.name, agreed, found)
     if kept is not None:
-        kept.keep(source.digest(), depth, found)
-        lines += ["", f"kept for submit; to read: {kept.page}"]
+        if kept.keep(source.digest(), depth, found):
+            lines += ["", f"kept for submit; to read: {kept.page}"]
+        else:
+            lines += ["", f"not kept: submit goes by the audit of the whole file: {kept.page}"]
     if report is not None:
         private_directory(report)
         write_atomic(report / "audit.json", (json.dumps(result, indent=2) + "\n").encode())

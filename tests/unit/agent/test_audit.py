@@ -14,7 +14,7 @@ from markupsafe import escape
 from typer.testing import CliRunner
 
 from linkage.agent import audit as auditing
-from linkage.agent.audit import FULL, NONE_SKIPPED, QUICK, audit
+from linkage.agent.audit import FULL, NONE_SKIPPED, QUICK, Audit, Depth, audit
 from linkage.agent.audited import Audits, described
 from linkage.agent.source import SourceFile
 from linkage.agreement import Manifest, parse_manifest
@@ -276,6 +276,29 @@ def test_submit_keeps_what_it_found_and_audits_a_file_once(
     monkeypatch.setattr(auditing, "ATTACKS", ())
     (tmp_path / "excepted" / "audit.json").write_bytes(b'{"made_from": ')
     assert audits.require(source, "d" * 64, NONE_SKIPPED, nothing).verdict is Verdict.TOO_FEW
+
+
+def test_an_audit_of_the_whole_file_is_kept_and_used(
+    county: CountyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, manifest = SourceFile(county.identifiers["social"]), manifest_of(county, keys=1)
+    audits = Audits(tmp_path / "audit", manifest, "social")
+
+    def made(attacks: int, depth: Depth) -> Audit:
+        monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:attacks])
+        return audit(manifest, manifest.partner("social"), source, depth, stop=True)
+
+    assert audits.keep("d" * 64, QUICK, made(0, QUICK))
+    assert audits.keep("d" * 64, FULL, made(1, FULL))
+    page = audits.page.read_text()
+    assert not audits.keep("d" * 64, QUICK, made(0, QUICK))
+    assert audits.page.read_text() == page
+    # Nor does the quick audit of another file take its place, whose page then stands there.
+    assert audits.require(source, "e" * 64, NONE_SKIPPED, nothing).verdict is Verdict.TOO_FEW
+    assert audits.page.read_text() != page
+    with pytest.raises(RiskError, match="law on surname-birth names"):
+        audits.require(source, "d" * 64, NONE_SKIPPED, nothing)
+    assert audits.page.read_text() == page
 
 
 def test_filters_made_elsewhere_count_as_broken_where_there_are_enough(
