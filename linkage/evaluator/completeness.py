@@ -9,12 +9,11 @@
   Newcombe (1998): the distances of both shares' bounds, added in squares.
 
     completeness(races)
-    disagreement(races["health"], races["sheriff"], error)
+    disagreement(races["health"], races["sheriff"])
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -176,18 +175,18 @@ class Disagreement:
     Attributes:
         alike: of each person of whom both give some category, `SAME`, `OVERLAPPING` or `DIFFERENT`:
             all categories alike; some; none.
-        seen: share of those who are not alike, with its Wilson interval.
-        corrected: the same without what wrong links add; None where linkage error is not known.
+        by_chance: how often two people picked at random would not be alike.
     """
 
     alike: pd.Series[str]
-    seen: Range
-    corrected: Range | None
+    by_chance: float
+
+    def corrected(self, seen: Range, error: LinkError) -> Range:
+        """A share of those who are not alike, without what wrong links add."""
+        return _corrected(seen, self.by_chance, error.precision)
 
 
-def disagreement(
-    one: pd.Series[Any], other: pd.Series[Any], error: LinkError | None
-) -> Disagreement | None:
+def disagreement(one: pd.Series[Any], other: pd.Series[Any]) -> Disagreement | None:
     """Compare two partners' answers, by study id; None where they share no one.
 
     Answers of two standards are compared in as far as both were asked (see `release.race`).
@@ -199,11 +198,7 @@ def disagreement(
     if not pairs:
         return None
     alike = pd.Series({person: _alike(*pair) for person, pair in pairs.items()}, dtype=object)
-    unlike = int((alike != SAME).sum())
-    seen = Range(unlike / len(alike), *wilson(unlike, len(alike)))
-    by_chance = _unlike_by_chance(list(pairs.values()))
-    corrected = None if error is None else _corrected(seen, by_chance, error.precision)
-    return Disagreement(alike, seen, corrected)
+    return Disagreement(alike, _unlike_by_chance(list(pairs.values())))
 
 
 def _alike(one: frozenset[str], other: frozenset[str]) -> str:
@@ -256,25 +251,8 @@ def difference(one: Range, other: Range) -> Range:
     return Range(value, value - below, value + above)
 
 
-def shares(
-    values: pd.Series[Any], races: Races, value: str
-) -> dict[str, tuple[int, int, Range, Range]]:
-    """By category: people, those with `value`, their share, and how it differs from the others'.
-
-    Args:
-        values: one value per person, by study id.
+def share_of(part: int, people: int) -> Range:
+    """A share with its Wilson interval, of counts as they are shown: rounded ones give no exact
+    share.
     """
-    known = [(races.get(str(person)), v == value) for person, v in values.items()]
-    known = [(given, hit) for given, hit in known if given]
-    found = {}
-    for category in sorted(
-        set(itertools.chain.from_iterable(given for given, _ in known if given))
-    ):
-        inside = [hit for given, hit in known if given and category in given]
-        outside = [hit for given, hit in known if given and category not in given]
-        share, rest = (
-            Range(sum(hits) / len(hits) if hits else 0.0, *wilson(sum(hits), len(hits)))
-            for hits in (inside, outside)
-        )
-        found[category] = (len(inside), sum(inside), share, difference(share, rest))
-    return found
+    return Range(part / people if people else 0.0, *wilson(part, people))

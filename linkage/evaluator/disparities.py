@@ -2,22 +2,30 @@
 
 - The outcome is that of a person's first event in a table; follow-up is corrected for linkage
   error, as `followup` and `linkerror` do.
-- What gives few people away is marked hidden, in every line of an outcome together.
+- What gives few people away is not shown, in every line of an outcome together; the rest is
+  reckoned from the counts as they are shown.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from linkage.errors import NotFoundError
 from linkage.evaluator import completeness as race
-from linkage.evaluator.followup import grouped, watch
-from linkage.evaluator.followup_tables import FOLLOWED, Options, table_pairs, timed
+from linkage.evaluator.followup import Group, grouped, watch
+from linkage.evaluator.followup_tables import (
+    FOLLOWED,
+    Counts,
+    Options,
+    as_shown,
+    table_pairs,
+    timed,
+)
 from linkage.evaluator.linkerror import LinkError, ModelError, Range, correct
 from linkage.evaluator.protection import Cells, protect
 from linkage.evaluator.reading import STUDY_ID, Extract
@@ -30,17 +38,29 @@ CATEGORY, VALUE = "race_ethnicity", "value"
 
 @dataclass(frozen=True)
 class Line:
-    """One category's share of an outcome, and how it differs from that of all the others."""
+    """One category's share of an outcome, and how it differs from that of all the others.
+
+    Attributes:
+        figures: None where they may not be shown.
+    """
 
     table: str
     outcome: str
     value: str
     category: str
+    figures: Figures | None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a line says, all of it reckoned from counts as they are shown: were shares those of the
+    true counts, they would tell what rounding hides.
+    """
+
     people: int
     part: int
     share: Range
     difference: Range
-    hidden: bool = False
 
 
 def outcomes(extract: Extract) -> Iterator[Line]:
@@ -53,29 +73,27 @@ def outcomes(extract: Extract) -> Iterator[Line]:
             if column is None or not 2 <= first[column].nunique() <= MAX_VALUES:
                 continue
             values = first.set_index(STUDY_ID)[column].dropna()
-            lines = [
-                Line(table, column, str(value), category, *found)
-                for value in sorted(values.unique())
-                for category, found in race.shares(values, races, value).items()
-            ]
-            if lines:
-                cells = _protected(extract, table, column, values, races)
-                for line in lines:
-                    here, value = cells[line.category], {VALUE: line.value}
-                    # The difference tells the share of the rest.
-                    rest = {line.category: race.OUT}
-                    if here.hidden(**rest) or here.hidden(**rest, **value):
-                        yield replace(line, hidden=True)
-                        continue
-                    node = {line.category: race.IN}
-                    yield _with(line, here.count(**node), here.count(**node, **value))
+            known = values[[str(person) in races for person in values.index]]
+            if known.empty:
+                continue
+            cells = _protected(extract, table, column, known, races)
+            for value in sorted(values.unique()):
+                for category, here in cells.items():
+                    figures = _figures(here, category, VALUE, str(value))
+                    yield Line(table, column, str(value), category, figures)
 
 
-def _with(line: Line, people: int | None, part: int | None) -> Line:
-    """A line with its counts as they may be shown."""
-    if people is None or part is None:
-        return replace(line, hidden=True)
-    return replace(line, people=people, part=part)
+def _figures(cells: Cells, category: str, column: str, value: str) -> Figures | None:
+    people, part, others, of_others = (
+        cells.count(**{category: side, **more})
+        for side in (race.IN, race.OUT)
+        for more in ({}, {column: value})
+    )
+    # The difference tells the share of the rest.
+    if people is None or part is None or others is None or of_others is None:
+        return None
+    share, rest = race.share_of(part, people), race.share_of(of_others, others)
+    return Figures(people, part, share, race.difference(share, rest))
 
 
 def _protected(
@@ -86,11 +104,10 @@ def _protected(
     A person is in each category given: beside the table of them all stands each category against
     its rest, for all but one are told by the total.
     """
-    given = [races.get(str(person), frozenset()) for person in values.index]
+    given = [races[str(person)] for person in values.index]
     people = pd.DataFrame(
         {STUDY_ID: values.index, CATEGORY: given, VALUE: values.astype(str).to_numpy()}
     )
-    people = people[people[CATEGORY].map(bool)]
     categories = sorted(frozenset().union(*people[CATEGORY]))
     name = f"{table}, {column} by"
 
@@ -138,42 +155,39 @@ def followed(extract: Extract, days: int, model_error: ModelError) -> Iterator[L
         first = first[first[STUDY_ID].isin(races.keys())]
         linked = extract.people.loc[extract.people[f"in_{other}"], STUDY_ID].tolist()
         watched = watch(first, second, days=days, linked=linked)
-        lines, tables = [], []
+        sides: dict[str, dict[str | None, Group]] = {}
+        tables = []
         for category in sorted(set(itertools.chain.from_iterable(races.values()))):
             members = {person for person, given in races.items() if category in given}
             inside = watched["person"].isin(members).map({True: race.IN, False: race.OUT})
             groups = {group.name: group for group in grouped(watched, inside)}
-            if not {race.IN, race.OUT} <= set(groups):
-                continue
-            share, rest = (
-                correct(
-                    groups[name].counted,
-                    error or LinkError.none(),
-                    background=groups[name].background,
-                ).true
-                for name in (race.IN, race.OUT)
+            if {race.IN, race.OUT} <= set(groups):
+                sides[category] = groups
+                # Each category against its rest: tables of the same people.
+                tables.append(_followed_table(events, services, days, category, watched, inside))
+        for (category, groups), table in zip(sides.items(), protect(extract, tables), strict=True):
+            yield Line(
+                events,
+                f"followed within {days} days",
+                services,
+                category,
+                _followed_figures(Cells(table), category, groups, error or LinkError.none())
+                if not table.suppressed[table.table.shown].any()
+                else None,
             )
-            counted = groups[race.IN].counted
-            # Each category against its rest: tables of the same people.
-            tables.append(_followed_table(events, services, days, category, watched, inside))
-            lines.append(
-                Line(
-                    events,
-                    f"followed within {days} days",
-                    services,
-                    category,
-                    counted.people,
-                    counted.followed,
-                    share,
-                    race.difference(share, rest),
-                )
-            )
-        for line, table in zip(lines, protect(extract, tables), strict=True):
-            cells, node = Cells(table), {line.category: race.IN}
-            if table.suppressed[table.table.shown].any():
-                yield replace(line, hidden=True)
-            else:
-                yield _with(line, cells.count(**node), cells.count(**node, **{FOLLOWED: "yes"}))
+
+
+def _followed_figures(
+    cells: Cells, category: str, groups: Mapping[str | None, Group], error: LinkError
+) -> Figures:
+    seen, found = [], []
+    for side in (race.IN, race.OUT):
+        people = cells.count(**{category: side}) or 0
+        part = cells.count(**{category: side, FOLLOWED: "yes"}) or 0
+        group = as_shown(groups[side], Counts(people, people, part))
+        seen.append((people, part))
+        found.append(correct(group.counted, error, background=group.background).true)
+    return Figures(*seen[0], found[0], race.difference(*found))
 
 
 def _followed_table(

@@ -55,7 +55,7 @@ def disparities(
     answers = race.answers_of(extract)
     tables = [race.completeness(answers), race.by_category(answers), *race.against_rest(answers)]
     complete, categories = (_grid(one) for one in protect(extract, tables, totals=True)[:2])
-    unlike = _disagreements(extract, columns, model_error)
+    unlike = list(_disagreements(extract, columns, model_error))
     lines = [*outcomes(extract), *followed(extract, days, model_error)]
     sections = [
         Section("How complete", list(_completeness(complete, categories))),
@@ -80,11 +80,11 @@ def disparities(
 
 
 def _recovered(lines: list[Line], truth: Mapping[Outcome, float]) -> dict[str, Any]:
-    """Of the shares whose truth is known, how many intervals hold it."""
+    """Of the shares that are shown and whose truth is known, how many intervals hold it."""
     known = [
-        (line.share, truth[key])
+        (line.figures.share, truth[key])
         for line in lines
-        if (key := (line.table, line.outcome, line.value, line.category)) in truth
+        if line.figures and (key := (line.table, line.outcome, line.value, line.category)) in truth
     ]
     if not known:
         return {}
@@ -118,77 +118,82 @@ def _share(table: pd.DataFrame, partner: str, states: tuple[str, ...]) -> float 
 
 @dataclass(frozen=True)
 class Unlike:
-    """Two partners' answers about the same people; counts are None where they may not be shown."""
+    """Two partners' answers about the same people.
+
+    Attributes:
+        counts: None where they may not be shown.
+        seen: the share of those who are not alike, of the counts that are shown; None where those
+            are not.
+        corrected: None where linkage error is not known, either.
+    """
 
     one: str
     other: str
-    found: race.Disagreement
     counts: Mapping[str, int | None]
-
-    @property
-    def hidden(self) -> bool:
-        return any(self.counts[name] is None for name in (TOTAL, race.SAME, race.UNLIKE))
+    seen: Range | None
+    corrected: Range | None
 
 
 def _disagreements(
     extract: Extract, columns: Mapping[str, pd.Series[Any]], model_error: ModelError
-) -> list[Unlike]:
+) -> Iterator[Unlike]:
     found = {}
     for one, other in itertools.combinations(columns, 2):
-        error = LinkError.between(extract.quality, one, other, model_error=model_error)
-        compared = race.disagreement(columns[one], columns[other], error)
+        compared = race.disagreement(columns[one], columns[other])
         if compared is not None:
             found[one, other] = compared
     tables = [race.disagreement_table(*names, compared) for names, compared in found.items()]
     protected = protect(extract, tables, totals=True)
-    return [
-        Unlike(*names, compared, {n: cells.count(answer=n) for n in (TOTAL, *ALIKE)})
-        for (names, compared), cells in zip(found.items(), map(Cells, protected), strict=True)
-    ]
+    for (names, compared), cells in zip(found.items(), map(Cells, protected), strict=True):
+        counts = {n: cells.count(answer=n) for n in (TOTAL, *ALIKE)}
+        people, unlike = counts[TOTAL], counts[race.UNLIKE]
+        if people is None or unlike is None or counts[race.SAME] is None:
+            yield Unlike(*names, counts, None, None)
+            continue
+        seen = race.share_of(unlike, people)
+        error = LinkError.between(extract.quality, *names, model_error=model_error)
+        corrected = None if error is None else compared.corrected(seen, error)
+        yield Unlike(*names, counts, seen, corrected)
 
 
 # -- what is written ---------------------------------------------------------------------------
 
 
 def _record(line: Line) -> dict[str, Any]:
-    figures: dict[str, Any] = {
-        "people": str(line.people),
-        "with_value": str(line.part),
-        "share": round(line.share.value, 3),
-        "share_low": round(line.share.low, 3),
-        "share_high": round(line.share.high, 3),
-        "difference_from_others": round(line.difference.value, 3),
-        "difference_low": round(line.difference.low, 3),
-        "difference_high": round(line.difference.high, 3),
-    }
+    shown = line.figures
     return {
         "table": line.table,
         "outcome": line.outcome,
         "value": line.value,
         "race_ethnicity": line.category,
-        **(dict.fromkeys(figures) if line.hidden else figures),
-        "suppressed": line.hidden,
+        "people": shown and str(shown.people),
+        "with_value": shown and str(shown.part),
+        **_range("share", "share", None if shown is None else shown.share),
+        **_range(
+            "difference_from_others", "difference", None if shown is None else shown.difference
+        ),
+        "suppressed": shown is None,
     }
 
 
 def _unlike_record(row: Unlike) -> dict[str, Any]:
-    corrected = row.found.corrected
-    figures: dict[str, Any] = {
-        "people": row.counts[TOTAL],
-        "same": row.counts[race.SAME],
-        "not_alike": row.counts[race.UNLIKE],
-        "overlapping": row.counts[race.OVERLAPPING],
-        "different": row.counts[race.DIFFERENT],
+    names = {"people": TOTAL, "same": race.SAME, "not_alike": race.UNLIKE,
+             "overlapping": race.OVERLAPPING, "different": race.DIFFERENT}  # fmt: skip
+    counts = {name: row.counts[of] if row.seen else None for name, of in names.items()}
+    return {
+        "one": row.one,
+        "other": row.other,
+        **{name: None if n is None else str(n) for name, n in counts.items()},
+        "unlike_seen": row.seen and round(row.seen.value, 3),
+        **_range("unlike_corrected", "unlike", row.corrected),
     }
-    figures = {name: None if n is None else str(n) for name, n in figures.items()}
-    figures |= {
-        "unlike_seen": row.found.seen.value,
-        "unlike_corrected": corrected and corrected.value,
-        "unlike_low": corrected and corrected.low,
-        "unlike_high": corrected and corrected.high,
-    }
-    shown = dict.fromkeys(figures) if row.hidden else figures
-    return {"one": row.one, "other": row.other} | shown
+
+
+def _range(name: str, bounds: str, range_: Range | None) -> dict[str, float | None]:
+    if range_ is None:
+        return dict.fromkeys((name, f"{bounds}_low", f"{bounds}_high"))
+    low, high = round(range_.low, 3), round(range_.high, 3)
+    return {name: round(range_.value, 3), f"{bounds}_low": low, f"{bounds}_high": high}
 
 
 def _completeness(complete: pd.DataFrame, categories: pd.DataFrame) -> Iterator[Block]:
@@ -229,12 +234,12 @@ def _agreement(unlike: list[Unlike]) -> Iterator[Block]:
     rows = []
     for row in unlike:
         names = f"{row.one} and {row.other}"
-        if row.hidden:
+        if row.seen is None:
             rows.append((names, *[HIDDEN] * 6))
             continue
         counts = [text(row.counts[n]) for n in (TOTAL, race.SAME, race.OVERLAPPING, race.DIFFERENT)]
-        corrected = _text(row.found.corrected) if row.found.corrected else HIDDEN
-        rows.append((names, *counts, _text(row.found.seen), corrected))
+        corrected = _text(row.corrected) if row.corrected else HIDDEN
+        rows.append((names, *counts, _text(row.seen), corrected))
     yield DataTable(
         "What two partners say of one person",
         ("Partners", "People", "Alike", "Some alike", "Nothing alike", "Not alike, as seen (95%)",
@@ -259,7 +264,7 @@ def _drawn(lines: list[Line]) -> Iterator[Block]:
             ("Race and ethnicity", "People", "Share (95%)", "Difference from all others (95%)"),
             [_cells(line) for line in rows],
         )
-        if drawn < MAX_CHARTS and any(not line.hidden for line in rows):
+        if drawn < MAX_CHARTS and any(line.figures for line in rows):
             drawn += 1
             yield intervals(
                 [_interval(line) for line in rows],
@@ -272,15 +277,16 @@ def _drawn(lines: list[Line]) -> Iterator[Block]:
 
 
 def _cells(line: Line) -> tuple[str, ...]:
-    if line.hidden:
+    shown = line.figures
+    if shown is None:
         return line.category, HIDDEN, HIDDEN, HIDDEN
-    gap = line.difference
+    gap = shown.difference
     points = f"{100 * gap.value:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f}) points"
-    return line.category, f"{line.people:,}", _text(line.share), points
+    return line.category, f"{shown.people:,}", _text(shown.share), points
 
 
 def _interval(line: Line) -> dict[str, Any]:
-    if line.hidden:
+    if line.figures is None:
         return {
             "category": line.category,
             "share": None,
@@ -288,7 +294,7 @@ def _interval(line: Line) -> dict[str, Any]:
             "high": None,
             "label": HIDDEN,
         }
-    share = line.share
+    share = line.figures.share
     return {"category": line.category, "share": share.value, "low": share.low, "high": share.high,
             "label": percent(share.value)}  # fmt: skip
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -70,6 +70,7 @@ class Row:
     """One group's figures.
 
     Attributes:
+        group: with its counts as they are shown; of one that is not shown, with its own.
         counts: its people, events and events followed, as they may be shown (rounded, where the
             agreement asks for it); None where the group may not be shown.
     """
@@ -164,21 +165,15 @@ def followed_pair(
     ]
     protected = iter(protect(extract, tables, totals=True))
     cells = {by: [Cells(next(protected)) for _ in range(1 + options.every)] for by in counted}
-    rows = [
-        Row(
-            by,
-            group,
-            correct(
-                group.counted,
-                _of_stratum(extract, error, by, group) or LinkError.none(),
-                background=group.background,
-            ),
-            _shown(cells[by], {} if group.name is None else {by: group.name}),
-            truth.get(by or EVERYBODY, {}).get(group.name or EVERYBODY),
-        )
-        for by, groups in counted.items()
-        for group in groups
-    ]
+    rows = []
+    for by, members in counted.items():
+        for group in members:
+            counts = _shown(cells[by], {} if group.name is None else {by: group.name})
+            told = group if counts is None else as_shown(group, counts)
+            of_group = _of_stratum(extract, error, by, group) or LinkError.none()
+            corrected = correct(told.counted, of_group, background=told.background)
+            true = truth.get(by or EVERYBODY, {}).get(group.name or EVERYBODY)
+            rows.append(Row(by, told, corrected, counts, true))
     return Pair(events, services, unit_of(first, second), error, rows)
 
 
@@ -229,6 +224,21 @@ def _shown(tables: Sequence[Cells], node: Mapping[str, str]) -> Counts | None:
         return None
     counts = [count or 0 for count in told]
     return Counts(people=counts[-3], events=counts[0], followed=counts[1])
+
+
+def as_shown(group: Group, counts: Counts) -> Group:
+    """A group with its counts as they are shown: were shares those of the true counts, they would
+    tell what rounding hides.
+    """
+    of = group.counted
+    counted = replace(
+        of,
+        people=counts.people,
+        followed=counts.followed,
+        linked=min(of.linked, counts.people),
+        events=None if of.events is None else counts.events,
+    )
+    return replace(group, counted=counted)
 
 
 def _error(extract: Extract, one: str, other: str, options: Options) -> LinkError | None:

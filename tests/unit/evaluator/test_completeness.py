@@ -26,12 +26,11 @@ def test_what_a_cell_says() -> None:
 def test_two_standards_are_compared_by_what_both_asked() -> None:
     old = pd.Series([race.answer("WHITE", "1997")] * 30, index=[str(n) for n in range(30)])
     new = pd.Series([race.answer("MENA")] * 30, index=old.index)
-    found = race.disagreement(old, new, None)
+    found = race.disagreement(old, new)
     assert found is not None
     # The older standard counted it as White: nothing differs, and nothing is inferred.
     assert found.alike.tolist() == [race.SAME] * 30
-    assert found.corrected is None
-    assert race.disagreement(old, new.rename(lambda n: f"x{n}"), None) is None
+    assert race.disagreement(old, new.rename(lambda n: f"x{n}")) is None
 
 
 def test_wrong_links_are_taken_out_of_disagreement() -> None:
@@ -40,11 +39,12 @@ def test_wrong_links_are_taken_out_of_disagreement() -> None:
     # One link in ten leads to somebody else, who is of the other category half of the time.
     other = [truth[(n + 1) % 2000] if n % 20 == 0 else truth[n] for n in range(2000)]
     one, two = (pd.Series([race.answer(c) for c in cells], index=names) for cells in (truth, other))
-    found = race.disagreement(one, two, LinkError.given(0.9, 0.9))
+    found = race.disagreement(one, two)
     assert found is not None
-    assert found.seen.value == pytest.approx(0.05)
-    assert found.corrected is not None
-    assert found.corrected.value == pytest.approx(0.0, abs=0.002)
+    seen = race.share_of(int((found.alike != race.SAME).sum()), len(found.alike))
+    assert seen.value == pytest.approx(0.05)
+    corrected = found.corrected(seen, LinkError.given(0.9, 0.9))
+    assert corrected.value == pytest.approx(0.0, abs=0.002)
 
 
 def test_differences_have_the_bounds_of_both() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from linkage.evaluator.disparities import outcomes
 from linkage.evaluator.disparities_report import disparities
+from linkage.evaluator.output import csv_bytes
 from linkage.evaluator.reading import Extract
 
 COLUMNS = {
@@ -30,13 +33,14 @@ COLUMNS = {
 }
 
 
-def extract(races: list[str], ended: list[str]) -> Extract:
+def extract(races: list[str], ended: list[str], rounding: int = 1) -> Extract:
     people = [f"p{n}" for n in range(len(races))]
     tables = {
         "clinic_person": pd.DataFrame({"study_id": people, "race": races}),
         "clinic_calls": pd.DataFrame({"study_id": people, "ended": ended}),
     }
     said = {"partners": [{"name": "clinic"}], "title": "t", "project": "p", "version": 1}
+    said["disclosure"] = {"rounding": rounding}
     return Extract(pd.DataFrame({"study_id": people}), tables, COLUMNS, said, {})
 
 
@@ -46,13 +50,13 @@ def test_who_is_in_no_other_category_is_not_told_by_the_total() -> None:
     ended = ["x", "y"] * 50 + ["x"] * 3
     white = [one for one in outcomes(extract(races, ended)) if one.category == "WHITE"]
     assert [one.value for one in white] == ["x", "y"]
-    assert all(one.hidden for one in white)
+    assert all(one.figures is None for one in white)
     # With forty of them there is nothing to hide.
     more = extract(races + ["ASIAN"] * 40, ended + ["x", "y"] * 20)
-    shown = {(one.category, one.value): one for one in outcomes(more)}
-    assert not any(one.hidden for one in shown.values())
-    assert (shown["WHITE", "x"].people, shown["WHITE", "x"].part) == (100, 50)
-    assert (shown["ASIAN", "y"].people, shown["ASIAN", "y"].part) == (83, 40)
+    shown = {(one.category, one.value): one.figures for one in outcomes(more)}
+    counts = {name: (one.people, one.part) for name, one in shown.items() if one}
+    assert len(counts) == len(shown)
+    assert (counts["WHITE", "x"], counts["ASIAN", "y"]) == ((100, 50), (83, 40))
 
 
 def test_nor_by_how_many_records_give_something() -> None:
@@ -63,3 +67,42 @@ def test_nor_by_how_many_records_give_something() -> None:
     assert pd.isna(white) or states[["total", "one category"]].isna().any()
     few = disparities(extract(["WHITE"] * 100, ["x", "y"] * 50)).tables["race_categories"]
     assert few["records"].tolist() == [100]
+
+
+def test_shares_tell_no_more_than_rounded_counts() -> None:
+    """Two extracts that differ in exact counts alone give the same bytes."""
+    one, other = (
+        disparities(
+            extract(
+                ["WHITE"] * (150 + more) + ["BLACK"] * (110 - more),
+                ["x"] * (70 + more) + ["y"] * 80 + ["x"] * 60 + ["y"] * (50 - more),
+                rounding=10,
+            )
+        )
+        for more in (1, 4)
+    )
+    assert one.page == other.page
+    assert one.figures == other.figures
+    for name, table in one.tables.items():
+        assert csv_bytes(table) == csv_bytes(other.tables[name]), name
+    line = one.tables["disparities"].iloc[0]
+    assert line["share"] == round(int(line["with_value"]) / int(line["people"]), 3)
+
+
+def test_nor_do_shares_of_answers_that_are_not_alike() -> None:
+    columns = {
+        **COLUMNS,
+        "jail_person": [{**entry, "partner": "jail"} for entry in COLUMNS["clinic_person"]],
+    }
+    made = extract(["WHITE"] * 83 + ["BLACK"] * 60, ["x", "y"] * 71 + ["x"], rounding=10)
+    jail = made.tables["clinic_person"].assign(race=["WHITE"] * 122 + ["BLACK"] * 21)
+    partners = [{"name": "clinic"}, {"name": "jail"}]
+    both = replace(
+        made,
+        tables={**made.tables, "jail_person": jail},
+        columns=columns,
+        manifest={**made.manifest, "partners": partners},
+    )
+    [row] = disparities(both).tables["race_disagreement"].to_dict("records")
+    assert (row["people"], row["not_alike"]) == ("140", "40")
+    assert row["unlike_seen"] == round(40 / 140, 3)

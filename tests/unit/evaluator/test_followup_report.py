@@ -64,6 +64,18 @@ def test_small_groups_are_empty_and_never_nought(read: Extract) -> None:
     assert all(not row["people"] for row in table.values() if row["suppressed"] == "True")
 
 
+@pytest.mark.parametrize("every", [False, True])
+def test_shares_are_those_of_rounded_counts(read: Extract, every: bool) -> None:
+    rounded = replace(read, manifest={**read.manifest, "disclosure": {"rounding": 20}})
+    table = rows(csv_bytes(follow_up(rounded, Options(every=every)).tables["follow_up"]))
+    shown = [row for row in table if row["suppressed"] == "False"]
+    assert len(shown) >= 3
+    for row in shown:
+        of = int(row["events" if every else "people"])
+        assert of % 20 == 0
+        assert float(row["seen"]) == round(int(row["followed"]) / of, 3)
+
+
 def test_the_truth_of_a_rehearsal_stands_beside(read: Extract) -> None:
     made = follow_up(
         read, truth={("hospital_visits", "shelter_nights"): {"sex": {"f": 0.2, "m": 0.99}}}
