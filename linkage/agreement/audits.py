@@ -25,6 +25,8 @@ CONTROL_FLOOR = 0.95
 """An audit that breaks plain Bloom filters less often than this was too weak."""
 BROKEN_SCHEMES = ("saul-v1", "clk-v1")
 """Schemes that known attacks break whatever the file is, once it has enough records (ADR 31)."""
+_SURELY = 0.5
+"""Of the people, whom these attacks name in any file; bounds above it may be kept."""
 
 Kind = Literal["unknown", "known", "active"]
 """Of attackers: who know no pair, who know some, and a hub that departs from the protocol."""
@@ -167,17 +169,30 @@ class AuditPolicy(Strict):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader may not expect: who is excepted."""
-        return tuple(
+        """What a reader may not expect: bounds above the default ones, and who is excepted."""
+        fields = type(self).model_fields
+        looser = [
+            f"audit: encodings may leave although attackers who {who} re-identify up to"
+            f" {limit:.3g} of the people; by default it is {fields[kind].default:.3g}"
+            for kind, limit, who in (
+                ("unknown", self.unknown, "know no pair"),
+                ("known", self.known, "know some pairs"),
+            )
+            if limit > fields[kind].default
+        ]
+        excepted = [
             f"audit: encodings of {one.partner or 'every partner'} may leave although attacks"
             f" re-identify more people than the bounds allow: {one.reason}"
             for one in self.exceptions
-        )
+        ]
+        return (*looser, *excepted)
 
     def foreseen(self, partners: Sequence[str], scheme: str) -> tuple[str, ...]:
-        """What will happen at submit, as far as the scheme alone tells."""
+        """What will happen at submit, as far as scheme and bounds tell."""
         held = [name for name in partners if self.exception_of(name) is None]
-        if scheme not in BROKEN_SCHEMES or not held:
+        # Plain filters fall to attackers who know no pair, too.
+        limit = min(self.unknown, self.known) if scheme == "clk-v1" else self.known
+        if scheme not in BROKEN_SCHEMES or limit >= _SURELY or not held:
             return ()
         text = (
             f"audit: attacks that know a tenth of the people name nearly all others under {scheme};"

@@ -46,6 +46,7 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
         "project": manifest.project,
         "fingerprint": manifest.fingerprint,
         "warnings": list(manifest.warnings),
+        "foreseen": list(manifest.foreseen),
         "unanswered": list(manifest.unanswered),
     }
     show(result, as_json=as_json, text=f"{manifest.project}: valid\n{manifest.fingerprint}")
@@ -82,6 +83,7 @@ def show_(
         "project": manifest.project,
         "fingerprint": manifest.fingerprint,
         "warnings": list(manifest.warnings),
+        "foreseen": list(manifest.foreseen),
         "unanswered": list(manifest.unanswered),
         "manifest": json.loads(manifest.canonical),
         **written,

@@ -109,6 +109,17 @@ def test_an_exception_is_a_warning_and_a_known_break_is_foreseen() -> None:
     assert parse_manifest(json.dumps(document).encode()).foreseen == ()
 
 
+def test_bounds_above_the_default_are_a_warning_and_may_let_a_broken_scheme_pass() -> None:
+    assert AuditPolicy(unknown=0.001, known=0.03).warnings == ()
+    (text,) = AuditPolicy(unknown=0.02).warnings
+    assert "know no pair re-identify up to 0.02 of the people; by default it is 0.005" in text
+    (text,) = AuditPolicy(known=1.0).warnings
+    assert "know some pairs re-identify up to 1 of the people; by default it is 0.03" in text
+    assert AuditPolicy(known=0.4).foreseen(["sheriff"], "saul-v1")
+    assert AuditPolicy(known=0.9).foreseen(["sheriff"], "saul-v1") == ()
+    assert AuditPolicy(known=0.9).foreseen(["sheriff"], "clk-v1")
+
+
 SUMMARY = AuditSummary(tool="1", verdict=Verdict.TOO_FEW, rows=0, whole=True, skipped=1)
 
 

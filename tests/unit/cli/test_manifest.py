@@ -54,6 +54,18 @@ def test_diff_as_json(files: tuple[Path, Path]) -> None:
     }
 
 
+def test_check_tells_of_loosened_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    loosened = demo_manifest() | {"scheme": {"name": "saul-v1"}, "audit": {"known": 0.4}}
+    path.write_text(json.dumps(loosened))
+    for command in ("check", "show"):
+        done = call(command, path, "--json")
+        result = json.loads(done.stdout)
+        assert any("re-identify up to 0.4" in text for text in result["warnings"])
+        assert any("submit refuses" in text for text in result["foreseen"])
+        assert "re-identify up to 0.4" in done.stderr
+
+
 def test_show_prints_text_or_writes_files(files: tuple[Path, Path], tmp_path: Path) -> None:
     printed = call("show", files[0]).stdout
     page, text = tmp_path / "page.html", tmp_path / "text.txt"
