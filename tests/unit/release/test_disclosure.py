@@ -164,18 +164,22 @@ def test_an_earlier_release_narrows_what_may_be_shown() -> None:
         protect_counts(TOWNS, ["town"], published=known)
 
 
-def test_rounded_counts_still_add_up() -> None:
+def test_a_cell_is_rounded_alike_in_every_table() -> None:
+    """Of one that is shown as 40 and as 45, the count would be known to lie between."""
     random = np.random.default_rng(3)
-    rows = pd.DataFrame({"a": random.integers(0, 6, 4000), "b": random.integers(0, 9, 4000)})
-    protected = protect(rows, ["a", "b"], rounding=5)
-    cells = protected.cells.set_index(["a", "b"])["count"].astype(int)
-    assert protected.log["sums_hold"] is True
-    assert (cells % 5 == 0).all()
-    true = protect(rows, ["a", "b"]).cells.set_index(["a", "b"])["count"].astype(int)
-    assert (abs(cells - true) < 5).all()
-    for code in range(6):
-        inner = cells.loc[str(code)]
-        assert inner.drop(TOTAL).sum() == inner[TOTAL]
+    rows = pd.DataFrame({name: random.integers(0, 6, 4000) for name in "abc"})
+    shown: dict[tuple[tuple[str, str], ...], set[int]] = {}
+    for by in ("a", "b", "c", "ab", "ac", "bc"):
+        for base in (1, 5):
+            cells = protect(rows, list(by), rounding=base).cells
+            for record in cells.to_dict("records"):
+                nodes = tuple((n, str(record[n])) for n in by if record[n] != TOTAL)
+                shown.setdefault((("base", str(base)), *nodes), set()).add(int(record["count"]))
+    assert all(len(counts) == 1 for counts in shown.values())
+    for (_, *nodes), [count] in ((k, c) for k, c in shown.items() if k[0][1] == "5"):
+        [true] = shown[("base", "1"), *nodes]
+        assert count % 5 == 0
+        assert abs(count - true) <= 2
 
 
 def test_rounding_says_when_sums_do_not_hold() -> None:
@@ -186,9 +190,9 @@ def test_rounding_says_when_sums_do_not_hold() -> None:
         system = System.of([Table("t", "c", dims, values)], k=11)
         counts, holds = rounded(system, 5)
         assert holds == (not (system.equal @ counts).any())
-        assert (abs(counts - system.value) < 5).all()
+        assert (abs(counts - system.value) <= 2).all()
         held.add(holds)
-    assert held
+    assert False in held
 
 
 def test_missing_values_are_a_category() -> None:
