@@ -48,7 +48,7 @@ from linkage.evaluator.stata import write_stata
 from linkage.evaluator.twin import make_twin
 from linkage.release.assemble import Assembled, dictionary
 from linkage.release.disclosure.gate import ProtectedTable
-from linkage.release.hiding import describe_forms
+from linkage.release.forms import describe_forms
 from linkage.reports.quality import quality_page
 
 CHECKSUMS = "SHA256SUMS"

@@ -1,9 +1,10 @@
 """Persons are hidden among others who are alike: by coarser columns, then by taking values away.
 
 - A column of persons takes a coarser form only as a whole, and only one that the manifest names.
-- Of all combinations of forms, the one is taken that loses least: what is taken away loses all, a
-  coarser value as much of its column as it puts together (normalised certainty penalty; J. Xu et
-  al., "Utility-based anonymization using local recoding", KDD 2006).
+- Of all combinations of forms in which no column loses more than may be taken away, the one is
+  taken that loses least: what is taken away loses all, a coarser value as much of its column as it
+  puts together (normalised certainty penalty; J. Xu et al., "Utility-based anonymization using
+  local recoding", KDD 2006).
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from linkage.agreement.disclosure import Coarser, Disclosure
 from linkage.errors import DisclosureError
 from linkage.release.deidentify import STUDY_ID
 from linkage.release.disclosure.rows import Group, suppress_locally
+from linkage.release.forms import coarser_column, open_from
 
 Codes = npt.NDArray[np.int64]
 
@@ -56,7 +57,9 @@ def hide_persons(
     Raises:
         DisclosureError: it cannot be done, in whatever form.
     """
-    best, refused = None, None
+    best: Hidden | None = None
+    least, refused = (True, np.inf), None
+    place = {name: _places(tables[name], people) for name in described}
     for forms in _combinations(rules):
         found, chosen = dict(tables), {}
         kept: dict[tuple[str, str], float] = {}
@@ -66,10 +69,13 @@ def hide_persons(
                     continue
                 kept[name, column] = 1.0
                 if term in forms:
-                    found[name], kept[name, column] = _coarser(found[name], column, forms[term])
+                    top = open_from(content, column)
+                    found[name], kept[name, column] = coarser_column(
+                        found[name], column, forms[term], top
+                    )
                     chosen[name, column] = forms[term]
         try:
-            _suppress(rules, described, found, people)
+            _suppress(rules, described, found, place, len(people))
         except DisclosureError as error:
             refused = refused or error
             continue
@@ -77,12 +83,17 @@ def hide_persons(
             (name, column): _lost(tables[name][column], found[name][column])
             for name, column in kept
         }
+        # Where every form loses too much, the caller says so of the one that loses least.
+        much = any(
+            count > rules.most_suppressed * valid_cells(tables[name][column])
+            for (name, column), count in lost.items()
+        )
         loss = _loss(tables, kept, lost)
-        if best is None or loss < best.loss - 1e-9:
+        if best is None or (much, loss + 1e-9) < least:
             suppressed: dict[str, dict[str, int]] = {}
             for (name, column), count in lost.items():
                 suppressed.setdefault(name, {})[column] = count
-            best = Hidden(found, suppressed, chosen, loss)
+            best, least = Hidden(found, suppressed, chosen, loss), (much, loss)
     if best is None:
         assert refused is not None  # noqa: S101 - the first combination is the columns as they are
         raise refused
@@ -95,57 +106,6 @@ def _combinations(rules: Disclosure) -> Iterator[dict[str, Coarser]]:
     each = [[None, *(one for one in rules.coarser if one.means == term)] for term in terms]
     for forms in itertools.product(*each):
         yield {t: one for t, one in zip(terms, forms, strict=True) if one is not None}
-
-
-def _coarser(table: pa.Table, column: str, form: Coarser) -> tuple[pa.Table, float]:
-    """A table with a column in a coarser form, and how much of a value is left in it."""
-    if not pa.types.is_string(table.schema.field(column).type):
-        raise DisclosureError(f"column {column!r} holds no codes, and takes no coarser form")
-    fine = table[column].to_pandas()
-    known = fine.dropna().unique()
-    to = {value: coarser_code(value, form) for value in known}
-    coarse = fine.map(to).astype(object)
-    made = pa.array(coarse.where(coarse.notna(), None), table.schema.field(column).type)
-    place = table.column_names.index(column)
-    apart = pd.Series(to).dropna()
-    together = apart.map(apart.value_counts())
-    penalty = (together - 1) / max(len(known) - 1, 1)
-    weight = fine.map(penalty).mean()
-    left = 1.0 if pd.isna(weight) else 1.0 - float(weight)
-    return table.set_column(place, table.field(place), made), left
-
-
-def coarser_code(value: str, form: Coarser) -> str | None:
-    """A code in a coarser form; None where that has none for it."""
-    if form.mapping is not None:
-        return form.mapping.get(value)
-    if form.digits is not None:
-        return value[: form.digits]
-    low, _, high = value.partition("-")
-    if not (form.years and high and low.isdigit()):
-        return value
-    first = int(low) - int(low) % form.years
-    return f"{first}-{first + form.years - 1}"
-
-
-def describe_forms(
-    described: Mapping[str, Any], forms: Mapping[tuple[str, str], Coarser]
-) -> dict[str, Any]:
-    """A data dictionary whose columns are in the forms that they took."""
-    columns = [dict(entry) for entry in described["columns"]]
-    for entry in columns:
-        form = forms.get((entry["table"], entry["column"]))
-        if form is None:
-            continue
-        entry["coarser"] = form.name
-        if form.years is None:
-            entry["means"] = form.becomes
-        elif "band_years" in entry:
-            entry["band_years"] = form.years
-        if "values" in entry:
-            codes = (coarser_code(code, form) for code in entry["values"])
-            entry["values"] = list(dict.fromkeys(code for code in codes if code is not None))
-    return {**described, "columns": columns}
 
 
 def _lost(before: pa.ChunkedArray, after: pa.ChunkedArray) -> int:
@@ -166,9 +126,15 @@ def _suppress(
     rules: Disclosure,
     described: Mapping[str, ContentTable],
     tables: dict[str, pa.Table],
-    people: pa.ChunkedArray,
+    place: Mapping[str, Codes],
+    people: int,
 ) -> None:
-    """Take values away in all person tables together."""
+    """Take values away in all person tables together.
+
+    Args:
+        place: of each row of a table, among the people.
+        people: how many there are.
+    """
     quasi = {
         name: quasi_columns(rules, content, tables[name])
         for name, content in described.items()
@@ -182,7 +148,6 @@ def _suppress(
     ]
     if not terms:
         return
-    place = {name: _places(tables[name], people) for name in described}
     of = {
         (name, term): (place[name], tables[name][column])
         for name, columns in quasi.items()
@@ -191,10 +156,10 @@ def _suppress(
 
     watched = [name for name in described if name in quasi or sensitive_columns(rules, name)]
     everybody = np.unique(np.concatenate([place[name] for name in watched]))
-    number = np.zeros(len(people), np.int64)
+    number = np.zeros(people, np.int64)
     number[everybody] = np.arange(len(everybody))
     all_known = np.column_stack(
-        [_joint([of[n, term] for n in quasi if (n, term) in of], len(people)) for term in terms]
+        [_joint([of[n, term] for n in quasi if (n, term) in of], people) for term in terms]
     )
     groups = [Group("the release", number[everybody], all_known[everybody])]
     for name in watched:
@@ -209,7 +174,7 @@ def _suppress(
             (rows, numbers_of(tables[name][column])) for column in sensitive_columns(rules, name)
         ]
         groups.append(Group(f"table {name!r}", number[place[name]], told, values))
-    hidden = np.zeros((len(people), len(terms)), np.bool_)
+    hidden = np.zeros((people, len(terms)), np.bool_)
     hidden[everybody] = suppress_locally(len(everybody), groups, k=rules.k, l=rules.l)
     for name, columns in quasi.items():
         for term, column in columns:

@@ -9,15 +9,15 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from linkage.agreement import Manifest
+from linkage.agreement import ContentTable, Manifest
 from linkage.agreement.content_profiles import ContentProfile
 from linkage.agreement.disclosure import Coarser
 from linkage.errors import DisclosureError
 from linkage.release.assemble import Assembled, assemble, dictionary
 from linkage.release.deidentify import attach_index_ids
 from linkage.release.disclosure import ProtectedTable
+from linkage.release.forms import coarser_code, describe_forms, open_from
 from linkage.release.gate import gate
-from linkage.release.hiding import coarser_code, describe_forms
 
 PERSON = {
     "name": "person",
@@ -362,19 +362,57 @@ def test_a_form_that_puts_all_together_is_no_better_than_none() -> None:
     assert gate(agreed, released(agreed)).coarser == {}
 
 
+def test_a_form_is_taken_in_which_no_column_loses_too_much() -> None:
+    """As they are, columns lose least in all, but nine in ten tracts."""
+    only = [{"name": "county", "means": "tract", "digits": 1}]
+    agreed = manifest(k=11, coarser=only, most_suppressed=0.5)
+    after = gate(agreed, released(agreed))
+    assert {form.name for form in after.coarser.values()} == {"county"}
+    # Where all lose too much, what would pass is said of the form that loses least.
+    strict = manifest(k=11, coarser=FORMS, most_suppressed=0.01)
+    with pytest.raises(DisclosureError) as caught:
+        gate(strict, released(strict))
+    assert "'race'" in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("value", "form", "coarser"),
     [
         ("30-39", {"means": "age_band", "years": 20}, "20-39"),
         ("20-29", {"means": "age_band", "years": 30}, "0-29"),
         ("90+", {"means": "age_band", "years": 20}, "90+"),
+        # What is above is a band of its own.
+        ("80-89", {"means": "age_band", "years": 20}, "80-89"),
+        ("60-69", {"means": "age_band", "years": 50}, "50-89"),
+        # A band that lies in no wider one would be said to be younger or narrower than it is.
+        ("15-24", {"means": "age_band", "years": 20}, "15-24"),
+        ("18-64", {"means": "age_band", "years": 20}, "18-64"),
+        ("<18", {"means": "age_band", "years": 20}, "<18"),
+        ("34", {"means": "age_band", "years": 20}, "20-39"),
         ("17031010202", {"means": "tract", "digits": 5}, "17031"),
         ("T1", {"means": "tract", "mapping": {"T1": "Elm"}}, "Elm"),
         ("T2", {"means": "tract", "mapping": {"T1": "Elm"}}, None),
     ],
 )
 def test_coarser_codes(value: str, form: dict[str, Any], coarser: str | None) -> None:
-    assert coarser_code(value, Coarser.model_validate({"name": "x", **form})) == coarser
+    assert coarser_code(value, Coarser.model_validate({"name": "x", **form}), 90) == coarser
+
+
+@pytest.mark.parametrize(
+    ("field", "wide"),
+    [
+        ({"transform": "age_band", "reference": "2024-01-01"}, "80-89"),
+        ({"transform": "band", "edges": [0, 80, 85]}, "80-84"),
+        ({"transform": "top_code", "top": 85}, "80-84"),
+        ({"values": ["80-84", "85+"]}, "80-84"),
+        ({"values": ["80-84", "85-89"]}, "80-99"),
+    ],
+)
+def test_a_wider_band_ends_where_the_last_one_begins(field: dict[str, Any], wide: str) -> None:
+    made = {"name": "person", "kind": "person", "fields": [{"name": "age", **field}]}
+    top = open_from(ContentTable.model_validate(made), "age")
+    form = Coarser.model_validate({"name": "x", "means": "age_band", "years": 20})
+    assert coarser_code("80-84", form, top) == wide
 
 
 @pytest.mark.parametrize(
