@@ -10,12 +10,13 @@ learned from in turn.
 
 - Time is people x known per match key. Likenesses below `_NONE` count as none: of a steep law few
   are left, and bits, the most of the work, are predicted from these alone.
-- Memory: the square of the known, and rows asked x people.
+- Memory: the square of the known, and rows asked x people; where all rows are looked at, known and
+  promising people x bits of every match key, and 1,024 rows x promising people.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,9 @@ ROUNDS = 4
 CERTAIN = float(np.log(1000))
 MOST_PROMISING = 8_192
 """People who are looked for among all rows in one round: those of whom most can be predicted."""
+
+_Telling = tuple[Rows, Floats, Floats]
+"""Places of people, weights of the bits under each (people, bits), and what stands without them."""
 
 _BLOCK = 1024
 _RIDGE = 0.01
@@ -113,6 +117,11 @@ class _Predictor:
             if len(places):
                 yield places, np.clip(bits, -_SUREST, _SUREST, out=bits)
 
+    def telling(self, people: Rows) -> Iterator[_Telling]:
+        """Block by block what a row's bits say of whether it is one of `people`."""
+        for places, bits in self.expected(people):
+            yield places, np.arctanh(bits), 0.5 * np.log1p(-bits * bits).sum(axis=1)
+
 
 def _signs(trial: Trial, rows: Rows) -> Floats:
     """(rows, bits) float32, each bit of the view as -1 or 1."""
@@ -133,16 +142,16 @@ def _guessed(trials: Sequence[Trial], rows: Rows, persons: Rows, asked: Rows) ->
     if len(people) and len(asked):
         evidence = np.zeros((len(asked), len(people)), np.float32)
         for trial, predictor in zip(trials, _fitted(trials, rows, persons), strict=True):
-            _add(evidence, _signs(trial, asked), predictor, people)
+            _add(evidence, _signs(trial, asked), predictor.telling(people))
         guess[asked] = people[evidence.argmax(axis=1)]
     return guess
 
 
-def _add(evidence: Floats, view: Floats, predictor: _Predictor, people: Rows) -> None:
+def _add(evidence: Floats, view: Floats, telling: Iterable[_Telling]) -> None:
     """Add to (rows, people) how much likelier each row is under each person than at random."""
-    for places, bits in predictor.expected(people):
-        found = view @ np.arctanh(bits).T
-        found += 0.5 * np.log1p(-bits * bits).sum(axis=1)
+    for places, weights, base in telling:
+        found = view @ weights.T
+        found += base
         evidence[:, places] += found
 
 
@@ -154,26 +163,33 @@ def _beyond_doubt(trials: Sequence[Trial], rows: Rows, persons: Rows) -> tuple[R
         return rows[:0], rows[:0]
     predictors = list(_fitted(trials, rows, persons))
     # Half the sum of the squares is what evidence to expect, were a person's row at hand.
-    telling = np.zeros(len(people), np.float32)
+    expected = np.zeros(len(people), np.float32)
     for predictor in predictors:
         for places, bits in predictor.expected(people):
-            telling[places] += 0.5 * (bits * bits).sum(axis=1)
+            expected[places] += 0.5 * (bits * bits).sum(axis=1)
     enough = np.log(len(people)) + CERTAIN
-    order = np.argsort(-telling, kind="stable")[:MOST_PROMISING]
-    promising = order[telling[order] > enough]
+    order = np.argsort(-expected, kind="stable")[:MOST_PROMISING]
+    promising = order[expected[order] > enough]
     if not len(promising):
         return rows[:0], rows[:0]
     chosen = people[promising]
-    evidence = np.zeros((len(others), len(chosen)), np.float32)
-    for trial, predictor in zip(trials, predictors, strict=True):
-        for start in range(0, len(others), _BLOCK * 4):
-            part = slice(start, start + _BLOCK * 4)
-            _add(evidence[part], _signs(trial, others[part]), predictor, chosen)
-    best = evidence.argmax(axis=1)
-    at = np.arange(len(others))
-    top = evidence[at, best]
-    evidence[at, best] = -np.inf
-    rest = np.logaddexp(logsumexp(evidence, axis=1), np.log(max(1, len(people) - len(chosen))))
-    evidence[at, best] = top
-    sure = (top - rest > CERTAIN) & (evidence.argmax(axis=0)[best] == at)
+    telling = [list(predictor.telling(chosen)) for predictor in predictors]
+    best = np.empty(len(others), np.int64)
+    margin = np.empty(len(others), np.float32)
+    highest, holder = np.full(len(chosen), -np.inf, np.float32), np.full(len(chosen), NOBODY)
+    unseen = np.log(max(1, len(people) - len(chosen)))
+    for start in range(0, len(others), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        evidence = np.zeros((len(others[part]), len(chosen)), np.float32)
+        for trial, told in zip(trials, telling, strict=True):
+            _add(evidence, _signs(trial, others[part]), told)
+        row, tops = evidence.argmax(axis=0), evidence.max(axis=0)
+        higher = tops > highest
+        highest[higher], holder[higher] = tops[higher], start + row[higher]
+        at = np.arange(len(evidence))
+        best[part] = evidence.argmax(axis=1)
+        top = evidence[at, best[part]]
+        evidence[at, best[part]] = -np.inf
+        margin[part] = top - np.logaddexp(logsumexp(evidence, axis=1), unseen)
+    sure = (margin > CERTAIN) & (holder[best] == np.arange(len(others)))
     return others[sure], chosen[best[sure]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -10,6 +12,7 @@ from linkage.risk import (
     HARDENINGS,
     NOBODY,
     Choices,
+    Law,
     Majorities,
     Outcome,
     Register,
@@ -22,6 +25,7 @@ from linkage.risk import (
     by_law_grown,
     by_network,
     by_patterns,
+    bylaw,
     control_trial,
     first_of_equal,
     hardened_trial,
@@ -37,6 +41,7 @@ from linkage.risk.alignment import align
 from linkage.risk.attacks import ATTACKS, Target
 from linkage.risk.graph import neighbours, percolate
 from linkage.risk.known import by_likeness, by_tokens
+from linkage.risk.view import Floats, Rows
 
 
 def _people(count: int, rng: np.random.Generator) -> sp.csr_matrix:
@@ -190,6 +195,32 @@ def test_whoever_is_named_beyond_doubt_helps_to_name_others(control: Trial) -> N
         for guess in (by_law, by_law_grown)
     )
     assert grown > once + 20, (once, grown)
+
+
+@dataclass
+class _Asked:
+    """A law that counts for how many people it is worked out."""
+
+    law: Law
+    people: int = 0
+
+    def __call__(self, people: Rows, others: Rows) -> Floats:
+        self.people += len(people)
+        return self.law(people, others)
+
+
+def test_rows_are_looked_at_in_blocks_and_the_law_once(
+    control: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    law = _Asked(Majorities(control.register.tokens, 1))
+    trial = replace(control, register=replace(control.register, law=law))
+    rows = np.random.default_rng(5).permutation(800)
+    told, asked = np.sort(rows[:80]), np.sort(rows[400:])
+    whole, in_one = by_law_grown([trial], told, asked, rounds=1), law.people
+    monkeypatch.setattr(bylaw, "_BLOCK", 64)
+    law.people = 0
+    assert np.array_equal(by_law_grown([trial], told, asked, rounds=1), whole)
+    assert law.people == in_one
 
 
 def test_a_network_learns_plain_bloom_filters(control: Trial) -> None:
