@@ -142,7 +142,13 @@ class Audit:
             "read": self.read,
             "control": None if self.control is None else self.control.as_json(),
             "attacks": [
-                {"name": one.name, "how": one.how, "needs": one.needs, "kind": one.kind}
+                {
+                    "name": one.name,
+                    "how": one.how,
+                    "needs": one.needs,
+                    "kind": one.kind,
+                    "of": one.of,
+                }
                 for one in ATTACKS
                 if one.name in self.summary.attacks
             ],

@@ -190,7 +190,8 @@ def _advice(audit: Scope) -> Iterator[Block]:
             if found
         ],
     )
-    if any(one["attack"].startswith("round") for _, found in broken for one in found):
+    rounds = {one["name"] for one in audit["attacks"] if one["of"] == "round"}
+    if any(one["attack"] in rounds for _, found in broken for one in found):
         yield Paragraph(
             "Comparison round: lower matching.answer_runs or matching.quota in the manifest, so"
             " that the hub may ask about fewer pairs."

@@ -26,6 +26,7 @@ import numpy as np
 
 from linkage.risk.embedding import embed
 from linkage.risk.profile import profiles
+from linkage.risk.unit import unit
 from linkage.risk.view import NOBODY, Floats, Register, Rows, View
 
 DIMENSIONS = 128
@@ -97,7 +98,7 @@ def align(
 
 def match(view: Floats, register: Floats, rows: Rows, rng: np.random.Generator) -> Matches:
     """The nearest of the register for each of some rows of the view, block by block."""
-    here, there = _unit(view[rows]), _unit(register)
+    here, there = unit(view[rows]), unit(register)
     crowd_here = _crowding(here, there, rng)
     crowd_there = _crowding(there, here, rng)
     nearest = np.empty(len(here), np.int64)
@@ -158,12 +159,6 @@ def _sampled(rows: int, rng: np.random.Generator, told: Rows) -> Rows:
     if len(every) <= MOST_ROWS:
         return every
     return np.sort(rng.choice(every, MOST_ROWS, replace=False))
-
-
-def _unit(points: Floats) -> Floats:
-    length = np.linalg.norm(points, axis=1, keepdims=True).astype(np.float32)
-    unit: Floats = points / (length + np.float32(1e-9))
-    return unit
 
 
 def _crowding(points: Floats, others: Floats, rng: np.random.Generator) -> Floats:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -36,6 +37,9 @@ _GROUP, _GROUPS = 12, 3
 """Pairs a row in groups that a hub chooses, and how many groups are tried."""
 MOST_ASKED = 2_000
 """Of the people who are not known, so many are asked about by the law: its memory is bounded."""
+
+
+Of = Literal["encodings", "law", "round"]
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class Attack:
         how: what it does, for people who are no cryptographers.
         needs: what an attacker must have.
         kind: whether it knows no pair, knows some, or is of a hub that departs from the protocol.
+        of: what it works with: encodings alone, their law too, or the comparison round.
         run: guesses for the rows of the view, and rows that do not count.
         cheap: whether a quick audit makes it on each match key too.
         whole: whether it is of all match keys together only.
@@ -133,6 +138,7 @@ class Attack:
     needs: str
     kind: Kind
     run: Callable[[Target], tuple[Rows, Rows | None]]
+    of: Of = "encodings"
     cheap: bool = False
     whole: bool = False
     graph: bool = True
@@ -144,9 +150,7 @@ class Attack:
         """Whether it is made on a target: one match key's (`each`), or all together."""
         if self.entire and sampled:
             return False
-        if self.name.startswith("law") and not target.keys:
-            return False
-        if self.name.startswith("round") and target.asked is None:
+        if (self.of == "law" and not target.keys) or (self.of == "round" and target.asked is None):
             return False
         if (each and self.whole) or (quick and self.slow):
             return False
@@ -231,6 +235,7 @@ ATTACKS: tuple[Attack, ...] = (
         _law,
         cheap=True,
         graph=False,
+        of="law",
     ),
     Attack(
         "law, grown",
@@ -241,6 +246,7 @@ ATTACKS: tuple[Attack, ...] = (
         whole=True,
         graph=False,
         slow=True,
+        of="law",
     ),
     Attack(
         "known plaintext, tokens",
@@ -291,6 +297,7 @@ ATTACKS: tuple[Attack, ...] = (
         "unknown",
         lambda t: _round(t, near=True, encodings=False),
         whole=True,
+        of="round",
     ),
     Attack(
         "round and encodings",
@@ -299,6 +306,7 @@ ATTACKS: tuple[Attack, ...] = (
         "unknown",
         lambda t: _round(t, near=True, encodings=True),
         whole=True,
+        of="round",
     ),
     Attack(
         "round, curious hub",
@@ -308,6 +316,7 @@ ATTACKS: tuple[Attack, ...] = (
         lambda t: _round(t, near=False, encodings=False, runs=t.asked.runs if t.asked else 1),
         whole=True,
         entire=True,
+        of="round",
     ),
     Attack(
         "round, groups chosen",
@@ -319,6 +328,7 @@ ATTACKS: tuple[Attack, ...] = (
         slow=True,
         entire=True,
         most=2_000,
+        of="round",
     ),
     Attack(
         "alignment",

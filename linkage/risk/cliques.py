@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from linkage.risk.rounds import FIELD_BITS, unit
+from linkage.risk.rounds import FIELD_BITS
+from linkage.risk.unit import unit_counts
 from linkage.risk.view import NOBODY, Floats, Rows, Trial
 
 Shares = npt.NDArray[np.uint8]
@@ -58,7 +59,7 @@ def by_cliques(
     size = 2 * quota if across else quota + 1
     order = rng.permutation(len(trial.view))[: groups * size]
     rows = order[: len(order) // size * size].reshape(-1, size)
-    tokens = [unit(field) for field in view_fields]
+    tokens = [unit_counts(field) for field in view_fields]
     found = [_search(_Answers(group, tokens, shares, chance, rng, across)) for group in rows]
     return rows.ravel(), np.concatenate(found)
 
@@ -145,7 +146,7 @@ def _often(shares: Shares) -> Floats:
 
 def _shares(field: sp.csr_matrix) -> Shares:
     """(people, people): the share of bits in which the field would differ, in 128 steps."""
-    tokens = unit(field)
+    tokens = unit_counts(field)
     out = np.empty((field.shape[0],) * 2, np.uint8)
     for start in range(0, len(out), 1024):
         cosine = (tokens[start : start + 1024] @ tokens.T).toarray()

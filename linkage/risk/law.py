@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from numba import njit
 
 from linkage.risk.threads import in_parts
+from linkage.risk.unit import unit_counts
 from linkage.risk.view import Floats, Rows
 
 _PART = 128
@@ -40,7 +41,7 @@ class Majorities:
     hashes: int
 
     def __call__(self, people: Rows, others: Rows) -> Floats:
-        here, there = _unit(self.counts[people]), _unit(self.counts[others])
+        here, there = unit_counts(self.counts[people]), unit_counts(self.counts[others])
         likeness = np.asarray((here @ there.T).toarray(), np.float32)
         np.clip(likeness, -1, 1, out=likeness)
         np.arcsin(likeness, out=likeness)
@@ -76,12 +77,6 @@ class Choices:
                 len(people), _PART, partial(_times_jaccard, *ends, sizes, np.int64(count), found)
             )
         return found
-
-
-def _unit(counts: sp.csr_matrix) -> sp.csr_matrix:
-    counts = counts.astype(np.float32)
-    length = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
-    return (sp.diags((1 / np.maximum(length, 1e-9)).astype(np.float32)) @ counts).tocsr()
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

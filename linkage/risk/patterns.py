@@ -23,6 +23,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import cho_factor, cho_solve
 
+from linkage.risk.unit import unit
 from linkage.risk.view import NOBODY, Floats, Rows, Trial, Words, bits_of
 
 ROUNDS = 8
@@ -139,17 +140,12 @@ class _Patterns:
         """For each encoding the value whose bits it resembles most, and how much; 1 at most."""
         best = np.zeros(len(bits), np.int64)
         score = np.full(len(bits), -1, np.float32)
-        given = _unit(bits - self.middle)
+        given = unit(bits - self.middle)
         for start in range(0, tokens.shape[0], _BLOCK):
             part = tokens[start : start + _BLOCK].toarray()
-            alike = given @ _unit((part - self.mean) @ self.weights).T
+            alike = given @ unit((part - self.mean) @ self.weights).T
             top = alike.argmax(axis=1)
             value = alike[np.arange(len(bits)), top]
             better = value > score
             best[better], score[better] = top[better] + start, value[better]
         return best, score
-
-
-def _unit(points: Floats) -> Floats:
-    unit: Floats = points / (np.linalg.norm(points, axis=1, keepdims=True) + np.float32(1e-9))
-    return unit

@@ -21,6 +21,7 @@ import scipy.sparse as sp
 from linkage.risk.alignment import align, match
 from linkage.risk.graph import percolate
 from linkage.risk.profile import Weighing, normal
+from linkage.risk.unit import unit_counts
 from linkage.risk.view import NOBODY, Floats, Rows, Trial, View
 
 FIELD_BITS = 256
@@ -86,7 +87,7 @@ def _answers(fields: Sequence[sp.csr_matrix], pairs: Rows, rng: np.random.Genera
     rows, count = pairs.shape
     out = np.empty((rows, count, len(fields)), np.float32)
     for f, field in enumerate(fields):
-        tokens = unit(field)
+        tokens = unit_counts(field)
         for place in range(count):
             cosine = np.asarray(tokens.multiply(tokens[pairs[:, place]]).sum(axis=1)).ravel()
             share = np.arccos(np.clip(cosine, -1, 1)) / np.pi
@@ -118,10 +119,4 @@ def _graph(pairs: Rows, likeness: Floats) -> sp.csr_matrix:
     start = np.arange(0, rows * count + 1, count)
     graph = sp.csr_matrix((weight, pairs.ravel(), start), shape=(rows, rows))
     graph = graph.maximum(graph.T).tocsr()
-    return unit(graph)
-
-
-def unit(counts: sp.csr_matrix) -> sp.csr_matrix:
-    counts = counts.astype(np.float32)
-    length = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
-    return (sp.diags((1 / np.maximum(length, 1e-9)).astype(np.float32)) @ counts).tocsr()
+    return unit_counts(graph)

@@ -66,6 +66,12 @@ def test_every_attack_is_made_and_told_on_the_page(county: CountyFiles, social: 
     assert json.loads(json.dumps(report)) == report
     page = risk_page(report)
     assert all(escape(text) in page for one in ATTACKS for text in (one.how, one.needs))
+    assert "answer_runs" not in page
+    broken = json.loads(json.dumps(report))
+    broken["summary"]["verdict"] = "broken"
+    for one in broken["findings"][0]["tried"]:
+        one["verdict"] = "broken" if one["attack"] == "round, curious hub" else "passed"
+    assert "lower matching.answer_runs" in risk_page(broken)
     for surname in ("garcia", "smith", "johnson"):
         assert surname not in page.lower() + json.dumps(report).lower()
 
