@@ -235,15 +235,27 @@ def test_filters_of_records_with_gaps_are_attacked_too(county: CountyFiles, tmp_
     assert found.summary.verdict is Verdict.BROKEN
 
 
-def test_one_record_of_each_person_is_attacked(county: CountyFiles) -> None:
-    """The sheriff's file holds people once per booking."""
-    manifest = manifest_of(county, keys=1)
-    source = SourceFile(county.identifiers["sheriff"])
-    found = audit(manifest, manifest.partner("sheriff"), source, replace(QUICK, rows=300))
-    again = manifest.partner("sheriff").model_copy(update={"unique": True})
-    every = audit(manifest, again, source, replace(QUICK, rows=300))
-    assert found.read == every.read == 300
-    assert found.summary.rows <= every.summary.rows
+@pytest.mark.parametrize("told_by", [{"unique": False}, {"group": "case_person_id"}])
+def test_one_record_of_each_person_is_attacked(
+    county: CountyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_by: dict[str, Any]
+) -> None:
+    """A file that holds people twice, each time with another telephone."""
+    monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])
+    table = pd.read_csv(county.identifiers["social"], dtype=str, keep_default_na=False)
+    people = table[(table["FirstName"] != "") & (table["BirthDate"] != "")].head(600)
+    people = people.drop_duplicates(["FirstName", "LastName", "BirthDate"])
+    twice = pd.concat([people, people])
+    twice["Telephone"] = [f"630 555 {number:04d}" for number in range(len(twice))]
+    twice.to_csv(tmp_path / "twice.csv", index=False)
+    source = SourceFile(tmp_path / "twice.csv")
+    keys = [{"name": "phone", "fields": ["surname", "phone"]}]
+    manifest = manifest_of(county, scheme={"name": "minhash-v1"}, match_keys=keys)
+    partner = manifest.partner("social").model_copy(update={"unique": True, "group": None})
+    every = audit(manifest, partner, source, QUICK, stop=True)
+    assert every.summary.rows == 2 * len(people)
+    found = audit(manifest, partner.model_copy(update=told_by), source, QUICK, stop=True)
+    assert found.records == found.read == len(twice)
+    assert found.summary.rows == len(people)
 
 
 def test_records_that_are_not_sent_are_no_part_of_the_audit(
@@ -274,7 +286,11 @@ def test_submit_keeps_what_it_found_and_audits_a_file_once(
     assert first.verdict is Verdict.BROKEN
     monkeypatch.setattr(auditing, "ATTACKS", ())
     assert audits.require(source, "d" * 64, NONE_SKIPPED, nothing) == first
-    # Another file, fewer of its records, and a file of audits that is damaged are audited anew.
+    # Another manifest or file, fewer of its records, another version of linkage, and a file of
+    # audits that is damaged are audited anew.
+    other = manifest_of(county, audit={"exceptions": [{"reason": "Other."}]})
+    anew = Audits(tmp_path / "excepted", other, "social")
+    assert anew.require(source, "d" * 64, NONE_SKIPPED, nothing).verdict is Verdict.TOO_FEW
     assert audits.require(source, "e" * 64, NONE_SKIPPED, nothing).verdict is Verdict.TOO_FEW
     one = np.array([1])
     monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from linkage.agreement.manifest import Minhash, Saul
+from linkage.risk import by_differences, control_trial, judge, unseeded
 from tests.bench import risk
 from tests.bench.registers import Files
 
@@ -35,6 +37,11 @@ def test_a_control_that_stands_fails_the_measurement(
 @pytest.mark.parametrize("scheme", [Saul(name="saul-v1"), Minhash(name="minhash-v1")])
 def test_hardened_encodings_withstand_where_plain_filters_fall(scheme: Saul | Minhash) -> None:
     files = Files(400, 1.0, 0)
+    rng = np.random.default_rng(0)
+    plain = control_trial(*files.tokens(), files.truth, rng)
+    assert unseeded(plain, rng).rate > 0.95
+    assert judge("differences", plain, by_differences(plain, rng)).lift > 8
     case = risk.Case(files, risk.together(files, files.drafted(scheme)), 0)
     for outcome in (*risk.graph(case), *risk.homomorphism(case)):
-        assert outcome.rate < 0.05, outcome
+        # Guesses at random name one on average; secrets are drawn anew every time.
+        assert outcome.right <= 12, outcome

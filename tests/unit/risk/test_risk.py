@@ -274,6 +274,11 @@ def test_the_law_of_conjunctions_is_a_product() -> None:
     assert law(people, people) == pytest.approx(expected)
 
 
+def test_differences_of_plain_bloom_filters_name_people(control: Trial) -> None:
+    found = judge("differences", control, by_differences(control, np.random.default_rng(6)))
+    assert found.lift > 40
+
+
 def test_differences_of_random_encodings_say_nothing(random: Trial) -> None:
     guess = by_differences(random, np.random.default_rng(6))
     assert judge("differences", random, guess).right <= 8
