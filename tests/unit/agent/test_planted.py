@@ -7,12 +7,14 @@ import itertools
 import json
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from linkage.agent.planted import OwnIdentifiers
 from linkage.agent.source import SourceFile
@@ -24,10 +26,11 @@ from linkage.agreement import (
     Transform,
     parse_manifest,
 )
-from linkage.errors import SourceError
+from linkage.errors import InvalidRequestError, SourceError
 from linkage.release.coarsen import converter
 from linkage.release.codes import code_fault
-from linkage.release.deidentify import deidentify_table
+from linkage.release.days import draw_shifts
+from linkage.release.deidentify import attach_index_ids, check_deidentified, deidentify_table
 from linkage.synthetic import County, demo_manifest, write_county
 
 FIELDS = {
@@ -143,7 +146,13 @@ OTHERS: list[dict[str, Any]] = [
     {"transform": "municipality", "values": ["Elmville"], "lookup": {"name": "homes"}},
     {"transform": "municipality", "within": ["17"], "lookup": {"name": "homes"}},
     {"transform": "crosswalk", "values": ["ER"], "lookup": {"name": "calls", "agency": "PD"}},
+    {"transform": "day"},
+    {"transform": "number"},
 ]
+
+
+def test_every_transform_is_tried() -> None:
+    assert {one.get("transform", "keep") for one in OTHERS} == {str(one) for one in Transform}
 
 
 @pytest.mark.parametrize("declared", OTHERS, ids=lambda one: one.get("transform", "keep"))
@@ -164,13 +173,43 @@ def test_no_other_transform_lets_an_identifier_through(declared: dict[str, Any])
     assert bool(removed) == (field.transform in {transform for transform, _ in LET_OUT})
 
 
-# Of 1987-03-14 and of 60614-2231.
+# Of 1987-03-14 and of 60614-2231; a day is hidden before it leaves, and a number is of no person.
 LET_OUT = {
     (Transform.YEAR, "1987"),
     (Transform.MONTH, "1987-03"),
     (Transform.AGE_BAND, "30-39"),
     (Transform.ZIP3, "606"),
+    (Transform.DAY, "1987-03-14"),
+    (Transform.NUMBER, "490154203237518.0"),
+    (Transform.NUMBER, "815732302451094.0"),
 }
+
+
+def test_a_day_leaves_under_its_rows_shift_alone() -> None:
+    visits = {"name": "visits", "kind": "event", "record_id": "mrn"}
+    table = ContentTable.model_validate(
+        {**visits, "fields": [{"name": "day", "transform": "day", "means": "day"}]}
+    )
+    frame = pd.DataFrame({"day": ["1987-03-14"] * 20}, dtype=object)
+    clean = deidentify_table(table, frame, file="f")
+    ids = np.zeros((20, 16), np.uint8)
+    with pytest.raises(InvalidRequestError, match="its days have no shift"):
+        attach_index_ids(clean, ids)
+    parcel = attach_index_ids(clean, ids, draw_shifts(20))
+    check_deidentified(table, parcel, source="f")
+    # Twenty times the same day, of which nothing is to be seen.
+    assert len(set(parcel["day"].to_pylist())) >= 19
+    assert (date(1987, 3, 14) - date(1970, 1, 1)).days not in parcel["day"].to_pylist()
+
+
+@pytest.mark.parametrize("kind", ["event", "service", "person"])
+def test_a_number_as_it_stands_is_none_of_persons(kind: str) -> None:
+    with pytest.raises(ValidationError, match="number"):
+        ContentTable.model_validate(
+            {**OPEN.model_dump(exclude_none=True, mode="json"), "kind": kind,
+             "fields": [{"name": "n", "transform": "number"}]}
+        )  # fmt: skip
+
 
 CODES = [
     "F32.1", "Z59.0", "S72.001A", "99213", "H0038 HE", "T1015", "ER", "shelter_night", "CASH",
