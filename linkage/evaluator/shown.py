@@ -6,7 +6,9 @@
 - Two tables share a cell where they count the same rows or people, whatever they call it.
 - A table that was shown before comes out as it was: the same report twice is the same bytes.
 - Of another extract of the project (a later release, another recipient's) cells are compared by
-  name: a count that differs by few from any that was shown is suppressed.
+  name: a count that differs by few from any that was shown is suppressed; one that is as it was
+  shown is known; and a cell that was hidden is hidden, for it was what kept another from being
+  told, which may count what it did.
 - `keep` writes what a report showed to the ledger, before the report is to be seen.
 """
 
@@ -22,7 +24,7 @@ from linkage.agreement.canonical import canonical, fingerprint
 from linkage.errors import DigestMismatchError, DisclosureError, LinkageError, StateError
 from linkage.evaluator.chain import Chain, Said
 from linkage.release.disclosure import Dimension, ProtectedTable, Table, Told, protect_tables
-from linkage.release.disclosure.tables import Key
+from linkage.release.disclosure.tables import Key, Mask
 
 Cells = frozenset[Any]
 
@@ -51,6 +53,7 @@ class Shown:
         self._told = list(told)
         self._tables: dict[str, ProtectedTable] = {}
         self._elsewhere: dict[Key, set[int]] = {}
+        self._hidden_elsewhere: set[Key] = set()
         self._waiting: list[ProtectedTable] = []
         lines = self._chain.read() if self._chain else []
         self._known = len(lines)
@@ -76,13 +79,16 @@ class Shown:
         names = [_name(table, k, rounding) for table in tables]
         new = {n: t for n, t in zip(names, tables, strict=True) if n not in self._tables}
         if new:
+            fresh = list(new.values())
+            before = self._beside(fresh)
             found = protect_tables(
-                list(new.values()),
+                fresh,
                 k=k,
                 rounding=rounding,
-                published=published,
-                before=self._beside(list(new.values())),
-                needs=self._needs(list(new.values()), k),
+                published=self._known_now(fresh, published or {}),
+                before=before,
+                needs=self._needs(fresh, before, k),
+                hidden=self._hidden_elsewhere,
             )
             self._tables.update(zip(new, found, strict=True))
             self._waiting += found
@@ -130,6 +136,7 @@ class Shown:
             else:
                 for key, count in one.published.items():
                     self._elsewhere.setdefault(key, set()).add(count)
+                self._hidden_elsewhere.update(one.hidden)
 
     def _beside(self, tables: Sequence[Table]) -> list[Told]:
         """What shares a cell with the tables, or with what does."""
@@ -145,13 +152,34 @@ class Shown:
             chosen += [one for one, _ in near]
             reach = reach.union(*(cells for _, cells in near))
 
-    def _needs(self, tables: Sequence[Table], k: int) -> dict[Key, int]:
-        """Cells that few people, or few rows, tell from what any other extract's reports showed."""
-        found: dict[Key, int] = {}
+    def _known_now(self, tables: Sequence[Table], asked: Mapping[Key, int]) -> dict[Key, int]:
+        """Cells to show that no other extract's reports hid, and those that count what they showed:
+        these are known.
+        """
+        known = {key: n for key, n in asked.items() if key not in self._hidden_elsewhere}
         for table in tables if self._elsewhere else ():
             for key, count in zip(table.keys(), table.all_values.ravel().tolist(), strict=True):
+                if count in self._elsewhere.get(key, ()):
+                    known[key] = count
+        return known
+
+    def _needs(self, tables: Sequence[Table], before: Sequence[Told], k: int) -> dict[Key, int]:
+        """Cells that few people, or few rows, tell from what any other extract's reports showed:
+        those of new tables, and those that tables beside them hide.
+        """
+        if not self._elsewhere:
+            return {}
+        found: dict[Key, int] = {}
+        told = frozenset[Any]().union(*(_cells(one.table, ~one.suppressed) for one in before))
+        every = [(table, True) for table in tables] + [(one.table, False) for one in before]
+        for table, new in every:
+            names = table.keys() if table.sets is None else table.sets.ravel().tolist()
+            values = table.all_values.ravel().tolist()
+            for key, name, count in zip(table.keys(), names, values, strict=True):
                 apart = [abs(count - was) for was in self._elsewhere.get(key, ())]
-                if few := [one for one in apart if 0 < one < k]:
+                few = [one for one in apart if 0 < one < k]
+                # What is out can be hidden no more; a new table that would say it again is refused.
+                if few and (new or name not in told):
                     found[key] = k + max(few)
         return found
 
@@ -173,9 +201,11 @@ def protect_with_totals(
         return ledger.protect(tables, k=k, rounding=rounding)
 
 
-def _cells(table: Table) -> Cells:
-    """What tells the cells of a table that are not 0."""
+def _cells(table: Table, shown: Mask | None = None) -> Cells:
+    """What tells the cells of a table that are not 0, or those of them that are shown."""
     there = table.all_values.ravel() > 0
+    if shown is not None:
+        there &= (table.shown & shown).ravel()
     if table.sets is not None:
         return frozenset(table.sets.ravel()[there].tolist())
     keys = table.keys()

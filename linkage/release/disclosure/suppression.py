@@ -63,8 +63,10 @@ def suppress(system: System) -> Suppression:
     """Suppress as few cells as can be found."""
     primary = system.primary & system.shown & ~system.fixed
     suppressed, proofs = primary | system.closed, Proofs()
-    impossible: list[int] = []
+    # What readers know already is hidden by nothing.
+    impossible = np.flatnonzero(system.primary & system.fixed).tolist()
     every = np.arange(len(system.value))
+    system = replace(system, need=np.where(~np.isin(every, impossible), system.need, 0))
     while True:
         enough = FEW if len(system.value) > LARGE else 1
         waiting = unprotected(system, suppressed, proofs, enough=enough)

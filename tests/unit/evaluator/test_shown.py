@@ -101,6 +101,34 @@ def test_reports_are_not_told_apart_from_those_of_any_earlier_extract(tmp_path: 
     assert count("e3", 105)["B",] is None
 
 
+def test_what_an_earlier_extract_hid_stays_hidden(tmp_path: Path) -> None:
+    """The same people under other ids, and the report that hid another cell with the small one."""
+    path = tmp_path / "county.shown.jsonl"
+    first = Shown(path, "e1")
+    assert seen(first.protect([table(ROWS, "town")], k=11)[0])["B",] is None
+    first.keep()
+    later = ROWS.assign(who=[f"q{n}" for n in range(120)])
+    # By itself this one would hide C, as B is known beside it.
+    only = {("t", (("town", "B"),)): 57}
+    [made] = Shown(path, "e2").protect([table(later, "town")], k=11, published=only)
+    assert seen(made) == {("A",): None, ("B",): None, ("C",): 60, (TOTAL,): 120}
+
+
+def test_a_count_that_few_tell_apart_stays_in_doubt_beside_later_reports(tmp_path: Path) -> None:
+    path = tmp_path / "county.shown.jsonl"
+    rows = pd.DataFrame({"town": ["B"] * 100 + ["C"] * 80})
+    first = Shown(path, "e1")
+    first.protect([table(rows.assign(who=[f"p{n}" for n in range(180)]), "town")], k=11)
+    first.keep()
+    more = pd.DataFrame({"town": ["B"] * 105 + ["C"] * 120, "who": [f"q{n}" for n in range(225)]})
+    ledger = Shown(path, "e2")
+    assert seen(ledger.protect([table(more, "town")], k=11)[0])["B",] is None
+    ledger.keep()
+    # The same people by another name.
+    places = more.rename(columns={"town": "place"})
+    assert seen(ledger.protect([table(places, "place", name="other")], k=11)[0])["B",] is None
+
+
 def test_a_damaged_file_stops_every_report(tmp_path: Path) -> None:
     path = tmp_path / "county.shown.jsonl"
     for rows in (ROWS, ROWS.iloc[3:]):

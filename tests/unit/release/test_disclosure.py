@@ -164,6 +164,14 @@ def test_an_earlier_release_narrows_what_may_be_shown() -> None:
         protect_counts(TOWNS, ["town"], published=known)
 
 
+def test_what_is_known_and_must_not_be_is_refused() -> None:
+    """A total that is known already, and few people tell from what was shown elsewhere."""
+    table = table_of_counts(TOWNS, ["town"])
+    total = {("count", ()): int(TOWNS["count"].sum())}
+    with pytest.raises(DisclosureError, match="could be computed from what was published before"):
+        protect_tables([table], published=total, needs={("count", ()): 20})
+
+
 def test_a_cell_is_rounded_alike_in_every_table() -> None:
     """Of one that is shown as 40 and as 45, the count would be known to lie between."""
     random = np.random.default_rng(3)
