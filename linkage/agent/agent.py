@@ -106,7 +106,7 @@ class Agent:
         home: its directory: keys, identity, and per project the signed manifest, the encodings
             and the row map.
         progress: told what is being done, how much is done, and how much there is (0: unknown).
-        threads: for encoding; None uses every core.
+        threads: for encoding and the audit; None uses every core, and one for linear algebra.
     """
 
     def __init__(
@@ -120,6 +120,7 @@ class Agent:
         self.keyring = Keyring(home / "keys")
         self._progress = progress
         self._threads = threads or os.cpu_count() or 1
+        self._audit_threads = threads
         self._checked: tuple[Mapping[str, Any], Checked] | None = None
         self._clks: tuple[Path, ClkFile] | None = None
 
@@ -699,7 +700,9 @@ class Agent:
         audits = self._audits(manifest)
         if source is None:
             return audits.require_of_filters(checked.sent)
-        return audits.require(source, digest, checked.skipped, self._progress)
+        return audits.require(
+            source, digest, checked.skipped, self._progress, threads=self._audit_threads
+        )
 
     def _encode(
         self,

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -28,6 +29,7 @@ from linkage.agreement.audits import KINDS, AuditPolicy, AuditSummary, Bounds, V
 from linkage.risk import Leakage, Outcome, leakage, unseeded
 from linkage.risk.attacks import ATTACKS, Attack
 from linkage.risk.evidence import FEWEST, bounds, proven
+from linkage.risk.threads import limited
 
 Progress = Callable[[str, int, int], None]
 NONE_SKIPPED: Rows = np.empty(0, np.int64)
@@ -167,6 +169,7 @@ def audit(
     stop: bool = False,
     seed: int | None = None,
     skipped: Rows = NONE_SKIPPED,
+    threads: int | None = None,
     progress: Progress = lambda step, done, total: None,
 ) -> Audit:
     """Attack the encodings of a file's records, or of a sample of them.
@@ -176,13 +179,27 @@ def audit(
         seed: for the sample and the attacks' random choices; None draws one. The secrets that
             encodings are made under are always drawn anew.
         skipped: 0-based rows of the file that are not sent, ascending: no part of the audit.
+        threads: to work on; None uses every core, and one for linear algebra.
 
     Raises:
         SourceError: the file cannot be read as a table.
     """
-    rng = np.random.default_rng(seed)
-    table = RecordTable(manifest, partner, source)
-    encodings = Encodings(table, depth.rows, rng, progress, skipped)
+    with limited(threads):
+        encodings = Encodings(
+            RecordTable(manifest, partner, source),
+            depth.rows,
+            np.random.default_rng(seed),
+            progress,
+            skipped,
+            threads=threads or os.cpu_count() or 1,
+        )
+        return _attacked(manifest.audit, encodings, depth, stop, progress)
+
+
+def _attacked(
+    policy: AuditPolicy, encodings: Encodings, depth: Depth, stop: bool, progress: Progress
+) -> Audit:
+    rng = encodings.rng
     every = list(encodings.targets(depth.each))
     kept = [one for one in every if len(one.target) >= FEWEST]
     sampled = encodings.read < encodings.records
@@ -199,7 +216,7 @@ def audit(
     for number, (one, attack) in enumerate(plan):
         progress("attack", number, steps)
         outcome = attack(small[one.name].target if attack.graph else one.target)
-        found = _tried(attack, outcome, manifest.audit, len(plan))
+        found = _tried(attack, outcome, policy, len(plan))
         tried[one.name].append(found)
         if stop and found.verdict is Verdict.BROKEN:
             ended = True
@@ -223,7 +240,7 @@ def audit(
     attacked = {one.name for one, _ in plan}
     skipped_keys = tuple(one.name for one in every if one.name not in attacked)
     return Audit(
-        _summary(manifest.audit, encodings, kept, findings, control, len(plan), len(skipped_keys)),
+        _summary(policy, encodings, kept, findings, control, len(plan), len(skipped_keys)),
         encodings.records,
         encodings.read,
         findings,

@@ -75,13 +75,20 @@ class Audits:
         return self._directory / "audit.html"
 
     def require(
-        self, source: SourceFile, digest: str, skipped: Rows, progress: Progress
+        self,
+        source: SourceFile,
+        digest: str,
+        skipped: Rows,
+        progress: Progress,
+        *,
+        threads: int | None = None,
     ) -> AuditSummary:
         """What an audit found before, or a quick one finds, where the manifest's policy covers it.
 
         Args:
             digest: SHA-256 of the file.
             skipped: 0-based rows that are not sent, ascending.
+            threads: see `audit`.
 
         Raises:
             RiskError: it does not; nothing may be sent.
@@ -98,6 +105,7 @@ class Audits:
                 QUICK,
                 stop=True,
                 skipped=skipped,
+                threads=threads,
                 progress=progress,
             )
             self.keep(digest, QUICK, found, skipped)

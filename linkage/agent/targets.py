@@ -77,7 +77,9 @@ class Encodings:
 
     Args:
         rows: at most so many records.
+        rng: for the sample and the order of rows; attacks go on with it.
         skipped: 0-based rows of the file that are not sent, ascending.
+        threads: for encoding.
 
     Raises:
         SourceError: the file cannot be read as a table.
@@ -90,10 +92,12 @@ class Encodings:
         rng: np.random.Generator,
         progress: Progress,
         skipped: Rows,
+        *,
+        threads: int,
     ) -> None:
         self._manifest = manifest = table.manifest
         self._table = table
-        self._rng = rng
+        self.rng = rng
         read, self.records = _sample(table, rows, rng, progress, skipped)
         self.read = len(read[_PERSON])
         chosen = _one_per_person(read.pop(_PERSON))
@@ -102,7 +106,7 @@ class Encodings:
         self._sides: list[Words] = []
         for _ in range(3):
             with Encoder(manifest, secrets.token_bytes(SECRET_BYTES), epoch=0) as encoder:
-                found = encoder.encode(own)
+                found = encoder.encode(own, threads=threads)
             self._presence = found.presence
             self._sides.append(found.words)
 
@@ -141,7 +145,7 @@ class Encodings:
         personal = [f for f in read if f.type in _PERSONAL] or read
         chosen = self._distinct([f.name for f in personal], [])[:rows]
         tokens = self._tokens([f.name for f in personal], chosen)
-        return control_trial(tokens, tokens, np.arange(len(chosen)), self._rng)
+        return control_trial(tokens, tokens, np.arange(len(chosen)), self.rng)
 
     def commonness(self, fields: Sequence[str]) -> dict[str, float]:
         """By field, the share of its values that another record has too."""
@@ -165,7 +169,7 @@ class Encodings:
         *,
         round_too: bool = False,
     ) -> Target:
-        order = self._rng.permutation(len(rows))
+        order = self.rng.permutation(len(rows))
         people, truth = rows[order], np.argsort(order)
         wide = max(1, _MOST_WORDS // len(places))
         cut = [
@@ -186,7 +190,7 @@ class Encodings:
         told = min(MOST_KNOWN, round(KNOWN_SHARE * self.records), len(rows) // 2)
         asked = self._round(rows) if round_too else None
         trial = Trial(View(cut[0]), register, truth)
-        return Target(trial, self._rng, keys=own, asked=asked, told=max(told, 1))
+        return Target(trial, self.rng, keys=own, asked=asked, told=max(told, 1))
 
     def _round(self, rows: Rows) -> Round | None:
         matching = self._manifest.matching

@@ -82,7 +82,13 @@ SourceArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="This agency's identifier file, CSV or Parquet.")
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, help="Threads for encoding; default: all cores.")
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Threads for encoding and the audit; default: all cores, and one for the audit's"
+        " linear algebra.",
+    ),
 ]
 ShowValuesOption = Annotated[
     bool,
@@ -400,7 +406,7 @@ def submit(
 
     if dry_run:
         with Bar() as bar:
-            checked, audit = Agent(home, progress=bar).try_submit(
+            checked, audit = Agent(home, progress=bar, threads=threads).try_submit(
                 project, file, aliases=aliases, skip_invalid=skip_invalid
             )
         said = audit.model_dump(mode="json")

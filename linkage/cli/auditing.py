@@ -56,6 +56,15 @@ def audit(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Repeat the same sample and choices.")
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            min=1,
+            help="Threads to work on; default: all cores, and one for linear algebra, which is slow"
+            " on more where other programs are busy.",
+        ),
+    ] = None,
     home: HomeOption = HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -85,7 +94,15 @@ def audit(
         raise InputError("give either --manifest and --partner, or --project")
     depth = auditing.QUICK if quick else auditing.FULL
     with Bar() as bar:
-        found = auditing.audit(agreed, agreed.partner(name), source, depth, seed=seed, progress=bar)
+        found = auditing.audit(
+            agreed,
+            agreed.partner(name),
+            source,
+            depth,
+            seed=seed,
+            threads=threads,
+            progress=bar,
+        )
     result = described(agreed, name, found)
     lines = _text(file.name, agreed, found)
     if kept is not None:

@@ -14,6 +14,8 @@ from markupsafe import escape
 from typer.testing import CliRunner
 
 from linkage.agent import audit as auditing
+from linkage.agent import audited
+from linkage.agent.agent import Agent
 from linkage.agent.audit import FULL, NONE_SKIPPED, QUICK, Audit, Depth, audit
 from linkage.agent.audited import Audits, described
 from linkage.agent.source import SourceFile
@@ -321,6 +323,31 @@ def test_an_audit_of_the_whole_file_is_kept_and_used(
     with pytest.raises(RiskError, match="law on surname-birth names"):
         audits.require(source, "d" * 64, NONE_SKIPPED, nothing)
     assert audits.page.read_text() == page
+
+
+def test_the_audit_works_on_as_many_threads_as_submit_is_told(
+    county: CountyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+
+    def stop(*_: Any, threads: int | None, **__: Any) -> None:
+        told.append(threads)
+        raise RiskError("enough")
+
+    manifest, file = manifest_of(county), county.identifiers["social"]
+    path = tmp_path / "manifest.json"
+    path.write_bytes(manifest.canonical)
+    for where in (auditing, audited):
+        monkeypatch.setattr(where, "audit", stop)
+    monkeypatch.setattr(Agent, "signed_manifest", lambda *_: manifest)
+    monkeypatch.setattr(Agent, "_name", "social")
+    submit = ["submit", str(file), "--project", manifest.project, "--dry-run"]
+    alone = ["audit", str(file), "--manifest", str(path), "--partner", "social"]
+    for words in (submit, alone):
+        words += ["--home", str(tmp_path)]
+        for more in (["--threads", "3"], []):
+            CliRunner().invoke(app, ["agent", *words, *more])
+    assert told == [3, None, 3, None]
 
 
 def test_filters_made_elsewhere_count_as_broken_where_there_are_enough(
