@@ -2,7 +2,8 @@
 
 - Every table of counts passes `Shown.protect`. It is protected together with all tables that were
   shown before and share a cell with it, directly or through others: the cells that those show are
-  known, and those that they hide stay hidden.
+  known, and no small cell that they hide may be proved small. A cell that they hid for the sake
+  of a small one may be shown where that one stays in doubt without it.
 - Two tables share a cell where they count the same rows or people, whatever they call it.
 - A table that was shown before comes out as it was: the same report twice is the same bytes.
 - Of another extract of the project (a later release, another recipient's) cells are compared by

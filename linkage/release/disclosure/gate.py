@@ -152,7 +152,7 @@ def protect_tables(
     """Protect tables that are published together: what one shows gives nothing of another away.
 
     Args:
-        before: tables that readers have; what those hide stays hidden beside these.
+        before: tables that readers have; see `Told`.
         published, needs, hidden: see `System.of`.
 
     Raises:

@@ -17,7 +17,8 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Told:
-    """A table that readers have already: what it shows they know, what it hides must stay hidden.
+    """A table that readers have already: what it shows they know, and no small cell that it hides
+    may be proved small. What it hides for the sake of others a table to be published may show.
 
     Attributes:
         suppressed: which cells it does not show, over the nodes of every dimension.
