@@ -181,6 +181,18 @@ class RecordTable(Table):
             variants = combine({n: c.values for n, c in own.items()}, rows.count, parts)
             yield RecordBatch(rows.first, rows.count, own, variants, rows.cells)
 
+    def own(self, cells: Batch) -> dict[str, Objects]:
+        """By reading the values of records, without aliases; of invalid cells None.
+
+        Args:
+            cells: of all columns.
+        """
+        found: dict[str, Objects] = {}
+        for field in self.fields:
+            readings = self.readings(field, cells[self.partner.column_of(field.name)])
+            found |= {name: column.values for name, column in readings.items()}
+        return found
+
     def readings(
         self, field: IdentifierField, cells: Sequence[str | None], *, alone: bool = False
     ) -> dict[str, NormalisedColumn]:

@@ -20,14 +20,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from linkage.agent.table import RecordBatch, RecordTable
+from linkage.agent.source import Batch
+from linkage.agent.table import RecordTable
 from linkage.agreement import (
     FieldType,
     IdentifierField,
     Manifest,
     MatchKey,
     Minhash,
-    Partner,
     Saul,
 )
 from linkage.encoding import Encoder
@@ -250,38 +250,48 @@ class Encodings:
 
 
 def _sample(
-    table: RecordTable, rows: int, rng: np.random.Generator, progress: Progress, skipped: Rows
+    table: RecordTable, limit: int, rng: np.random.Generator, progress: Progress, skipped: Rows
 ) -> tuple[Columns, int]:
-    """A random sample of the records, every record as likely; memory is bounded by its size."""
+    """A random sample of the records, every record as likely; memory is bounded by its size.
+
+    Only records that are in it when their batch is read are normalised.
+    """
     kept: Columns = {}
     lots = np.empty(0)
     seen = 0
-    for batch in table.records():
+    for batch in table.source.read(table.columns):
         sent = np.setdiff1d(np.arange(batch.count), skipped - batch.first)
+        before = len(lots)
         lots = np.append(lots, rng.random(len(sent)))
-        chosen = np.argsort(lots)[:rows]
+        chosen = np.argsort(lots)[:limit]
         lots = lots[chosen]
-        new = {name: column.values[sent] for name, column in batch.own.items()}
-        new[_PERSON] = _persons(table.partner, table.fields, batch)[sent]
+        fresh = np.flatnonzero(chosen >= before)
+        places = sent[chosen[fresh] - before].tolist()
+        new = _read(table, {n: [column[p] for p in places] for n, column in batch.cells.items()})
+        chosen[fresh] = before + np.arange(len(fresh))
         kept = {n: np.append(kept.get(n, column[:0]), column)[chosen] for n, column in new.items()}
         seen += len(sent)
         progress("read", seen, 0)
     return kept, seen
 
 
-def _persons(partner: Partner, fields: Sequence[IdentifierField], batch: RecordBatch) -> Objects:
-    """(records,) what tells persons apart in a file that may hold them several times, or None."""
-    found = np.full(batch.count, None, np.object_)
-    person = [f.name for f in fields if f.type in (*_NAMES, FieldType.DATE_OF_BIRTH)]
+def _read(table: RecordTable, cells: Batch) -> Columns:
+    """Records' values by reading, and what tells persons apart, or None.
+
+    A file may hold persons several times.
+    """
+    partner, columns = table.partner, table.own(cells)
+    found = np.full(len(next(iter(cells.values()))), None, np.object_)
+    kinds = (*_NAMES, FieldType.DATE_OF_BIRTH)
+    person = [columns[f.name].tolist() for f in table.fields if f.type in kinds]
     if not partner.unique and person:
-        columns = (batch.own[name].values.tolist() for name in person)
-        for row, values in enumerate(zip(*columns, strict=True)):
+        for row, values in enumerate(zip(*person, strict=True)):
             found[row] = values if all(values) else None
     if partner.group is not None:
         unknown = set(partner.missing)
-        for row, cell in enumerate(batch.cells[partner.group]):
+        for row, cell in enumerate(cells[partner.group]):
             found[row] = cell if cell and cell not in unknown else found[row]
-    return found
+    return columns | {_PERSON: found}
 
 
 def _one_per_person(persons: Objects) -> Rows:

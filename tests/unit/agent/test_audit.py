@@ -15,10 +15,13 @@ from typer.testing import CliRunner
 
 from linkage.agent import audit as auditing
 from linkage.agent import audited
+from linkage.agent import source as sources
 from linkage.agent.agent import Agent
 from linkage.agent.audit import FULL, NONE_SKIPPED, QUICK, Audit, Depth, audit
 from linkage.agent.audited import Audits, described
 from linkage.agent.source import SourceFile
+from linkage.agent.table import RecordTable
+from linkage.agent.targets import Encodings
 from linkage.agreement import Manifest, parse_manifest
 from linkage.agreement.audits import Verdict
 from linkage.cli.common import audit_lines
@@ -271,6 +274,35 @@ def test_records_that_are_not_sent_are_no_part_of_the_audit(
     assert (every.records - found.records, every.read - found.read) == (200, 200)
     assert every.summary.rows - found.summary.rows > 190
     assert found.summary.whole
+
+
+def test_the_sample_is_the_same_in_batches_and_only_its_records_are_normalised(
+    county: CountyFiles, social: SourceFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, counted = manifest_of(county), []
+    readings = RecordTable.readings
+
+    def count(self: RecordTable, field: Any, cells: Any, **more: Any) -> Any:
+        counted.append(len(cells))
+        return readings(self, field, cells, **more)
+
+    monkeypatch.setattr(RecordTable, "readings", count)
+
+    def sample() -> tuple[int, int, dict[str, float]]:
+        table = RecordTable(manifest, manifest.partner("social"), social)
+        found = Encodings(
+            table, 60, np.random.default_rng(4), nothing, np.arange(90, 130), threads=1
+        )
+        common = found.commonness(["given_name", "surname", "date_of_birth", "address"])
+        return found.records, found.read, common
+
+    whole = sample()
+    assert whole[:2] == (990 - 40, 60)
+    assert max(counted) == 60
+    monkeypatch.setattr(sources, "BATCH_ROWS", 50)
+    counted.clear()
+    assert sample() == whole
+    assert sum(counted) < 0.5 * 990 * len(manifest.fields)
 
 
 def test_submit_keeps_what_it_found_and_audits_a_file_once(
