@@ -23,9 +23,7 @@ import itertools
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +31,7 @@ import pandas as pd
 
 from linkage.errors import DigestMismatchError, DisclosureError, StateError
 from linkage.evaluator.chain import Chain, Said
+from linkage.evaluator.entries import Entry, Line, line_of, plain
 from linkage.files import private_directory, sync_directory, write_atomic
 from linkage.release.assemble import Assembled
 from linkage.release.deidentify import STUDY_ID
@@ -45,39 +44,12 @@ _SALT = 16
 _REMEDY = "Restore the assembler's home from a backup; nothing can be released without its ledger"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One extract that left.
-
-    Attributes:
-        extract: SHA-256 of its list of checksums.
-        counts: what its tables of counts published, by cell.
-        hidden: cells of theirs that were suppressed.
-    """
-
-    release: str
-    recipient: str
-    manifest: str
-    extract: str
-    people: int
-    counts: Mapping[Key, int]
-    hidden: tuple[Key, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Line:
-    """An extract, and the digests of its persons' hashes and of the salt."""
-
-    entry: Entry
-    persons: str
-    salt: str
-
-
 class Ledger:
     """The ledger of one project, as it stands when this is made.
 
     Raises:
-        DigestMismatchError: a line, the salt or hashes are missing, or not what was written.
+        DigestMismatchError: a line, the salt or hashes are missing, or not what was written; or a
+            line is of another version.
     """
 
     def __init__(self, home: Path, project: str) -> None:
@@ -88,7 +60,7 @@ class Ledger:
             f"the ledger of project {project!r}",
             _REMEDY,
         )
-        self._lines = [_line(said) for said in self._chain.read()]
+        self._lines = self._chain.read(line_of)
         if self._lines:
             self._salt()
         for line in self._lines:
@@ -184,10 +156,11 @@ class Ledger:
             StateError: another extract left meanwhile, which this one was not held against.
         """
         saved = _saved(persons)
-        line = _Line(entry, _sha256(saved), _sha256(self._salt().encode()))
+        line = Line(entry, _sha256(saved), _sha256(self._salt().encode()))
+        written = plain(entry)
 
         def say(said: list[Said]) -> Said | None:
-            if any(_line(one).entry == entry for one in said):
+            if any(written == {name: one.get(name) for name in written} for one in said):
                 return None
             if len(said) != len(self._lines):
                 raise StateError(
@@ -197,7 +170,7 @@ class Ledger:
                 )
             # By its digest: what an earlier line speaks of stays as it is.
             write_atomic(self._directory / self._persons_name(line.persons), saved)
-            return _plain(line)
+            return {**written, "persons": line.persons, "salt": line.salt}
 
         if self._chain.append(say):
             self._lines.append(line)
@@ -268,36 +241,6 @@ def _cells(counts: Mapping[str, ProtectedTable]) -> tuple[dict[Key, int], tuple[
 
 def _where(key: Key) -> str:
     return " and ".join(f"{name} {node!r}" for name, node in key[1]) or "its total"
-
-
-def _plain(line: _Line) -> dict[str, Any]:
-    entry = line.entry
-    cells = [[*_plain_key(key), count] for key, count in sorted(entry.counts.items())]
-    hidden = [_plain_key(key) for key in entry.hidden]
-    return {
-        **vars(entry),
-        "counts": cells,
-        "hidden": hidden,
-        "persons": line.persons,
-        "salt": line.salt,
-    }
-
-
-def _plain_key(key: Key) -> list[Any]:
-    counted, nodes = key
-    return [counted, [list(node) for node in nodes]]
-
-
-def _key(counted: str, nodes: list[list[str]]) -> Key:
-    return counted, tuple((name, node) for name, node in nodes)
-
-
-def _line(said: Said) -> _Line:
-    of = dict(said)
-    persons, salt = of.pop("persons"), of.pop("salt")
-    cells = {_key(counted, nodes): int(count) for counted, nodes, count in of["counts"]}
-    hidden = tuple(_key(*key) for key in of["hidden"])
-    return _Line(Entry(**{**of, "counts": cells, "hidden": hidden}), persons, salt)
 
 
 def _damaged(name: str, how: str) -> DigestMismatchError:

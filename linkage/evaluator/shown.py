@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from linkage.agreement.canonical import canonical, fingerprint
-from linkage.errors import DigestMismatchError, DisclosureError, LinkageError, StateError
+from linkage.errors import DisclosureError, StateError
 from linkage.evaluator.chain import Chain, Said
 from linkage.release.disclosure import Dimension, ProtectedTable, Table, Told, protect_tables
 from linkage.release.disclosure.tables import Key, Mask
@@ -56,10 +56,10 @@ class Shown:
         self._elsewhere: dict[Key, set[int]] = {}
         self._hidden_elsewhere: set[Key] = set()
         self._waiting: list[ProtectedTable] = []
-        lines = self._chain.read() if self._chain else []
+        lines = self._chain.read(_reported) if self._chain else []
         self._known = len(lines)
-        for said in lines:
-            self._recall(said)
+        for of, tables in lines:
+            self._recall(of, tables)
 
     def protect(
         self,
@@ -122,22 +122,14 @@ class Shown:
         self._tables = {n: one for n, one in self._tables.items() if id(one) not in gone}
         self._waiting = []
 
-    def _recall(self, said: Said) -> None:
-        try:
-            found = [protected_of(one) for one in said["tables"]]
-            here = said["extract"] == self._extract
-        except (KeyError, TypeError, ValueError, LinkageError):
-            raise DigestMismatchError(
-                "a line of the ledger of reports does not hold tables that were shown",
-                remedy="It may be of another version: see which made it",
-            ) from None
-        for one in found:
-            if here:
-                self._tables[_name(one.table, int(one.log["k"]), int(one.log["rounded_to"]))] = one
-            else:
-                for key, count in one.published.items():
-                    self._elsewhere.setdefault(key, set()).add(count)
-                self._hidden_elsewhere.update(one.hidden)
+    def _recall(self, extract: str, tables: Mapping[str, ProtectedTable]) -> None:
+        if extract == self._extract:
+            self._tables.update(tables)
+            return
+        for one in tables.values():
+            for key, count in one.published.items():
+                self._elsewhere.setdefault(key, set()).add(count)
+            self._hidden_elsewhere.update(one.hidden)
 
     def _beside(self, tables: Sequence[Table]) -> list[Told]:
         """What shares a cell with the tables, or with what does."""
@@ -247,6 +239,13 @@ def _plain(one: ProtectedTable) -> dict[str, Any]:
         "values": one.values.ravel().tolist(),
         "log": dict(one.log),
     }
+
+
+def _reported(said: Said) -> tuple[str, dict[str, ProtectedTable]]:
+    """What a line says: of which extract, and the tables that a report showed, by `_name`."""
+    tables = [protected_of(one) for one in said["tables"]]
+    names = [_name(one.table, int(one.log["k"]), int(one.log["rounded_to"])) for one in tables]
+    return str(said["extract"]), dict(zip(names, tables, strict=True))
 
 
 def protected_of(said: Mapping[str, Any]) -> ProtectedTable:

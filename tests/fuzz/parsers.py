@@ -48,7 +48,10 @@ from linkage.agreement.profile import parse_description, parse_profile
 from linkage.answers import Answers, Requests, answer_bytes, verify_quota
 from linkage.encoding.clk_files import clks_from_binary, clks_from_json, clks_to_json
 from linkage.encodings import EncodingLayout, EncodingMatrix
+from linkage.evaluator import entries
+from linkage.evaluator.chain import Chain
 from linkage.evaluator.extract import verify_extract
+from linkage.evaluator.shown import Shown
 from linkage.hub.home import HubHome, Settings
 from linkage.release.crosswalk.checking import parse_crosswalk, parse_inventory, parse_list
 from linkage.release.crosswalk.documents import CodeMapping, Crosswalk, parse
@@ -56,6 +59,7 @@ from linkage.release.crosswalk.editing import from_csv, to_csv
 from linkage.release.crosswalk.inventory import count_codes, make_inventory
 from linkage.release.crosswalk.lists import bundled_list, list_from_csv
 from linkage.release.crosswalk.suggesting import accepted, suggest, suggestions_csv
+from linkage.release.disclosure import table_of_counts
 from linkage.release.lookups import KEY as COUNTS_KEY
 from linkage.release.lookups import counts_of
 from linkage.release.parcels import ParcelAddress, check_sealed, pack, unpack
@@ -542,6 +546,31 @@ def _read_ledger(data: bytes) -> None:
     Ledger(_file(data, "agreed.json")).enter("1" * 32, {"health": _DIGEST}, most_runs=100)
 
 
+_FIRST = {"previous": "0" * 64, "number": 0}
+
+
+def _released() -> bytes:
+    entry = entries.Entry("r1", "bureau", _DIGEST, _DIGEST, 9, {("rows of calls", ()): 90}, ())
+    return _json({**_FIRST, **entries.plain(entry), "persons": _DIGEST, "salt": _DIGEST})
+
+
+def _read_releases(data: bytes) -> None:
+    Chain(_file(data + b"\n", "county.jsonl"), "it", "").read(entries.line_of)
+
+
+def _reported() -> bytes:
+    path = _place() / "made.jsonl"
+    ledger = Shown(path)
+    frame = pd.DataFrame({"town": ["A", "A", "B"], "count": [20, 30, 5]})
+    ledger.protect([table_of_counts(frame, ["town"])], k=11)
+    ledger.keep()
+    return path.read_bytes().rstrip()
+
+
+def _read_shown(data: bytes) -> None:
+    Shown(_file(data + b"\n", "county.shown.jsonl"))
+
+
 @cache
 def _work() -> Path:
     """What a killed process leaves: its plan, and how far its matrix is."""
@@ -791,6 +820,8 @@ PARSERS: dict[str, Parser] = {
     "checkpoint": Parser(_LOG.verifier.open, [_LOG.sign(9, bytes(32)).note], flipped, 4),
     "log-key": Parser(_read_log_key, [_LOG.verifier.line.encode()], flipped, 3),
     "log-export": Parser(_read_export, [_export()], flipped, 1),
+    "release-ledger": Parser(_read_releases, [_released()], json_mutated, 2),
+    "shown-ledger": Parser(_read_shown, [_reported()], json_mutated, 2),
     "agreed-lists": Parser(_read_ledger, [_json({"1" * 32: {"health": _DIGEST}})], json_mutated, 2),
     "plan": Parser(
         _read_work("plan.json"), [(_work() / "plan.json").read_bytes()], json_mutated, 1

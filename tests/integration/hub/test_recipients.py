@@ -14,8 +14,9 @@ import pytest
 
 from linkage.errors import AgreementError, DisclosureError, InputError, StateError
 from linkage.evaluator.assembler import Assembler
+from linkage.evaluator.entries import Entry
 from linkage.evaluator.extract import verify_extract
-from linkage.evaluator.ledger import Entry, Ledger
+from linkage.evaluator.ledger import Ledger
 from linkage.evaluator.signoff import SignOff, sign_off
 from linkage.release.assemble import Assembled, assemble
 from linkage.trust.keyring import Keyring

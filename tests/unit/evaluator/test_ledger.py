@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import secrets
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from linkage.errors import DigestMismatchError, DisclosureError, StateError
-from linkage.evaluator.ledger import Entry, Ledger
+from linkage.agreement.canonical import canonical
+from linkage.errors import DigestMismatchError, DisclosureError, LimitError, StateError
+from linkage.evaluator import chain
+from linkage.evaluator.entries import Entry
+from linkage.evaluator.ledger import Ledger
 from linkage.release.assemble import Assembled
 from linkage.release.disclosure import ProtectedTable, protect_counts
 
@@ -126,6 +130,60 @@ def test_a_changed_or_missing_line_is_seen(tmp_path: Path) -> None:
         path.write_bytes(b"".join(wrong))
         with pytest.raises(DigestMismatchError, match="of the ledger of project 'county'"):
             Ledger(tmp_path, "county").entries()
+
+
+def one_line(path: Path, **changed: object) -> None:
+    """Write the first line anew; None takes a setting away."""
+    said = json.loads(path.read_bytes().splitlines()[0]) | changed
+    path.write_bytes(canonical({k: v for k, v in said.items() if v is not None}) + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("changed", "see"),
+    [
+        ({"hidden": None}, "hidden"),
+        ({"counts": [["rows of calls", [], "90"]]}, "counts"),
+        ({"counts": [["rows of calls", [["month"]], 90]]}, "counts"),
+        ({"people": -1}, "people"),
+        ({"persons": "../salt"}, "persons"),
+        ({"recipient": "no such name"}, "recipient"),
+        ({"kept": True}, "kept"),
+    ],
+)
+def test_a_line_of_another_version_is_named(
+    tmp_path: Path, changed: dict[str, object], see: str
+) -> None:
+    ledger = Ledger(tmp_path, "county")
+    ledger.add(ENTRY, np.zeros(0, np.uint64))
+    path = tmp_path / "ledger" / "county.jsonl"
+    one_line(path, **changed)
+    wrong = f"line 1 of the ledger of project 'county' is not such as .+: see '{see}'"
+    with pytest.raises(DigestMismatchError, match=wrong) as caught:
+        Ledger(tmp_path, "county")
+    assert "another version" in str(caught.value.remedy)
+    # Nor does one that was open write beside it.
+    with pytest.raises(StateError):
+        Ledger(tmp_path, "county").add(dataclasses.replace(ENTRY, release="r2"), np.zeros(0))
+
+
+def test_lines_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, none = Ledger(tmp_path, "county"), np.zeros(0, np.uint64)
+    ledger.add(ENTRY, none)
+    path = tmp_path / "ledger" / "county.jsonl"
+    written = path.read_bytes()
+    monkeypatch.setattr(chain, "MAX_LINE", len(written) - 1)
+    assert Ledger(tmp_path, "county").entries() == [ENTRY]
+    with pytest.raises(LimitError, match="would have more than"):
+        ledger.add(dataclasses.replace(ENTRY, release="r" * 60), none)
+    assert path.read_bytes() == written
+    for longer in (written[:-1] + b" \n", written + b"[" * len(written) * 2):
+        path.write_bytes(longer)
+        with pytest.raises(DigestMismatchError, match="has more than"):
+            Ledger(tmp_path, "county")
+    monkeypatch.undo()
+    path.write_bytes(b"[" * 100_000 + b"\n")
+    with pytest.raises(DigestMismatchError, match=r"line 1 .+ is not what was written"):
+        Ledger(tmp_path, "county")
 
 
 def test_extracts_that_few_persons_tell_apart_are_refused(tmp_path: Path) -> None:

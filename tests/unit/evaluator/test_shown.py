@@ -141,5 +141,5 @@ def test_a_damaged_file_stops_every_report(tmp_path: Path) -> None:
         with pytest.raises(DigestMismatchError, match="of the ledger"):
             Shown(path, "e1")
     path.write_bytes(b'{"extract":"e1","number":0,"previous":"' + b"0" * 64 + b'"}\n')
-    with pytest.raises(DigestMismatchError, match="does not hold tables"):
+    with pytest.raises(DigestMismatchError, match=r"line 1 of .+ is not such as this version"):
         Shown(path, "e1")
