@@ -1,6 +1,6 @@
 """Write the extract, and check one that was received.
 
-- All or nothing: everything is written beside the target and renamed into place.
+- All or nothing: everything is written beside the target and renamed into place (see `placing`).
 - The same tables, manifest and quality report give the same bytes; no time and no machine is
   recorded. (Parquet names the version of its writer, so that holds for one environment.)
 - `manifest.json` is the manifest's canonical form: its SHA-256 is the fingerprint that the
@@ -16,10 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +41,7 @@ from linkage.evaluator.describe import (
     readme,
     suppression_page,
 )
+from linkage.evaluator.placing import beside, put, recover
 from linkage.evaluator.stata import write_stata
 from linkage.evaluator.twin import make_twin
 from linkage.release.assemble import Assembled, dictionary
@@ -106,10 +104,9 @@ def write_extract(
     """
     described = describe_forms(dictionary(manifest, about.recipient), about.coarser)
     _require_described(assembled, described)
+    recover(directory)
     _require_free(directory, overwrite=overwrite)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
+    with beside(directory) as work:
         write_tables(work / "tables", assembled, described, stata=about.stata)
         _write_counts(work / "counts", about.counts)
         if not about.made_up:
@@ -132,9 +129,7 @@ def write_extract(
         _write(work / "README.txt", text.encode())
         _write(work / CHECKSUMS, _checksums(work).encode())
         ready(digest_of(work))
-        _replace(work, directory)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        put(work, directory)
     return _files(directory)
 
 
@@ -195,21 +190,6 @@ def _require_free(directory: Path, *, overwrite: bool) -> None:
         if overwrite
         else "Name another directory, or say that the extract there may be replaced",
     )
-
-
-def _replace(work: Path, directory: Path) -> None:
-    if not directory.exists():
-        work.rename(directory)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old-", dir=directory.parent))
-    old = directory.rename(aside / directory.name)
-    try:
-        work.rename(directory)
-    except OSError:
-        old.rename(directory)
-        raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_tables(
@@ -284,9 +264,6 @@ def _files(directory: Path) -> list[Path]:
 
 def _checksums(directory: Path) -> str:
     names = [path.relative_to(directory).as_posix() for path in _files(directory)]
-    for path in _files(directory):
-        with path.open("rb") as opened:
-            os.fsync(opened.fileno())
     return "".join(f"{_sha256(directory / name)}  {name}\n" for name in sorted(names))
 
 
