@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from linkage.errors import InvalidRequestError
-from linkage.release.disclosure.tables import TOTAL, Counts, Dimension, Sets, Table
+from linkage.release.disclosure.tables import (
+    TOTAL,
+    Counts,
+    Dimension,
+    Sets,
+    Table,
+    require_few_cells,
+)
 
 UNKNOWN = "not known"
 
@@ -50,6 +57,7 @@ def table_of_rows(
         _dimension(name, column, levels, codes, people and _overlaps(column, frame[str(person)]))
         for name, column in columns.items()
     ]
+    require_few_cells(name, dimensions)
     place = [
         pd.Categorical(columns[d.name], categories=list(d.codes)).codes.astype(np.int64)
         for d in dimensions
@@ -108,6 +116,7 @@ def table_of_counts(
     counts = frame[count].to_numpy()
     if not np.issubdtype(counts.dtype, np.integer):
         raise InvalidRequestError(f"column {count!r} does not hold whole numbers")
+    require_few_cells(name, dimensions)
     place = tuple(
         pd.Categorical(columns[d.name], categories=list(d.codes)).codes.astype(np.int64)
         for d in dimensions

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -94,6 +95,15 @@ class Dimension:
         return found
 
 
+def require_few_cells(name: str, dimensions: Sequence[Dimension]) -> None:
+    """Raises LimitError where a table of these has too many cells; asked before any are made."""
+    if math.prod(len(d.nodes) for d in dimensions) > MAX_CELLS:
+        raise LimitError(
+            f"table {name!r} has more than {MAX_CELLS:,} cells with its margins",
+            remedy="Make it coarser, or publish it in parts that count different things",
+        )
+
+
 @dataclass(frozen=True)
 class Table:
     """Counts over dimensions, to be published with margins.
@@ -132,11 +142,7 @@ class Table:
             raise InvalidRequestError(f"table {self.name!r}: sets do not fit its dimensions")
         if self.values.size and int(self.values.min()) < 0:
             raise InvalidRequestError(f"table {self.name!r}: a count is negative")
-        if int(np.prod([float(n) for n in self.shape])) > MAX_CELLS:
-            raise LimitError(
-                f"table {self.name!r} has more than {MAX_CELLS:,} cells with its margins",
-                remedy="Make it coarser, or publish it in parts that count different things",
-            )
+        require_few_cells(self.name, self.dimensions)
 
     @property
     def shape(self) -> tuple[int, ...]:

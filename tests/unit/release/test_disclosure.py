@@ -225,6 +225,12 @@ def test_hostile_tables_are_refused() -> None:
         table_of_counts(
             pd.DataFrame({"a": range(400), "b": range(400), "count": [1] * 400}), ["a", "b"]
         )
+    # Refused before room is made for eight thousand million cells.
+    many = pd.DataFrame({name: range(2000) for name in "abcw"})
+    with pytest.raises(LimitError, match="more than 100,000 cells"):
+        table_of_rows(many, ["a", "b", "c"], person="w", record="w")
+    with pytest.raises(LimitError, match="more than 100,000 cells"):
+        table_of_counts(many.assign(count=1), ["a", "b", "c"])
     with pytest.raises(InvalidRequestError, match="no tree"):
         Dimension("a", ("x",), {"x": "y", "y": "z", "z": "y"})
     with pytest.raises(InvalidRequestError, match="not 'total'"):
