@@ -1,6 +1,7 @@
 """Everything that an extract permits, in one directory: `linkage evaluator report`.
 
-- What cannot be made of this extract is left out, with the reason; nothing else is caught.
+- What cannot be made of this extract is left out, with the reason and what would help; nothing else
+  is caught.
 - Each page is one file that needs nothing else; beside it are its tables as CSV.
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from linkage.errors import DisclosureError, NotFoundError
+from linkage.errors import DisclosureError, LimitError, NotFoundError
 from linkage.evaluator.access_report import access
 from linkage.evaluator.access_tables import REACH, AccessOptions
 from linkage.evaluator.centrallog_report import central_log_report
@@ -105,8 +106,8 @@ def write_reports(
     for name, make in _reports(days, places, crosswalk, known).items():
         try:
             made = make(extract)
-        except (NotFoundError, DisclosureError) as error:
-            left_out[name] = error.message
+        except (NotFoundError, DisclosureError, LimitError) as error:
+            left_out[name] = str(error)
             extract.shown.drop()
             continue
         extract.shown.keep()

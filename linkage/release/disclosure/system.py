@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from linkage.errors import InvalidRequestError, LimitError
 from linkage.release.disclosure.tables import MAX_CELLS, Counts, Key, Mask, Table
 
 Places = npt.NDArray[np.int64]
+
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class System:
         places = [cells.places(table) for table in every]
         count = len(cells.keys)
         if count > MAX_CELLS:
-            raise LimitError(f"the tables have more than {MAX_CELLS:,} cells together")
+            raise _too_many(tables, before)
         value, need, totals = (np.zeros(count, np.int64) for _ in range(3))
         shown, fixed, closed, open_ = (np.zeros(count, np.bool_) for _ in range(4))
         for table, at in zip(every, places, strict=True):
@@ -138,6 +141,25 @@ class System:
             at_most,
             tuple(places[: len(tables)]),
         )
+
+
+def _too_many(tables: Sequence[Table], before: Sequence[Told]) -> LimitError:
+    sizes = [(math.prod(one.shape), repr(one.name)) for one in tables]
+    sizes += [(math.prod(one.table.shape), f"{one.table.name!r}, shown before") for one in before]
+    named = [f"{name} ({size:,})" for size, name in sorted(sizes, reverse=True)[:MAX_NAMED]]
+    more = f" and {len(sizes) - MAX_NAMED} more" if len(sizes) > MAX_NAMED else ""
+    largest = max(tables, key=lambda one: math.prod(one.shape))
+    broken_down = ", ".join(
+        f"{one.name} ({len(one.codes):,} categories)"
+        for one in sorted(largest.dimensions, key=lambda one: -len(one.codes))
+    )
+    return LimitError(
+        f"tables that share cells have more than {MAX_CELLS:,} cells together: "
+        + ", ".join(named)
+        + more,
+        remedy=f"Make {largest.name!r} coarser, which is broken down by {broken_down}, or leave it"
+        " out",
+    )
 
 
 class _Cells:

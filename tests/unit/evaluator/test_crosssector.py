@@ -73,6 +73,17 @@ def test_an_extract_without_months_or_content_still_has_a_page(tmp_path: Path) -
     assert "no quality report" in made.left_out["quality"]
 
 
+def test_a_report_of_too_many_cells_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = extract(tmp_path / "x")
+    monkeypatch.setattr("linkage.release.disclosure.system.MAX_CELLS", 60)
+    made = write_reports(source, tmp_path / "out")
+    assert "cross_sector" not in made.left_out
+    assert "more than 60 cells together" in made.left_out["central_log"]
+    assert "coarser, which is broken down by" in made.left_out["central_log"]
+
+
 def test_the_command_keeps_a_ledger_beside_the_extract(tmp_path: Path) -> None:
     source, ledger = extract(tmp_path / "x"), tmp_path / "county.shown.jsonl"
     words = ["evaluator", "report", str(source), "--out"]

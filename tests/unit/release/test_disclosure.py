@@ -10,6 +10,7 @@ from linkage.release.disclosure import (
     UNKNOWN,
     Dimension,
     Table,
+    Told,
     audit,
     protect,
     protect_counts,
@@ -201,6 +202,20 @@ def test_rounding_says_when_sums_do_not_hold() -> None:
         assert (abs(counts - system.value) <= 2).all()
         held.add(holds)
     assert False in held
+
+
+def test_too_many_cells_together_are_named() -> None:
+    tables = []
+    for number, size in enumerate((200, 240, 230)):
+        dims = [
+            Dimension(n, tuple(f"{n}{c}" for c in range(s))) for n, s in (("a", size), ("b", 250))
+        ]
+        values = np.full((size, 250), 20)
+        tables.append(Table(f"t{number}", f"things {number}", tuple(dims), values))
+    with pytest.raises(LimitError) as caught:
+        protect_tables(tables[:2], before=[Told(tables[2], np.zeros(tables[2].shape, bool), 11)])
+    assert "'t1' (60,491), 't2', shown before (57,981), 't0' (50,451)" in caught.value.message
+    assert "Make 't1' coarser, which is broken down by b (250 categories)" in str(caught.value)
 
 
 def test_missing_values_are_a_category() -> None:
