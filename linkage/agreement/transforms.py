@@ -47,3 +47,21 @@ MEANINGS: dict[Transform, str] = {
     " cell; `unmapped` where it has none",
 }
 """What each gives, for people."""
+
+SHORT: dict[Transform, str] = {
+    Transform.KEEP: "the code as it stands",
+    Transform.YEAR: "the year of a date",
+    Transform.MONTH: "year and month of a date",
+    Transform.AGE_BAND: "age in years, in bands",
+    Transform.ZIP3: "the first three digits of a ZIP code; 000 for small areas",
+    Transform.NUMBER: "a number as it stands",
+    Transform.DAY: "days from the person's first event over all tables, which is 0; no date leaves",
+    Transform.GENERALISE: "a coarser code",
+    Transform.BAND: "a number in bands",
+    Transform.TOP_CODE: "a number, the large ones as one",
+    Transform.TRACT: "the census tract, eleven digits",
+    Transform.MUNICIPALITY: "the municipality",
+    Transform.COUNTY: "the county, five digits",
+    Transform.CROSSWALK: "the standard code of an own one",
+}
+"""What of a cell leaves, in a few words for tables on pages."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from linkage.agreement import Manifest
+from linkage.agreement.transforms import SHORT, Transform
 from linkage.release.assemble import Assembled
 from linkage.reports.html import DataTable, Paragraph, Section, page
 
@@ -48,28 +49,10 @@ def dictionary_page(manifest: Manifest, described: Mapping[str, Any]) -> str:
     return page(f"Data dictionary: {manifest.title}", sections, subtitle=manifest.project)
 
 
-_TRANSFORMS = {
-    "keep": "as the partner holds it",
-    "year": "year of a date",
-    "month": "year and month of a date",
-    "age_band": "age in years, in bands",
-    "zip3": "first three digits of a ZIP code; 000 for small areas",
-    "number": "a number as the partner holds it",
-    "generalise": "a coarser code, as the manifest maps it",
-    "band": "a number in bands",
-    "top_code": "a number, the large ones as one",
-    "tract": "census tract, eleven digits",
-    "municipality": "municipality, looked up",
-    "county": "county, five digits",
-    "crosswalk": "the standard code of the partner's own code, by a crosswalk",
-    "day": "days from the person's first event over all tables; 0 is that event",
-}
-
-
 def _meaning(transform: str | None, entry: Mapping[str, Any]) -> str:
     if transform is None:
         return "by the linkage"
-    text = _TRANSFORMS[transform]
+    text = SHORT[Transform(transform)]
     if "reference" in entry:
         text += f" of {entry['band_years']}, on {entry['reference']}"
     if "coarser" in entry:

@@ -7,24 +7,8 @@ from collections.abc import Iterator
 from linkage.agreement import ContentField, ContentTable, Partner, Transform
 from linkage.agreement.content_profiles import profile_of
 from linkage.agreement.lookups import CodeList, Lookup, PlaceList
+from linkage.agreement.transforms import SHORT
 from linkage.reports.html import DataTable
-
-_TRANSFORMS = {
-    Transform.KEEP: "as it stands",
-    Transform.YEAR: "the year only",
-    Transform.MONTH: "year and month only",
-    Transform.AGE_BAND: "as an age band",
-    Transform.ZIP3: "the first three digits only",
-    Transform.NUMBER: "a number, as it stands",
-    Transform.GENERALISE: "as a coarser code",
-    Transform.BAND: "as a band of numbers",
-    Transform.TOP_CODE: "as a number, the large ones as one",
-    Transform.TRACT: "as a census tract",
-    Transform.MUNICIPALITY: "as a municipality",
-    Transform.COUNTY: "as a county",
-    Transform.CROSSWALK: "as a standard code",
-    Transform.DAY: "as days from the person's first event; the date itself does not leave",
-}
 
 
 def content_tables(partner: Partner) -> Iterator[DataTable]:
@@ -32,7 +16,7 @@ def content_tables(partner: Partner) -> Iterator[DataTable]:
     for table in partner.content:
         yield DataTable(
             f"Content of {partner.name}: {table.name} ({table.kind}{_profile(partner, table)})",
-            ("Field", "How it leaves", "Allowed values", "For whom", "Meaning"),
+            ("Field", "What leaves", "Allowed values", "For whom", "Meaning"),
             [_field(field) for field in table.fields],
         )
     if partner.lookups:
@@ -51,7 +35,7 @@ def _profile(partner: Partner, table: ContentTable) -> str:
 
 
 def _field(field: ContentField) -> tuple[str, ...]:
-    how = _TRANSFORMS[field.transform]
+    how = SHORT[field.transform]
     if field.reference is not None:
         how += f" at {field.reference}"
     if field.edges is not None:

@@ -59,8 +59,8 @@ def test_what_is_looked_up_is_in_the_agreement_in_plain_words() -> None:
     assert manifest.partners[0].content[0].columns == ("HOME", "code", "ZIP", "id")
     text = agreement_text(manifest)
     for words in (
-        "as a census tract, looked up in homes, of 17031, 18 only",
-        "as a standard code, looked up in calls",
+        "the census tract, eleven digits, looked up in homes, of 17031, 18 only",
+        "the standard code of an own one, looked up in calls",
         "Files in which north looks cells up",
         "places by address, postcode",
         "our register",
