@@ -110,7 +110,8 @@ def write_extract(
         write_tables(work / "tables", assembled, described, stata=about.stata)
         _write_counts(work / "counts", about.counts)
         if not about.made_up:
-            write_tables(work / "twin", make_twin(manifest, about.recipient), described)
+            twin = make_twin(manifest, about.recipient, about.coarser)
+            write_tables(work / "twin", twin, described)
         files = {name: work / "tables" / f"{name}.csv" for name in assembled.named}
         _write(work / "data_dictionary.json", _json(described))
         _write(work / "data_dictionary.html", dictionary_page(manifest, described).encode())

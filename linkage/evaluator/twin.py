@@ -1,32 +1,47 @@
 """The dummy twin: made-up rows of the form of an extract, to write analysis code before access.
 
-- Made from the manifest alone: its tables, types and public lists of codes. No row, count or file
-  of a partner is read, so the twin may be given to anybody who may see the manifest.
+- Made from the manifest alone: its tables, types and public lists of codes; that of an extract also
+  from the forms that its columns took. No row, count or file of a partner is read, so the twin may
+  be given to anybody who may see the manifest.
+- A cell is such as may stand there: a code that is listed, a band, a tract of an agreed county.
 - Values are drawn evenly and independently: nothing in a twin means anything.
 - The same manifest gives the same twin.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from linkage.agreement import ContentField, ContentTable, Manifest, Transform
+from linkage.agreement.disclosure import Coarser
 from linkage.release.assemble import Assembled, allowed_fields, table_names
-from linkage.release.coarsen import output_type
+from linkage.release.coarsen import BAND_YEARS, TOP_AGE, band_labels, output_type
 from linkage.release.deidentify import STUDY_ID, sort_rows
+from linkage.release.forms import coarser_code, open_from
 from linkage.release.pseudonyms import ID_BYTES
 
 PEOPLE = 100
 ROWS = 150
 MISSING = 0.05
-_BANDS = [*(f"{low}-{low + 4}" for low in range(0, 90, 5)), "90+"]
+_AGES = [f"{low}-{low + BAND_YEARS - 1}" for low in range(0, TOP_AGE, BAND_YEARS)]
+_FEW, _COUNTY = 6, 5
+
+Forms = Mapping[tuple[str, str], Coarser]
 
 
-def make_twin(manifest: Manifest, recipient: str | None = None) -> Assembled:
-    """A twin of the extract of a recipient; of one with every field for None."""
+def make_twin(
+    manifest: Manifest, recipient: str | None = None, coarser: Forms = MappingProxyType({})
+) -> Assembled:
+    """A twin of the extract of a recipient; of one with every field for None.
+
+    Args:
+        coarser: forms that columns took at the gate, by (table, column).
+    """
     rng = np.random.default_rng(int(manifest.fingerprint[:16], 16))
     ids = np.sort(np.frombuffer(rng.bytes(PEOPLE * ID_BYTES), f"S{ID_BYTES}"))
     # Begins with zeros, as no drawn id is likely to: a twin is known by its ids.
@@ -44,13 +59,18 @@ def make_twin(manifest: Manifest, recipient: str | None = None) -> Assembled:
             fields = allowed_fields(table, recipient)
             if fields:
                 here = np.flatnonzero(seen[partner.name])
-                made = _table(table, fields, np.array(sorted(people))[here], rng)
-                tables[names[partner.name, table.name]] = made
+                name = names[partner.name, table.name]
+                forms = {column: form for (of, column), form in coarser.items() if of == name}
+                tables[name] = _table(table, fields, np.array(sorted(people))[here], rng, forms)
     return Assembled(pa.table(columns), dict(sorted(tables.items())))
 
 
 def _table(
-    table: ContentTable, fields: list[str], people: Any, rng: np.random.Generator
+    table: ContentTable,
+    fields: list[str],
+    people: Any,
+    rng: np.random.Generator,
+    forms: Mapping[str, Coarser],
 ) -> pa.Table:
     columns: dict[str, Any] = {}
     count = len(people) if table.kind == "person" else ROWS
@@ -59,13 +79,19 @@ def _table(
         columns[STUDY_ID] = pa.array(who.tolist(), pa.string())
     for field in table.fields:
         if field.name in fields:
-            values = _values(field, count, rng)
+            values = _values(table, field, count, rng, forms.get(field.name))
             values[rng.random(count) < MISSING] = None
             columns[field.name] = pa.array(values.tolist(), output_type(field))
     return sort_rows(pa.table(columns)).combine_chunks()
 
 
-def _values(field: ContentField, count: int, rng: np.random.Generator) -> Any:
+def _values(
+    table: ContentTable,
+    field: ContentField,
+    count: int,
+    rng: np.random.Generator,
+    form: Coarser | None,
+) -> Any:
     kind = output_type(field)
     chosen: Any
     if field.transform is Transform.YEAR:
@@ -73,16 +99,56 @@ def _values(field: ContentField, count: int, rng: np.random.Generator) -> Any:
     elif field.transform is Transform.MONTH:
         pairs = zip(rng.integers(2020, 2026, count), rng.integers(1, 13, count), strict=True)
         return np.array([f"{year}-{month:02d}" for year, month in pairs], object)
-    elif field.transform is Transform.AGE_BAND:
-        chosen = rng.choice(_BANDS, count)
-    elif field.transform is Transform.ZIP3:
-        chosen = rng.choice(["606", "617", "618", "000"], count)
-    elif field.values:
-        chosen = rng.choice(np.array(field.values, object), count)
     elif pa.types.is_floating(kind):
         chosen = rng.integers(0, 10_000, count) / 10
     elif pa.types.is_integer(kind):
         chosen = rng.integers(0, 1000, count)
     else:
-        chosen = rng.choice([f"CODE{number}" for number in range(1, 7)], count)
+        levels = list(_levels(field))
+        if form is not None:
+            top = open_from(table, field.name)
+            coarse = dict.fromkeys(coarser_code(level, form, top) for level in levels)
+            levels = [code for code in coarse if code is not None]
+            # Of an open list the manifest tells the coarser codes alone.
+            levels = levels or sorted(set((form.mapping or {}).values()))
+        chosen = rng.choice(np.array(levels, object), count)
     return np.array(chosen.tolist(), object)
+
+
+def _levels(field: ContentField) -> Iterable[str]:
+    """What may stand in a column of codes; of what has no list, some."""
+    return field.values or _LEVELS.get(field.transform, _any_codes)(field)
+
+
+def _any_codes(field: ContentField) -> list[str]:
+    return [f"CODE{number}" for number in range(1, _FEW + 1)]
+
+
+def _counties(field: ContentField) -> list[str]:
+    # No state has the number 00.
+    return [one if len(one) == _COUNTY else f"{one}001" for one in field.within or ("00",)]
+
+
+def _tracts(field: ContentField) -> list[str]:
+    return [f"{county}{n:04}00" for county in _counties(field) for n in range(1, _FEW)]
+
+
+def _municipalities(field: ContentField) -> list[str]:
+    return [f"{state}{n:05}" for state in field.within or ("00",) for n in range(1, _FEW)]
+
+
+def _topped(field: ContentField) -> list[str]:
+    top = field.top or 0
+    return [*map(str, range(0, top, max(top // 100, 1))), f"{top}+"]
+
+
+_LEVELS: dict[Transform, Callable[[ContentField], Iterable[str]]] = {
+    Transform.AGE_BAND: lambda _: [*_AGES, f"{TOP_AGE}+"],
+    Transform.ZIP3: lambda _: ["606", "617", "618", "000"],
+    Transform.GENERALISE: lambda field: sorted(set((field.mapping or {}).values())),
+    Transform.BAND: lambda field: band_labels(field.edges or ()),
+    Transform.TOP_CODE: _topped,
+    Transform.TRACT: _tracts,
+    Transform.COUNTY: _counties,
+    Transform.MUNICIPALITY: _municipalities,
+}

@@ -134,7 +134,7 @@ _QUANTITY = re.compile(r"[+-]?\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 def _band(field: ContentField) -> Convert:
     edges = field.edges or ()
-    labels = _band_labels(edges)
+    labels = band_labels(edges)
 
     def convert(text: str) -> Transformed:
         if not _QUANTITY.fullmatch(text):
@@ -144,7 +144,8 @@ def _band(field: ContentField) -> Convert:
     return convert
 
 
-def _band_labels(edges: Sequence[int]) -> list[str]:
+def band_labels(edges: Sequence[int]) -> list[str]:
+    """The bands that begin at `edges`, the open ones first and last."""
     between = [
         f"{low}-{high - 1}" if high - low > 1 else str(low)
         for low, high in itertools.pairwise(edges)
@@ -260,7 +261,7 @@ _BANDS = frozenset(
 
 
 def _listed(field: ContentField) -> Check:
-    codes = frozenset(_band_labels(field.edges) if field.edges else (field.mapping or {}).values())
+    codes = frozenset(band_labels(field.edges) if field.edges else (field.mapping or {}).values())
     return lambda value: None if value in codes else "is not one of the codes agreed to"
 
 

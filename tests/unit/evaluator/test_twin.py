@@ -8,17 +8,20 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from linkage.agreement import parse_manifest
+from linkage.agreement import Manifest, parse_manifest
+from linkage.agreement.disclosure import Coarser
 from linkage.cli.main import app
 from linkage.evaluator.extract import About, verify_extract, write_extract
 from linkage.evaluator.twin import make_twin
 from linkage.release.assemble import dictionary
+from linkage.release.coarsen import result_fault
 from linkage.synthetic import demo_manifest
 
 MANIFEST = parse_manifest(json.dumps(demo_manifest()).encode())
@@ -45,6 +48,72 @@ def test_a_twin_has_the_form_of_the_extract_and_is_made_of_the_manifest_alone() 
         assert set(table["study_id"].to_pylist()) <= people
     again = make_twin(MANIFEST)
     assert all(table.equals(again.named[name]) for name, table in made.named.items())
+
+
+FIELDS = [
+    {"name": "kept"},
+    {"name": "listed", "values": ["a", "b"]},
+    {"name": "age", "transform": "age_band", "reference": "2024-01-01", "means": "age_band"},
+    {"name": "zip", "transform": "zip3"},
+    {"name": "rough", "transform": "generalise", "mapping": {"x": "A", "y": "B"}},
+    {"name": "banded", "transform": "band", "edges": [18, 65]},
+    {"name": "topped", "transform": "top_code", "top": 90},
+    {"name": "many", "transform": "top_code", "top": 1_000_000},
+    {"name": "tract", "transform": "tract", "within": ["17031", "18"], "means": "tract"},
+    {"name": "county", "transform": "county", "within": ["17031", "18"]},
+    {"name": "born", "transform": "year"},
+    {"name": "month", "transform": "month"},
+]
+
+
+def with_fields(**disclosure: Any) -> Manifest:
+    document = demo_manifest()
+    person = {"name": "person", "kind": "person", "fields": FIELDS}
+    for partner in document["partners"]:
+        partner["content"] = []
+    document["partners"][0]["content"] = [person]
+    document["disclosure"] = disclosure
+    return Manifest.model_validate(document)
+
+
+def test_each_cell_is_such_as_may_stand_there() -> None:
+    manifest = with_fields()
+    [made] = make_twin(manifest).tables.values()
+    content = manifest.partners[0].content[0]
+    for field in content.fields:
+        check, cells = result_fault(field), set(made[field.name].to_pylist()) - {None}
+        assert {check(cell) for cell in cells} == {None}, field.name
+        assert len(cells) > 1
+    assert "30-39" in set(made["age"].to_pylist())
+
+
+def test_a_twin_is_in_the_forms_that_the_extract_took(tmp_path: Path) -> None:
+    halves = {"a": "x", "b": "x"}
+    forms = [
+        {"name": "wide", "means": "age_band", "years": 20},
+        {"name": "whole", "means": "tract", "digits": 5, "becomes": "county"},
+    ]
+    manifest = with_fields(coarser=forms)
+    [name] = make_twin(manifest).tables
+    chosen = {
+        (name, column): form
+        for column, form in zip(("age", "tract"), manifest.disclosure.coarser, strict=True)
+    }
+    mapped = Coarser.model_validate({"name": "m", "means": "county", "mapping": halves})
+    chosen |= {(name, "listed"): mapped, (name, "kept"): mapped}
+    made = make_twin(manifest, coarser=chosen).tables[name].to_pandas()
+    assert set(made["age"].dropna()) == {"0-19", "20-39", "40-59", "60-79", "80-89", "90+"}
+    assert set(made["tract"].dropna()) == {"17031", "18001"}
+    assert set(made["listed"].dropna()) == set(made["kept"].dropna()) == {"x"}
+    write_extract(
+        tmp_path / "x",
+        make_twin(manifest, coarser=chosen),
+        manifest=manifest,
+        quality={},
+        about=About(coarser=chosen),
+    )
+    beside = pq.read_table(tmp_path / "x" / "twin" / f"{name}.parquet").to_pandas()
+    assert set(beside["age"].dropna()) == set(made["age"].dropna())
 
 
 def test_the_command_needs_nothing_but_the_manifest(tmp_path: Path) -> None:
