@@ -110,7 +110,7 @@ def pack_content(
         SourceError: content that may not leave, or rows of unknown records.
         DigestMismatchError: a lookup file is not the one that was agreed on.
     """
-    _require_known(partner, content)
+    _require_files(partner, content)
     files = Lookups(partner, lookups)
     for table in partner.content:
         files.require(table)
@@ -194,14 +194,18 @@ def _rows_of_the_file(rows: npt.NDArray[np.intp]) -> Iterator[None]:
         raise SourceError(error.file, problems, total=error.total, remedy=error.remedy) from None
 
 
-def _require_known(partner: Partner, content: Mapping[str, Path]) -> None:
+def require_tables(partner: Partner, content: Mapping[str, Path]) -> None:
+    """Raises InputError where a file is given for a table that the manifest does not have."""
     names = [table.name for table in partner.content]
-    unknown = sorted(set(content) - set(names))
-    if unknown:
+    if unknown := sorted(set(content) - set(names)):
         raise InputError(
             f"the manifest gives {partner.name!r} no content table {unknown[0]!r}",
             remedy=f"Its tables are {', '.join(names) or 'none'}",
         )
+
+
+def _require_files(partner: Partner, content: Mapping[str, Path]) -> None:
+    require_tables(partner, content)
     for table in partner.content:
         own_file = table.record_id is not None or not table.is_personal
         if own_file and table.name not in content:

@@ -14,13 +14,13 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow.compute as pc
 
-from linkage.agent.content import Coarse, coarsened, own_identifiers
+from linkage.agent.content import Coarse, coarsened, own_identifiers, require_tables
 from linkage.agent.lookups import Lookups
 from linkage.agent.rowmap import RowMap
 from linkage.agent.source import SourceFile
 from linkage.agreement import ContentTable, Manifest, Partner
 from linkage.encodings import HANDLE_BYTES
-from linkage.errors import InputError, Problem, SourceError
+from linkage.errors import Problem, SourceError
 
 FEW = 11
 
@@ -87,12 +87,7 @@ def check_content(
             table lacks its lookup.
         DigestMismatchError: a lookup file is not the one that was agreed on.
     """
-    names = [table.name for table in partner.content]
-    if unknown := sorted(set(content) - set(names)):
-        raise InputError(
-            f"the manifest gives {partner.name!r} no content table {unknown[0]!r}",
-            remedy=f"Its tables are {', '.join(names) or 'none'}",
-        )
+    require_tables(partner, content)
     source, files = SourceFile(file), Lookups(partner, lookups)
     records = _every_record(partner, source)
     own = own_identifiers(manifest, partner, source, records)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from linkage.evaluator.centrallog import CentralLog, shown
 from linkage.evaluator.contacts import AGENCY, PERIOD, TOWN, TYPE, UNMAPPED
 from linkage.evaluator.periods import Period
-from linkage.evaluator.protection import HIDDEN
+from linkage.evaluator.protection import Cells, text
 from linkage.evaluator.reading import Extract
 from linkage.release.codes import code_fault
 from linkage.release.crosswalk.documents import Crosswalk
@@ -55,14 +55,7 @@ def central_log_page(extract: Extract, log: CentralLog, crosswalk: Crosswalk | N
 
 def one_cell(log: CentralLog, table: str, **nodes: str) -> int | None:
     """One cell: the total, but for the nodes named; None where it is suppressed."""
-    for cell in shown(log.tables[table]):
-        if all(
-            value == nodes.get(name, TOTAL)
-            for name, value in cell.items()
-            if name not in ("count", "suppressed")
-        ):
-            return None if cell["count"] is None else int(cell["count"])
-    return 0
+    return Cells(log.tables[table]).count(**nodes)
 
 
 def seen_by_several(log: CentralLog) -> int | None:
@@ -75,18 +68,14 @@ def _named(node: str) -> str:
     return ALL if node == TOTAL else node
 
 
-def _label(count: int | None) -> str:
-    return HIDDEN if count is None else f"{count:,}"
-
-
 def _glance(log: CentralLog) -> Iterator[Block]:
     months = log.contacts.rows[PERIOD].dropna()
     span = f"{months.min()} to {months.max()}" if len(months) else "not known"
     yield KeyFigures(
         [
-            Figure("Contacts", _label(one_cell(log, next(iter(log.periods)))), span),
-            Figure("People", _label(one_cell(log, "repeats")), "as far as linkage can tell"),
-            Figure("People seen by two agencies and more", _label(seen_by_several(log))),
+            Figure("Contacts", text(one_cell(log, next(iter(log.periods)))), span),
+            Figure("People", text(one_cell(log, "repeats")), "as far as linkage can tell"),
+            Figure("People seen by two agencies and more", text(seen_by_several(log))),
             Figure("Agencies", str(log.contacts.rows[AGENCY].nunique())),
         ]
     )
@@ -121,7 +110,7 @@ def _over_time(log: CentralLog) -> Iterator[Block]:
             "month": cell[PERIOD],
             "series": ALL if by is None else _named(cell[by]),
             "value": cell["count"],
-            "label": _label(cell["count"]),
+            "label": text(cell["count"]),
         }
         for cell in cells
     ]
@@ -200,7 +189,7 @@ def _cross(log: CentralLog, table: str, by: str, caption: str) -> DataTable:
     rows = [
         (
             _named(name),
-            *(_label(cells.get((name, node), 0)) for node in (*periods, TOTAL)),
+            *(text(cells.get((name, node), 0)) for node in (*periods, TOTAL)),
         )
         for name in (*_largest(log, table, by)[:MOST_ROWS], TOTAL)
     ]
@@ -217,7 +206,7 @@ def _repeats(log: CentralLog) -> Iterator[Block]:
                 "category": name,
                 "series": "people",
                 "value": cells[name, TOTAL],
-                "label": _label(cells[name, TOTAL]),
+                "label": text(cells[name, TOTAL]),
             }
             for name in contacts_.codes
         ],
@@ -232,7 +221,7 @@ def _repeats(log: CentralLog) -> Iterator[Block]:
         [
             (
                 _named(name),
-                *(_label(cells[name, a]) for a in (*agencies.codes, TOTAL)),
+                *(text(cells[name, a]) for a in (*agencies.codes, TOTAL)),
             )
             for name in (*contacts_.codes, TOTAL)
         ],
@@ -247,7 +236,7 @@ def _repeats(log: CentralLog) -> Iterator[Block]:
                     "category": band,
                     "series": f"with {other}" if other != "the same" else "with the same",
                     "value": found[band, other],
-                    "label": _label(found[band, other]),
+                    "label": text(found[band, other]),
                 }
                 for band in bands.codes
                 for other in whose.codes
@@ -264,7 +253,7 @@ def _responses(log: CentralLog) -> Iterator[Block]:
     table = log.tables["responses"]
     names = [d.name for d in table.table.dimensions]
     if len(names) == 1:
-        rows = [(_named(cell[names[0]]), _label(cell["count"])) for cell in shown(table)]
+        rows = [(_named(cell[names[0]]), text(cell["count"])) for cell in shown(table)]
         yield DataTable("Contacts", (names[0].capitalize(), "Contacts"), rows)
         return
     cells = {(c["level"], c["ending"]): c["count"] for c in shown(table)}
@@ -272,7 +261,7 @@ def _responses(log: CentralLog) -> Iterator[Block]:
     yield DataTable(
         "Contacts by level of response and how they ended",
         ("Ended", *(ALL if level == TOTAL else f"level {level}" for level in levels)),
-        [(_named(end), *(_label(cells[level, end]) for level in levels)) for end in endings],
+        [(_named(end), *(text(cells[level, end]) for level in levels)) for end in endings],
         note="Not the monthly file that an agency owes its state: that is of one agency's own"
         " dispatches, linked or not.",
     )
@@ -284,7 +273,7 @@ def _reading(
     yield Paragraph(
         f"Counts of 1 to {k - 1}, and those of fewer than {k} people, are not shown, nor what would"
         " give them away; 0 is shown. In the files such cells are empty. All tables here were"
-        " protected together; what other reports show was not taken into account."
+        " protected together, and beside what other reports of this extract showed before."
     )
     yield Paragraph(
         "A contact is a row of an event table. Breakdowns are as fine in time as their cells bear: "

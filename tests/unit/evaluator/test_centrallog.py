@@ -300,6 +300,7 @@ def test_page_and_files_show_what_the_cells_show(extract: Path, read: Extract) -
     assert "<script" not in body
     assert "http" not in body
     assert "77 of PD, XX of SO" in made.page
+    assert "beside what other reports of this extract showed" in made.page
     assert set(made.tables) == {
         "central_log_by_type",
         "central_log_by_municipality",
