@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from linkage.cli import demo
 from linkage.errors import InputError, NotFoundError
 from linkage.evaluator.access_report import access
 from linkage.evaluator.access_tables import AccessOptions
@@ -29,6 +30,7 @@ from linkage.evaluator.output import Output, csv_bytes
 from linkage.evaluator.places import read_distances, read_tracts
 from linkage.evaluator.protection import Cells
 from linkage.evaluator.reading import Extract, read_extract
+from linkage.evaluator.reports import Known, Places, write_reports
 from linkage.evaluator.shown import Shown, protected_of
 from linkage.release.disclosure import ProtectedTable, audit, protect_tables
 from linkage.synthetic import County, CountyFiles, write_county
@@ -47,9 +49,14 @@ def truth(files: CountyFiles) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def whole(files: CountyFiles, tmp_path_factory: pytest.TempPathFactory) -> Extract:
+def linked(files: CountyFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("linked") / "extract"
-    return read_extract(linked_county(files, directory, recall=0.85, precision=0.9, seed=3))
+    return linked_county(files, directory, recall=0.85, precision=0.9, seed=3)
+
+
+@pytest.fixture(scope="module")
+def whole(linked: Path) -> Extract:
+    return read_extract(linked)
 
 
 @pytest.fixture
@@ -78,6 +85,21 @@ def test_treatment_after_a_call_by_municipality(extract: Extract, truth: dict[st
     everybody = rows(made, "follow_up")[0]
     assert float(everybody["corrected_low"]) <= true <= float(everybody["corrected_high"])
     assert float(everybody["seen"]) < true
+
+
+def test_all_that_the_demonstration_plants_is_looked_for_and_comes_back(
+    files: CountyFiles, linked: Path, tmp_path: Path
+) -> None:
+    known = Known(**demo._planted(files.truth))
+    places = Places(read_tracts(files.tracts))
+    figures = write_reports(linked, tmp_path / "out", places=places, known=known).figures
+    found = {name: figures[name]["recovered"] for name in demo._PLANTED}
+    assert len(demo._recovered(figures)) == 2 + len(found)
+    assert found["follow_up"]["of"] == 10
+    assert found["disparities"]["of"] >= 2
+    assert found["access"]["inside"] == found["access"]["of"] > 10
+    for one in ("follow_up", "disparities"):
+        assert found[one]["inside"] >= 0.8 * found[one]["of"], one
 
 
 def test_spending_is_found_where_services_are_given(
