@@ -23,7 +23,7 @@ import numpy.typing as npt
 from linkage.errors import InvalidRequestError, LimitError
 
 TOTAL = "total"
-MAX_CELLS = 100_000
+MAX_CELLS, MAX_CODES = 100_000, 10_000
 
 Coordinates = tuple[tuple[str, str], ...]
 Key = tuple[str, Coordinates]
@@ -97,6 +97,12 @@ class Dimension:
 
 def require_few_cells(name: str, dimensions: Sequence[Dimension]) -> None:
     """Raises LimitError where a table of these has too many cells; asked before any are made."""
+    for one in dimensions:
+        if len(one.codes) > MAX_CODES:
+            raise LimitError(
+                f"table {name!r}: dimension {one.name!r} has more than {MAX_CODES:,} categories",
+                remedy="Put categories together, or leave it out",
+            )
     if math.prod(len(d.nodes) for d in dimensions) > MAX_CELLS:
         raise LimitError(
             f"table {name!r} has more than {MAX_CELLS:,} cells with its margins",

@@ -246,6 +246,9 @@ def test_hostile_tables_are_refused() -> None:
         table_of_rows(many, ["a", "b", "c"], person="w", record="w")
     with pytest.raises(LimitError, match="more than 100,000 cells"):
         table_of_counts(many.assign(count=1), ["a", "b", "c"])
+    # Of every pair of which it would have to be known whether one is a part of the other.
+    with pytest.raises(LimitError, match="'a' has more than 10,000 categories"):
+        table_of_counts(pd.DataFrame({"a": range(90_000), "count": 20}), ["a"])
     with pytest.raises(InvalidRequestError, match="no tree"):
         Dimension("a", ("x",), {"x": "y", "y": "z", "z": "y"})
     with pytest.raises(InvalidRequestError, match="not 'total'"):
