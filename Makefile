@@ -9,7 +9,7 @@ JOBS ?= 2
 # says that no bytecode is to be written.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test lint format proto bench risk risk-quick fuzz audit audit-newest peers example-febrl4 lock clean
+.PHONY: help demo test lint format proto bench risk risk-quick frontier fuzz audit audit-newest peers example-febrl4 lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -54,6 +54,9 @@ risk: $(VENV)/.made ## Attack our own encodings; figures in build/risk.json
 
 risk-quick: $(VENV)/.made ## The same on small files, in minutes; figures in build/risk-quick.json
 	@$(BIN)/python -m tests.bench.risk --quick --out build/risk-quick.json
+
+frontier: $(VENV)/.made ## Attack and link every scheme and parameter, for hours; figures in build/frontier.json
+	@$(BIN)/python -m tests.bench.frontier --out build/frontier.json
 
 # Needs the advisory service of PyPI; --strict: what could not be looked up fails, too.
 audit: $(VENV)/.made ## Look for known weaknesses in our code and in every locked dependency

@@ -106,15 +106,21 @@ def normalised(case: Case, partner: str) -> Columns:
     }
 
 
-def drafted(case: Case, columns: Mapping[str, Columns], **matching: Any) -> Manifest:
-    """The manifest that `draft-manifest` proposes from profiles, with nothing else changed."""
+def drafted(
+    case: Case, columns: Mapping[str, Columns], *, rule: str = TERMS.scheme, **matching: Any
+) -> Manifest:
+    """The manifest that `draft-manifest` proposes from profiles, with nothing else changed.
+
+    Args:
+        rule: the scheme to draft for.
+    """
     profiles = []
     for partner, found in columns.items():
         profiler = Profiler(case.fields)
         profiler.add(found)
         described = Partner(name=partner, unique=partner not in case.duplicates)
         profiles.append(profiler.result().share(described))
-    manifest = draft_manifest(profiles, TERMS).manifest
+    manifest = draft_manifest(profiles, replace(TERMS, scheme=rule)).manifest
     return manifest.model_copy(update={"matching": manifest.matching.model_copy(update=matching)})
 
 

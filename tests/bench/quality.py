@@ -23,6 +23,7 @@ import pandas as pd
 
 from tests.bench import files
 from tests.bench.linking import Case, linked, normalised, pairs_alike
+from tests.bench.settings import clk_schema
 
 HERE = Path(__file__).parent
 PEERS = HERE.parents[1] / ".venv-peers" / "bin" / "python"
@@ -90,33 +91,8 @@ def _peer(*arguments: str | Path) -> None:
 def _write(case: Case, directory: Path) -> None:
     for side, partner in zip(("left", "right"), case.files, strict=True):
         pd.DataFrame(normalised(case, partner)).to_csv(directory / f"{side}.csv", index=False)
-    document = {"types": dict(case.types), "same": False, "schema": _schema(case)}
+    document = {"types": dict(case.types), "same": False, "schema": clk_schema(case.types)}
     (directory / "case.json").write_text(json.dumps(document), "utf-8")
-
-
-def _schema(case: Case) -> dict[str, Any]:
-    """A linkage schema as clkhash documents one: bigrams, 1,024 bits, 200 of them a field."""
-    features = [
-        {
-            "identifier": name,
-            "format": {"type": "string", "encoding": "utf-8"},
-            "hashing": {
-                "comparison": {"type": "ngram", "n": 2, "positional": kind in POSITIONAL},
-                "strategy": {"bitsPerFeature": 200},
-                "hash": {"type": "blakeHash"},
-                "missingValue": {"sentinel": ""},
-            },
-        }
-        for name, kind in case.types.items()
-    ]
-    config = {
-        "l": 1024,
-        "kdf": {"type": "HKDF", "hash": "SHA256", "salt": "", "info": "", "keySize": 64},
-    }
-    return {"version": 3, "clkConfig": config, "features": features}
-
-
-POSITIONAL = frozenset({"date_of_birth", "phone", "postcode", "national_id", "number"})
 
 
 def _one_to_one(case: Case, found: pd.DataFrame) -> pd.DataFrame:

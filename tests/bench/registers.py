@@ -78,10 +78,13 @@ class Files:
 
     def drafted(self, scheme: Minhash | Saul) -> Manifest:
         """The manifest that partners with such files would draft."""
+        return self.drafted_by(scheme.name).model_copy(update={"scheme": scheme})
+
+    def drafted_by(self, rule: str) -> Manifest:
+        """The same by the draft's rule of that name, with that scheme's defaults."""
         profiles = []
         for name, columns in (("north", self.view), ("south", self.register)):
             profiler = Profiler(self.fields)
             profiler.add(columns)
             profiles.append(profiler.result().share(Partner(name=name, unique=True)))
-        terms = replace(TERMS, scheme=scheme.name)
-        return draft_manifest(profiles, terms).manifest.model_copy(update={"scheme": scheme})
+        return draft_manifest(profiles, replace(TERMS, scheme=rule)).manifest

@@ -15,7 +15,7 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -78,25 +78,30 @@ BARS = {
 }
 
 
-def encode(manifest: Manifest, columns: dict[str, Any]) -> Any:
-    with Encoder(manifest, secrets.token_bytes(32), epoch=0) as encoder:
+LAWS = {"law": by_law, "law, grown": by_law_grown}
+
+Draw = Callable[[int], bytes]
+
+
+def encode(manifest: Manifest, columns: dict[str, Any], draw: Draw = secrets.token_bytes) -> Any:
+    with Encoder(manifest, draw(32), epoch=0) as encoder:
         return encoder.encode(columns, threads=2).words
 
 
-def together(files: Files, manifest: Manifest) -> Trial:
-    """The leading bits of all match keys side by side."""
+def together(files: Files, manifest: Manifest, draw: Draw = secrets.token_bytes) -> Trial:
+    """The leading bits of all match keys side by side; secrets are drawn by `draw`."""
     sides = []
     for columns in (files.view, files.register, files.register):
-        words = encode(manifest, columns)
+        words = encode(manifest, columns, draw)
         words = words[:, :, : max(1, TOGETHER_WORDS // len(words))]
         sides.append(np.ascontiguousarray(words.transpose(1, 0, 2)).reshape(len(files.truth), -1))
     register = Register(sides[1], sides[2], files.tokens()[1])
     return Trial(View(sides[0]), register, files.truth)
 
 
-def each_key(files: Files, manifest: Manifest) -> list[Trial]:
+def each_key(files: Files, manifest: Manifest, draw: Draw = secrets.token_bytes) -> list[Trial]:
     """A trial per match key, with the scheme's law, for attacks that need no register's bits."""
-    words = encode(manifest, files.view)
+    words = encode(manifest, files.view, draw)
     none = sp.csr_matrix((len(files.truth), 1))
     return [
         Trial(
@@ -184,16 +189,25 @@ def patterns(rows: int, seed: int) -> list[Outcome]:
     return [judge("patterns", trial, by_patterns(trial))]
 
 
-def known(files: Files, manifest: Manifest, seed: int, told: int, asked: int) -> list[Outcome]:
+def known(
+    files: Files,
+    manifest: Manifest,
+    seed: int,
+    told: int,
+    asked: int,
+    *,
+    attacks: Sequence[str] = tuple(LAWS),
+    draw: Draw = secrets.token_bytes,
+) -> list[Outcome]:
     """Prediction by the scheme's law over all match keys; only a sample of rows is asked about."""
     rng = np.random.default_rng(seed)
     both = rng.permutation(np.flatnonzero(files.truth >= 0))
     rows, ask = np.sort(both[:told]), np.sort(both[told : told + asked])
-    trials = each_key(files, manifest)
+    trials = each_key(files, manifest, draw)
     others = np.setdiff1d(np.arange(len(files.truth)), ask)
     return [
-        judge(f"{name}, {told} known", trials[0], predict(trials, rows, ask), others)
-        for name, predict in (("law", by_law), ("law, grown", by_law_grown))
+        judge(f"{name}, {told} known", trials[0], LAWS[name](trials, rows, ask), others)
+        for name in attacks
     ]
 
 

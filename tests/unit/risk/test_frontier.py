@@ -1,0 +1,139 @@
+"""The frontier: its plan, going on where a run stopped, and one tiny cell and linkage in truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench import files, frontier, frontier_pages
+from tests.bench.frontier import Cell, Linking
+from tests.bench.settings import CLK, CORE, DEFAULT, EVERY, FOLDED, LARGE, SAUL
+
+
+def test_the_plan_is_the_whole_grid_and_begins_with_all_settings_in_small_files() -> None:
+    cells = frontier.plan()
+    assert len(set(cells)) == len(cells)
+    assert len({cell.name for cell in cells}) == len(cells)
+    assert [c.setting for c in cells[: len(EVERY)]] == list(EVERY)
+    assert {(c.rows, c.overlap, c.errors) for c in cells[: len(EVERY)]} == {(1_000, 1.0, 0.0)}
+    grounds = len(frontier.OVERLAPS) * len(frontier.ERRORS)
+    assert len(cells) == 2 * grounds * (len(EVERY) + len(LARGE))
+    assert {c.setting for c in cells if c.rows > 5_000} == set(LARGE)
+    assert set(LARGE) <= set(CORE) <= set(EVERY)
+    assert {c.rows for c in frontier.plan([20_000])} == {20_000}
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of what was measured; nothing is."""
+    seen: list[str] = []
+    best = {"attack": "alignment", "right": 1, "overlap": 9, "rate": 0.1, "upper": 0.2}
+
+    def about(one: Cell | Linking) -> dict[str, Any]:
+        seen.append(one.name)
+        setting = one.setting
+        return {
+            "scheme": setting.scheme,
+            "title": setting.title,
+            "whole": setting.whole,
+            "match_keys": 8,
+            "bytes": 2048,
+        }
+
+    def attack(cell: Cell) -> dict[str, Any]:
+        law = [best | {"attack": "law, 1 known", "rate": 0.3, "upper": 0.4}]
+        return about(cell) | {
+            "rows": cell.rows,
+            "overlap": cell.overlap,
+            "errors": cell.errors,
+            "encode_seconds": 0.5,
+            "attacks": [best, *(law if cell.setting.has_law else [])],
+            "best_nothing_known": best,
+        }
+
+    def link(one: Linking) -> dict[str, Any]:
+        return about(one) | {"file": one.file, "candidate_recall": 0.9, "f1": 0.8}
+
+    monkeypatch.setattr(frontier, "attack", attack)
+    monkeypatch.setattr(frontier, "link", link)
+    return seen
+
+
+def test_a_run_goes_on_where_one_stopped_and_names_what_is_missing(
+    measured: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "build" / "frontier.json"
+    asked = ["--out", str(out), "--sizes", "1000"]
+    frontier.main([*asked, "--minutes", "0"])
+    assert measured == []
+    found = json.loads(out.read_text())
+    cells, pairs = frontier.plan([1_000]), frontier.linkings()
+    assert found["missing"] == [one.name for one in (*cells, *pairs)]
+
+    frontier.main([*asked, "--only", "attacks"])
+    assert measured == [cell.name for cell in cells]
+    found = json.loads(out.read_text())
+    assert found["missing"] == [one.name for one in pairs]
+    del found["cells"][cells[5].name]
+    out.write_text(json.dumps(found))
+
+    measured.clear()
+    frontier.main(asked)
+    assert measured == [cells[5].name, *(one.name for one in pairs)]
+    assert json.loads(out.read_text())["missing"] == []
+
+
+def test_figures_of_another_seed_are_not_gone_on_with(measured: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "frontier.json"
+    out.write_text(json.dumps({"seed": 5, "cells": {}, "linkages": {}}))
+    with pytest.raises(SystemExit, match="seed 5"):
+        frontier.main(["--out", str(out)])
+    assert measured == []
+
+
+def test_tables_and_drawings_are_of_the_file_alone(
+    measured: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, images = tmp_path / "frontier.json", tmp_path / "img"
+    frontier.main(["--out", str(out), "--sizes", "1000", "5000"])
+    measured.clear()
+    capsys.readouterr()
+    frontier.main(["--out", str(out), "--table", "--plot", str(images)])
+    assert measured == []
+    written = capsys.readouterr().out
+    default = "| minhash-v1, k = 3 | match keys | 2,048 | 1.0 | 10.00% (20.00%) | 10.00% (20.00%) |"
+    assert f"{default} 30.00% (40.00%) | 30.00% (40.00%) | 0.900 | 0.800 |\n" in written
+    assert "| 5,000 | 20% | 10% | 10.00% (20.00%); 30.00% (40.00%) |" in written
+    drawings = {path.name: path.read_bytes() for path in images.iterdir()}
+    assert set(drawings) == {"frontier.svg", "frontier-size.svg"}
+    assert all(len(svg) < 100_000 and b"xmlns=" in svg for svg in drawings.values())
+    frontier_pages.draw_all(json.loads(out.read_text()), images)
+    assert {path.name: path.read_bytes() for path in images.iterdir()} == drawings
+
+
+@pytest.mark.parametrize("setting", [DEFAULT, SAUL, CLK, FOLDED], ids=lambda s: s.name)
+def test_a_tiny_cell(setting: Any) -> None:
+    found = frontier.attack(Cell(setting, 120, 1.0, 0.1))
+    names = [one["attack"] for one in found["attacks"]]
+    law = ["law, 12 known"] if setting.has_law else []
+    assert names == ["alignment", "neighbours", "differences", *law]
+    assert found["best"]["rate"] == max(one["rate"] for one in found["attacks"])
+    assert not found["best_nothing_known"]["attack"].startswith("law")
+    assert found["bytes"] == found["match_keys"] * setting.bits // 8
+    if setting is not DEFAULT:
+        return
+    again = frontier.attack(Cell(setting, 120, 1.0, 0.1))
+    assert [one["right"] for one in again["attacks"]] == [one["right"] for one in found["attacks"]]
+
+
+@pytest.mark.parametrize("setting", [DEFAULT, CLK], ids=lambda s: s.name)
+def test_a_tiny_linkage(setting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = files.made("tiny", both=100, left=150, right=150, seed=1)
+    monkeypatch.setitem(frontier.MESSY, "tiny", lambda: case)
+    found = frontier.link(Linking(setting, "tiny"))
+    assert found["candidate_recall"] > 0.7
+    assert found["f1"] > 0.7
+    assert found["match_keys"] == (1 if setting.whole else found["match_keys"])
