@@ -25,6 +25,7 @@ from linkage.agreement.canonical import canonical, fingerprint
 from linkage.errors import DisclosureError, StateError
 from linkage.evaluator.chain import Chain, Said
 from linkage.release.disclosure import Dimension, ProtectedTable, Table, Told, protect_tables
+from linkage.release.disclosure.system import Needs
 from linkage.release.disclosure.tables import Key, Mask
 
 Cells = frozenset[Any]
@@ -156,13 +157,13 @@ class Shown:
                     known[key] = count
         return known
 
-    def _needs(self, tables: Sequence[Table], before: Sequence[Told], k: int) -> dict[Key, int]:
+    def _needs(self, tables: Sequence[Table], before: Sequence[Told], k: int) -> Needs:
         """Cells that few people, or few rows, tell from what any other extract's reports showed:
         those of new tables, and those that tables beside them hide.
         """
         if not self._elsewhere:
             return {}
-        found: dict[Key, int] = {}
+        found: dict[tuple[Key, int], int] = {}
         told = frozenset[Any]().union(*(_cells(one.table, ~one.suppressed) for one in before))
         every = [(table, True) for table in tables] + [(one.table, False) for one in before]
         for table, new in every:
@@ -173,7 +174,7 @@ class Shown:
                 few = [one for one in apart if 0 < one < k]
                 # What is out can be hidden no more; a new table that would say it again is refused.
                 if few and (new or name not in told):
-                    found[key] = k + max(few)
+                    found[key, count] = k + max(few)
         return found
 
 

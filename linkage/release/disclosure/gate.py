@@ -16,7 +16,7 @@ from linkage.release.disclosure.coarsening import passing
 from linkage.release.disclosure.frames import frame_of, table_of_counts, table_of_rows
 from linkage.release.disclosure.rounding import rounded
 from linkage.release.disclosure.suppression import Suppression, suppress
-from linkage.release.disclosure.system import System, Told
+from linkage.release.disclosure.system import Needs, System, Told
 from linkage.release.disclosure.tables import Counts, Key, Mask, Table
 
 K = 11
@@ -146,7 +146,7 @@ def protect_tables(
     most: float = 1.0,
     published: Mapping[Key, int] | None = None,
     before: Sequence[Told] = (),
-    needs: Mapping[Key, int] | None = None,
+    needs: Needs | None = None,
     hidden: Collection[Key] = (),
 ) -> list[ProtectedTable]:
     """Protect tables that are published together: what one shows gives nothing of another away.

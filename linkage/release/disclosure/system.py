@@ -14,6 +14,7 @@ from linkage.errors import InvalidRequestError, LimitError
 from linkage.release.disclosure.tables import MAX_CELLS, Counts, Key, Mask, Table
 
 Places = npt.NDArray[np.int64]
+Needs = Mapping[tuple[Key, int], int]
 
 MAX_NAMED = 5
 
@@ -79,13 +80,14 @@ class System:
         k: int,
         published: Mapping[Key, int] | None = None,
         before: Sequence[Told] = (),
-        needs: Mapping[Key, int] | None = None,
+        needs: Needs | None = None,
         hidden: Collection[Key] = (),
     ) -> System:
         """Args:
             published: cells that readers know, whatever table they know them from.
             before: tables that readers have.
-            needs: by how much more than `k` asks a reader must be in doubt about a cell.
+            needs: by how much more than `k` asks a reader must be in doubt about a cell of a name
+                and count.
             hidden: cells to be suppressed, whether or not others need it.
 
         Raises:
@@ -114,20 +116,14 @@ class System:
                 fixed[at[table.shown & ~told.suppressed]] = True
                 closed[at[told.suppressed]] = True
         for key, known in (published or {}).items():
-            if (place := cells.place.get(key)) is not None:
-                if value[place] != known:
-                    raise InvalidRequestError(
-                        "an earlier release published a cell with another count",
-                        remedy="See whether the releases may be compared before they are joined",
-                    )
-                fixed[place] = True
-        for key, more in (needs or {}).items():
-            if (place := cells.place.get(key)) is not None and value[place] > 0:
-                need[place] = max(need[place], more)
+            fixed[cells.known(key, known, value)] = True
+        for (key, known), more in (needs or {}).items():
+            here = [place for place in cells.named.get(key, ()) if value[place] == known > 0]
+            need[here] = np.maximum(need[here], more)
         closed &= ~open_
         for key in hidden:
-            if (place := cells.place.get(key)) is not None and value[place] > 0:
-                closed[place] = True
+            for place in cells.named.get(key, ()):
+                closed[place] |= value[place] > 0
         equal, at_most = _relations(every, places, count)
         return cls(
             tuple(cells.keys),
@@ -163,35 +159,68 @@ def _too_many(tables: Sequence[Table], before: Sequence[Told]) -> LimitError:
 
 
 class _Cells:
-    """A place for every cell: the same one for cells of one set, else for cells of one name."""
+    """A place for every cell: the same one for cells of one set, else for cells of one name.
+
+    Attributes:
+        named: the places of the sets that go by a name.
+    """
 
     def __init__(self) -> None:
         self.keys: list[Key] = []
-        self.place: dict[Key, int] = {}
+        self.named: dict[Key, list[int]] = {}
         self._of_set: dict[int, int] = {}
         self._set_at: dict[int, int] = {}
+        self._empty_at: dict[Key, int] = {}
 
     def places(self, table: Table) -> Places:
-        values = table.all_values.ravel().tolist()
-        # An empty set is no other's: a reader is told of each zero by itself.
-        sets = [0] * len(values) if table.sets is None else table.sets.ravel().tolist()
-        found = [
-            self._at(key, one if value else 0)
-            for key, value, one in zip(table.keys(), values, sets, strict=True)
-        ]
+        if table.sets is None:
+            found = [self._at(key, 0) for key in table.keys()]  # noqa: SIM118 - not a mapping
+        else:
+            sets, there = table.sets.ravel().tolist(), (table.all_values > 0).ravel().tolist()
+            found = [
+                self._at(key, one) if some else self._empty(key)
+                for key, one, some in zip(table.keys(), sets, there, strict=True)
+            ]
         return np.array(found, np.int64).reshape(table.shape)
+
+    def known(self, key: Key, count: int, value: Counts) -> list[int]:
+        """The places of a name that have a count.
+
+        Raises:
+            InvalidRequestError: there are others alone.
+        """
+        named = self.named.get(key, [])
+        alike = [place for place in named if value[place] == count]
+        if named and not alike:
+            raise InvalidRequestError(
+                "an earlier release published a cell with another count",
+                remedy="See whether the releases may be compared before they are joined",
+            )
+        return alike
+
+    def _empty(self, key: Key) -> int:
+        """That of an empty set, which is no other's: a reader is told of each zero by itself."""
+        if key not in self._empty_at:
+            self._empty_at[key] = self._new(key)
+            self._set_at[self._empty_at[key]] = 0
+        return self._empty_at[key]
+
+    def _new(self, key: Key) -> int:
+        self.keys.append(key)
+        self.named.setdefault(key, []).append(len(self.keys) - 1)
+        return len(self.keys) - 1
 
     def _at(self, key: Key, one: int) -> int:
         at = self._of_set.get(one) if one else None
         if at is None:
-            at = self.place.get(key)
+            at = next(iter(self.named.get(key, ())), None)
             # Two sets may go by one name, in tables that say of what set each cell is.
             if at is None or (one and at in self._set_at):
-                at = len(self.keys)
-                self.keys.append(key)
+                at = self._new(key)
             if one:
                 self._of_set[one], self._set_at[at] = at, one
-        self.place.setdefault(key, at)
+        if at not in (named := self.named.setdefault(key, [])):
+            named.append(at)
         return at
 
 

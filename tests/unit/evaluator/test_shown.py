@@ -129,6 +129,29 @@ def test_a_count_that_few_tell_apart_stays_in_doubt_beside_later_reports(tmp_pat
     assert seen(ledger.protect([table(places, "place", name="other")], k=11)[0])["B",] is None
 
 
+def test_two_sets_of_one_name_are_told_from_each_other(tmp_path: Path) -> None:
+    """All people, and some of them, in tables that call both the same."""
+    path = tmp_path / "county.shown.jsonl"
+    whole = pd.DataFrame({"town": ["B"] * 100 + ["C"] * 80})
+
+    def shown(
+        extract: str, more: int, rows: pd.DataFrame
+    ) -> list[dict[tuple[str, ...], int | None]]:
+        named = rows.assign(who=[f"{extract}{n}" for n in range(len(rows))])
+        both = [table(named, "town"), table(named[named["who"].str.endswith("1")], "town")]
+        ledger = Shown(path, extract)
+        found = ledger.protect(both[:more], k=5)
+        ledger.keep()
+        return [seen(one) for one in found]
+
+    first = shown("e1", 2, whole)
+    assert [one["B",] for one in first] == [100, 10]
+    assert shown("e2", 2, whole) == first
+    # Four more in B, of whom one is among the others.
+    later = shown("e3", 2, pd.concat([pd.DataFrame({"town": ["B"] * 4}), whole]))
+    assert [one["B",] for one in later] == [None, None]
+
+
 def test_a_damaged_file_stops_every_report(tmp_path: Path) -> None:
     path = tmp_path / "county.shown.jsonl"
     for rows in (ROWS, ROWS.iloc[3:]):

@@ -170,7 +170,7 @@ def test_what_is_known_and_must_not_be_is_refused() -> None:
     table = table_of_counts(TOWNS, ["town"])
     total = {("count", ()): int(TOWNS["count"].sum())}
     with pytest.raises(DisclosureError, match="could be computed from what was published before"):
-        protect_tables([table], published=total, needs={("count", ()): 20})
+        protect_tables([table], published=total, needs={(("count", ()), 63): 20})
 
 
 def test_a_cell_is_rounded_alike_in_every_table() -> None:
@@ -202,6 +202,21 @@ def test_rounding_says_when_sums_do_not_hold() -> None:
         assert (abs(counts - system.value) <= 2).all()
         held.add(holds)
     assert False in held
+
+
+def test_a_set_that_is_empty_is_not_another_of_its_name() -> None:
+    rows = pd.DataFrame({"town": ["B"] * 40 + ["C"] * 30, "who": range(70)})
+    whole, some = (
+        table_of_rows(
+            frame, ["town"], counted="people", person="who", people=True, record="who",
+            codes={"town": ["B", "C"]},
+        )
+        for frame in (rows, rows[:20])
+    )  # fmt: skip
+    for tables in ([whole, some], [some, whole]):
+        found = protect_tables(tables)
+        counts = {one.table.values.sum(): shown(one.cells, "C") for one in found}
+        assert counts == {70: 30, 20: 0}
 
 
 def test_too_many_cells_together_are_named() -> None:
