@@ -44,7 +44,7 @@ def _settings(found: Found) -> str:
         lines.append([title, ENCODED[whole], f"{last['bytes']:,}", made, *attacked, *linked])
     heads = [f"{known}, n = {n:,}" for known in (UNKNOWN, KNOWN) for n in sizes]
     return _table(
-        ["scheme", "encoded", "bytes", "s for 10,000", *heads, "candidate recall", "F1"], lines
+        ["scheme", "encoded", "bytes", "CPU s for 10,000", *heads, "candidate recall", "F1"], lines
     )
 
 
@@ -53,7 +53,7 @@ def _grounds(found: Found) -> str:
     lines: dict[tuple[int, float, float], dict[str, str]] = defaultdict(dict)
     for cell in found["cells"].values():
         if name := names.get((cell["title"], cell["whole"])):
-            shown = [one for known in (False, True) if (one := _shown(cell, known))]
+            shown = [_shown(cell, known) for known in (False, True)]
             lines[cell["rows"], -cell["overlap"], cell["errors"]][name] = "; ".join(shown)
     body = [
         [f"{n:,}", f"{-o:.0%}", f"{e:.0%}", *(by.get(name, "") for name in names.values())]
@@ -95,17 +95,17 @@ def _means(found: Found) -> dict[tuple[str, bool], tuple[float, float]]:
     }
 
 
-def _outcome(cell: Row, known: bool) -> Row | None:
-    """The best attack with nothing known, or the one by the law."""
+def _outcome(cell: Row, known: bool) -> Row:
+    """The best attack with nothing known, or the one with some people known."""
     if not known:
         best: Row = cell["best_nothing_known"]
         return best
-    return next((a for a in cell["attacks"] if a["attack"].startswith("law")), None)
+    return next(one for one in cell["attacks"] if "known" in one["attack"])
 
 
 def _shown(cell: Row, known: bool) -> str:
     one = _outcome(cell, known)
-    return "" if one is None else f"{one['rate']:.2%} ({one['upper']:.2%})"
+    return f"{one['rate']:.2%} ({one['upper']:.2%})"
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -132,12 +132,11 @@ def _points(found: Found) -> list[Row]:
             "key": (cell["title"], cell["whole"]),
             "rows": cell["rows"],
             "known": KNOWN if known else UNKNOWN,
-            "upper": outcome["upper"],
+            "upper": _outcome(cell, known)["upper"],
         }
         for cell in found["cells"].values()
         if cell["overlap"] == 1 and not cell["errors"]
         for known in (False, True)
-        if (outcome := _outcome(cell, known)) is not None
     ]
 
 

@@ -211,12 +211,12 @@ def known(
     ]
 
 
-def seeded(trial: Trial, seed: int) -> Outcome:
-    """Alignment with one person in twenty known: what hardened controls are held to."""
+def seeded(trial: Trial, seed: int, share: float = 0.05) -> Outcome:
+    """Alignment with some people known: with one in twenty, what hardened controls are held to."""
     rng = np.random.default_rng(seed)
-    rows = trial.known(0.05, rng)
+    rows = trial.known(share, rng)
     guess = align(trial.view, trial.register, rng, told=rows, persons=trial.truth[rows])
-    return judge("alignment, seeded", trial, guess, rows)
+    return judge(f"alignment, {len(rows)} known", trial, guess, rows)
 
 
 class Report:
