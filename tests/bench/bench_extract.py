@@ -123,7 +123,13 @@ def measure(events: int) -> dict[str, Any]:
         ledger = Ledger(Path(place), "million")
         ledger.require_apart("r", "bureau", ledger.persons(gated.assembled), 11)
         done("ledger")
-        about = About("bureau", gated.counts, gated.log, {"release": "r"})
+        about = About(
+            recipient="bureau",
+            counts=gated.counts,
+            suppression=gated.log,
+            coarser=gated.coarser,
+            provenance={"release": "r"},
+        )
         write_extract(Path(place) / "x", gated.assembled, manifest=agreed, quality={}, about=about)
         done("write")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
