@@ -31,21 +31,26 @@ from tests.bench.registers import Files
 from tests.bench.risk import Case, encode, graph, homomorphism, known, seeded, together
 from tests.bench.settings import CORE, EVERY, LARGE, Setting
 
-SEED = 0
+SEEDS = (0, 1, 2)
+"""The later ones for those settings alone that are attacked in large files: whether an attack finds
+a start at all is a matter of luck."""
 KNOWN_SHARE, MOST_KNOWN, MOST_ASKED = 0.1, 5_000, 5_000
 SIZES = (1_000, 5_000, 20_000, 50_000)
 OVERLAPS = (1.0, 0.5, 0.2, 0.05)
 ERRORS = (0.0, 0.1)
-FIRST: tuple[tuple[int, float, float, Sequence[Setting]], ...] = (
-    (1_000, 1.0, 0.0, EVERY),
-    (5_000, 1.0, 0.0, CORE),
-    (1_000, 1.0, 0.1, CORE),
-    (5_000, 0.2, 0.0, LARGE),
-    (5_000, 1.0, 0.1, LARGE),
-    (20_000, 1.0, 0.0, LARGE),
-    (1_000, 0.2, 0.0, CORE),
-    (20_000, 0.2, 0.0, LARGE),
-    (50_000, 1.0, 0.0, LARGE),
+FIRST: tuple[tuple[int, float, float, int, Sequence[Setting]], ...] = (
+    (1_000, 1.0, 0.0, 0, EVERY),
+    (5_000, 1.0, 0.0, 0, CORE),
+    (5_000, 1.0, 0.0, 1, LARGE),
+    (1_000, 1.0, 0.1, 0, LARGE),
+    (5_000, 0.2, 0.0, 0, LARGE),
+    (20_000, 1.0, 0.0, 0, LARGE),
+    (5_000, 1.0, 0.1, 0, LARGE),
+    (5_000, 1.0, 0.0, 2, LARGE),
+    (1_000, 0.2, 0.0, 0, CORE),
+    (1_000, 1.0, 0.1, 0, CORE),
+    (20_000, 0.2, 0.0, 0, LARGE),
+    (50_000, 1.0, 0.0, 0, LARGE),
 )
 MESSY: dict[str, Callable[[], linking.Case]] = {
     "no-birth-40": lambda: next(c for c in files.hard() if c.name == "no-birth-40"),
@@ -62,16 +67,19 @@ class Cell:
         rows: of the file and of the register.
         overlap: share of the people who are in both.
         errors: share of the register's values that are another person's.
+        seed: people, secrets and the attacks' own choices are drawn from it.
     """
 
     setting: Setting
     rows: int
     overlap: float
     errors: float
+    seed: int = 0
 
     @property
     def name(self) -> str:
         of = f"{self.rows} rows, {self.overlap:.0%} in both, {self.errors:.0%} wrong"
+        of += f", seed {self.seed}" if self.seed else ""
         return f"{self.setting.name}; {of}"
 
 
@@ -88,18 +96,19 @@ class Linking:
 
 
 def plan(sizes: Sequence[int] = SIZES) -> list[Cell]:
-    """All cells, the most telling first; of large files fewer settings."""
+    """All cells, the most telling first; of large files and later seeds fewer settings."""
     cells = [
-        Cell(setting, rows, overlap, errors)
-        for rows, overlap, errors, settings in FIRST
+        Cell(setting, rows, overlap, errors, seed)
+        for rows, overlap, errors, seed, settings in FIRST
         for setting in settings
     ]
     cells += [
-        Cell(setting, rows, overlap, errors)
+        Cell(setting, rows, overlap, errors, seed)
+        for seed in SEEDS
         for rows in SIZES
         for overlap in OVERLAPS
         for errors in ERRORS
-        for setting in (EVERY if rows <= 5_000 else LARGE)
+        for setting in (LARGE if seed or rows > 5_000 else EVERY)
     ]
     return [cell for cell in dict.fromkeys(cells) if cell.rows in sizes]
 
@@ -111,8 +120,8 @@ def linkings() -> list[Linking]:
 
 
 @lru_cache(maxsize=1)
-def _files(rows: int, overlap: float, errors: float) -> Files:
-    return Files(rows, overlap, SEED, errors=errors)
+def _files(rows: int, overlap: float, errors: float, seed: int) -> Files:
+    return Files(rows, overlap, seed, errors=errors)
 
 
 @lru_cache(maxsize=1)
@@ -126,29 +135,31 @@ def attack(cell: Cell) -> dict[str, Any]:
     The latter by the scheme's law, of plain filters by alignment. Encoding is measured in seconds
     of processor time, of all threads.
     """
-    drawn = _files(cell.rows, cell.overlap, cell.errors)
+    seed = cell.seed
+    drawn = _files(cell.rows, cell.overlap, cell.errors, seed)
     manifest = cell.setting.applied(drawn.drafted_by(cell.setting.rule))
-    draw = np.random.default_rng(SEED).bytes
+    draw = np.random.default_rng(seed).bytes
     encode(manifest, {name: column[:50] for name, column in drawn.view.items()})  # compile
     clock = time.process_time()
     encode(manifest, drawn.view)
     encoding = time.process_time() - clock
-    case = Case(drawn, together(drawn, manifest, draw), SEED)
+    case = Case(drawn, together(drawn, manifest, draw), seed)
     found = [*_timed(lambda: graph(case)), *_timed(lambda: homomorphism(case))]
     both = case.trial.overlap
     told = min(MOST_KNOWN, round(KNOWN_SHARE * both))
     if cell.setting.has_law:
         asked = min(MOST_ASKED, both - told)
         law = {"attacks": ("law",), "draw": draw}
-        found += _timed(lambda: known(drawn, manifest, SEED, told, asked, **law))
+        found += _timed(lambda: known(drawn, manifest, seed, told, asked, **law))
     else:
-        found += _timed(lambda: [seeded(case.trial, SEED, told / both)])
+        found += _timed(lambda: [seeded(case.trial, seed, told / both)])
     unknown = [one for one in found if "known" not in one["attack"]]
     return {
         **_about(cell.setting, manifest),
         "rows": cell.rows,
         "overlap": cell.overlap,
         "errors": cell.errors,
+        "seed": seed,
         "encode_seconds": round(encoding, 3),
         "bits_seen": 64 * case.trial.view.words.shape[1],
         "attacks": found,
@@ -174,7 +185,7 @@ def link(one: Linking) -> dict[str, Any]:
     case = _messy(one.file)
     columns = {partner: linking.normalised(case, partner) for partner in case.files}
     manifest = one.setting.applied(linking.drafted(case, columns, rule=one.setting.rule))
-    found = linking.linked(case, seed=SEED, manifest=manifest)
+    found = linking.linked(case, manifest=manifest)
     return {
         **_about(one.setting, manifest),
         "file": one.file,
@@ -200,11 +211,9 @@ class Report:
 
     def __init__(self, out: Path) -> None:
         self._out = out
-        self.found: dict[str, Any] = {"seed": SEED, "cells": {}, "linkages": {}}
+        self.found: dict[str, Any] = {"cells": {}, "linkages": {}}
         if out.exists():
             self.found = json.loads(out.read_text())
-            if self.found["seed"] != SEED:
-                raise SystemExit(f"{out} is of seed {self.found['seed']}: name another file")
 
     def measure(
         self, part: str, todo: Mapping[str, Callable[[], dict[str, Any]]], until: float

@@ -12,6 +12,7 @@ import altair as alt
 import vl_convert
 
 from linkage.reports.drawing import colours
+from linkage.risk import upper_bound
 from tests.bench.settings import LARGE
 
 SCHEMES = ("clk-v1", "saul-v1", "minhash-v1")
@@ -29,7 +30,8 @@ def tables(found: Found) -> str:
 
 
 def _settings(found: Found) -> str:
-    full = [c for c in found["cells"].values() if c["overlap"] == 1 and not c["errors"]]
+    every = _pooled(found["cells"].values())
+    full = [c for c in every if c["overlap"] == 1 and not c["errors"]]
     sizes = [n for n in sorted({c["rows"] for c in full}) if n <= 5_000]
     means = _means(found)
     lines = []
@@ -51,7 +53,7 @@ def _settings(found: Found) -> str:
 def _grounds(found: Found) -> str:
     names = {(s.title, s.whole): s.name for s in LARGE}
     lines: dict[tuple[int, float, float], dict[str, str]] = defaultdict(dict)
-    for cell in found["cells"].values():
+    for cell in _pooled(found["cells"].values()):
         if name := names.get((cell["title"], cell["whole"])):
             shown = [_shown(cell, known) for known in (False, True)]
             lines[cell["rows"], -cell["overlap"], cell["errors"]][name] = "; ".join(shown)
@@ -95,17 +97,34 @@ def _means(found: Found) -> dict[tuple[str, bool], tuple[float, float]]:
     }
 
 
-def _outcome(cell: Row, known: bool) -> Row:
-    """The best attack with nothing known, or the one with some people known."""
-    if not known:
-        best: Row = cell["best_nothing_known"]
-        return best
-    return next(one for one in cell["attacks"] if "known" in one["attack"])
+def _pooled(cells: Iterable[Row]) -> list[Row]:
+    """Cells that differ in their seed alone as one, with each attack's outcomes pooled."""
+    found: dict[Any, list[Row]] = defaultdict(list)
+    for cell in sorted(cells, key=lambda cell: cell["seed"]):
+        names = ("title", "whole", "rows", "overlap", "errors")
+        found[tuple(cell[name] for name in names)].append(cell)
+    return [
+        same[0] | {"seeds": len(same), **{str(known): _outcome(same, known=known)
+                                          for known in (False, True)}}
+        for same in found.values()
+    ]  # fmt: skip
+
+
+def _outcome(same: Sequence[Row], *, known: bool) -> tuple[float, float]:
+    """Rate and bound of the best attack with nothing known, or of the one with some known."""
+    totals: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for cell in same:
+        for one in cell["attacks"]:
+            if ("known" in one["attack"]) == known:
+                right, overlap = totals[one["attack"]]
+                totals[one["attack"]] = right + one["right"], overlap + one["overlap"]
+    right, overlap = max(totals.values(), key=lambda total: total[0] / total[1])
+    return right / overlap, upper_bound(right, overlap)
 
 
 def _shown(cell: Row, known: bool) -> str:
-    one = _outcome(cell, known)
-    return f"{one['rate']:.2%} ({one['upper']:.2%})"
+    rate, upper = cell[str(known)]
+    return f"{rate:.2%} ({upper:.2%})"
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -132,9 +151,9 @@ def _points(found: Found) -> list[Row]:
             "key": (cell["title"], cell["whole"]),
             "rows": cell["rows"],
             "known": KNOWN if known else UNKNOWN,
-            "upper": _outcome(cell, known)["upper"],
+            "upper": cell[str(known)][1],
         }
-        for cell in found["cells"].values()
+        for cell in _pooled(found["cells"].values())
         if cell["overlap"] == 1 and not cell["errors"]
         for known in (False, True)
     ]
