@@ -27,12 +27,29 @@ from linkage.errors import InvalidRequestError, QuotaError
 
 PAIR_ID_BYTES = 16
 REQUEST_BYTES = PAIR_ID_BYTES + 4
-FIELD_WORDS = 4
+FIELD_BITS = 256
+FIELD_WORDS = FIELD_BITS // 64
+HASHES = 3
+"""Majorities whose XOR is one bit of a field."""
 FIELD_BYTES = 8 * FIELD_WORDS + 1
 
 _REQUEST = np.dtype([("pair_id", "u1", PAIR_ID_BYTES), ("row", "<u4")])
 _PRESENT, _INITIAL, _FREQUENCY_SHIFT = 1, 2, 2
 _ALL_FLAGS = _PRESENT | _INITIAL | (3 << _FREQUENCY_SHIFT)
+
+
+def differing(cosine: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The share of bits in which two answers about one pair differ, in expectation.
+
+    Args:
+        cosine: of the two values' lists of tokens, taken as vectors of token counts.
+
+    A majority of both sides differs by the angle over pi (Charikar 2002, "Similarity estimation
+    techniques from rounding algorithms"); correlations of independent bits multiply under XOR.
+    """
+    correlation = 1 - 2 * np.arccos(np.clip(cosine, -1, 1)) / np.pi
+    found: npt.NDArray[np.float64] = (1 - correlation**HASHES) / 2
+    return found
 
 
 @dataclass(frozen=True)

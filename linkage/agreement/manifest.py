@@ -111,7 +111,9 @@ class Manifest(Strict):
             for text in table.warnings
         ]
         of_policies = policy_warnings(self.partners, self.policy_tags)
-        return (*of_scheme, *self.audit.warnings, *of_policies, *of_content)
+        others = len(self.partners) - all(partner.unique for partner in self.partners)
+        of_round = self.matching.warnings(others)
+        return (*of_scheme, *of_round, *self.audit.warnings, *of_policies, *of_content)
 
     @property
     def foreseen(self) -> tuple[str, ...]:

@@ -40,6 +40,11 @@ class Minhash(Strict):
 Scheme = Annotated[Saul | Minhash | Clk, Field(discriminator="name")]
 
 
+MOST_PAIRS = 8
+"""Of a record in one epoch: an answer about two strangers tells 3 bits, half of them of either, and
+naming one of 50,000 people takes 15.6 (ADR 35, ADR 38)."""
+
+
 class Matching(Strict):
     """How the hub matches.
 
@@ -51,8 +56,8 @@ class Matching(Strict):
         pair_keyed: compare candidates field by field under pair keys, for which every agent
             answers a second round; if not, the match keys' distances are all there is.
         answer_hours: how long the hub waits for those answers before it does without them.
-        answer_runs: how many runs an agent answers in one epoch; more would let a curious hub
-            learn more about every row, run by run.
+        answer_runs: how many runs an agent answers in one epoch; more let a curious hub learn
+            more about every row, run by run. A run on the same uploads asks nothing again.
         look_loss: largest chance that the search of large files, which takes a first look at
             part of two encodings, drops a pair just within its cut, per match key; 0 compares
             all of every pair, which takes several times as long.
@@ -66,7 +71,7 @@ class Matching(Strict):
     precision: Annotated[float, Field(ge=0.5, lt=1.0)] | None = None
     pair_keyed: bool = True
     answer_hours: Annotated[int, Field(ge=1, le=2160)] = 72
-    answer_runs: Annotated[int, Field(ge=1, le=1000)] = 10
+    answer_runs: Annotated[int, Field(ge=1, le=1000)] = 1
     look_loss: Annotated[float, Field(ge=0.0, le=0.5)] = 0.15
     dependent: Annotated[
         tuple[Annotated[tuple[Name, ...], Field(min_length=2, max_length=8, strict=False)], ...],
@@ -76,3 +81,20 @@ class Matching(Strict):
         tuple[Annotated[tuple[Name, Name], Field(strict=False)], ...],
         Field(max_length=4, strict=False),
     ] = ()
+
+    def warnings(self, others: int) -> tuple[str, ...]:
+        """What a reader may not expect.
+
+        Args:
+            others: with how many files a record is compared.
+        """
+        pairs = self.quota * self.answer_runs * others
+        if not self.pair_keyed or pairs <= MOST_PAIRS:
+            return ()
+        text = (
+            f"matching: in one epoch a hub may learn how alike {pairs} pairs of every record are"
+            f" (quota {self.quota} x answer_runs {self.answer_runs} x {others} other files); from"
+            f" more than {MOST_PAIRS} a hub that chooses the pairs can tell who groups of people"
+            " are (ADR 38)"
+        )
+        return (text,)

@@ -1,5 +1,6 @@
 """Kernels of `pairwise-v1`: ChaCha20 blocks side by side, and the signs of sums of tokens.
 
+- Of every token one block of key stream for each of the hashes whose XOR a bit is.
 - `chacha20_blocks` is the block function of RFC 8439; many inputs under one key are worked on in
   step, one to a vector lane.
 - Compiled once and cached on disk; they release the interpreter lock and keep nothing.
@@ -14,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, uint32
 
-FIELD_BITS = 256
-FIELD_WORDS = FIELD_BITS // 64
+from linkage.answers import FIELD_BITS, FIELD_WORDS, HASHES
 
 _LANES = 16  # inputs are filled up to this many, so that no lane is worked on alone
-_STREAM_WORDS = 32  # of key stream per token: 256 weights of four bits
-_RUN = 17  # tokens whose nibbles add up in a byte
+_BLOCK_WORDS = 16  # of key stream per token and hash: 256 weights of two bits
+_RUN = 42  # tokens whose two bits add up in seven
 _Words = npt.NDArray[np.uint32]
 _State = tuple[uint32, ...]
 
@@ -51,12 +51,12 @@ class Scratch(NamedTuple):
     @classmethod
     def of(cls, pairs: int, tokens: int) -> Scratch:
         """Enough for so many pairs at once and records of so many tokens."""
-        tiles = tiles_of(max(pairs, 2 * tokens))
+        tiles = tiles_of(max(pairs, HASHES * tokens))
         return cls(
             np.zeros(tiles * 4 * _LANES, np.uint32),
             np.zeros(tiles * 16 * _LANES, np.uint32),
             np.zeros((pairs, 8), np.uint32),
-            np.zeros(384, np.uint32),
+            np.zeros(_BLOCK_WORDS * 22, np.uint32),
         )
 
     def wipe(self) -> None:
@@ -176,8 +176,8 @@ def encode_pairs(
             value = codes[rows[i], f]
             if value >= 0:
                 for t in range(offsets[value], offsets[value + 1]):
-                    for half in range(2):
-                        inputs[_input(lane, 0)] = half
+                    for k in range(HASHES):
+                        inputs[_input(lane, 0)] = k
                         for w in range(3):
                             inputs[_input(lane, w + 1)] = nonces[numbers[t], w]
                         lane += 1
@@ -187,10 +187,13 @@ def encode_pairs(
             value = codes[rows[i], f]
             if value >= 0:
                 start, end = offsets[value], offsets[value + 1]
-                _signs(numbers, start, end - start, stream, lane, sums)
                 for w in range(FIELD_WORDS):
-                    out[i, f, w] = _packed(sums, w)
-                lane += 2 * (end - start)
+                    out[i, f, w] = 0
+                for k in range(HASHES):
+                    _signs(numbers, start, end - start, stream, lane + k, sums)
+                    for w in range(FIELD_WORDS):
+                        out[i, f, w] ^= _packed(sums, w)
+                lane += HASHES * (end - start)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -216,59 +219,82 @@ def _signs(  # noqa: PLR0912 (loops over constant distances, written for the com
     lane: int,
     work: _Words,
 ) -> None:
-    """The 256 signs of the sums of the tokens' weights, eight to a word of `work`.
+    """The 256 signs of the sums of the tokens' weights for one hash, sixteen to a word of `work`.
 
     Args:
         numbers: of tokens; those of the value are numbers[first : first + count].
-        stream: their key stream begins at lane `lane`, two lanes each.
-        work: scratch.
+        stream: the first token's block for this hash is lane `lane`; those of the others follow
+            `HASHES` lanes apart.
+        work: scratch, as long as `Scratch.of` makes it.
     """
     # One array with constant distances inside: only then does LLVM vectorise without checks.
-    width, zero, low = np.uint64(_STREAM_WORDS), uint32(0), uint32(0x0F0F0F0F)
-    least_one, even, odd, sums = width, np.uint64(64), np.uint64(96), np.uint64(128)
+    width, zero = np.uint64(_BLOCK_WORDS), uint32(0)
+    least_one, bytewise, sums = width, np.uint64(2) * width, np.uint64(6) * width
     least = 0
     for t in range(1, count):
         if numbers[first + t] < numbers[first + least]:
             least = t
+    # A weight 2u - 3 is odd: the sum of n of them is zero only where n is even, and then the
+    # least token decides.
+    threshold, tie = 3 * count // 2, uint32(1 - count % 2)
+    one = _output(lane + HASHES * least, 0)
+    for w in range(width):
+        work[least_one + w] = stream[one + width * w]
+    if count <= _RUN:
+        _add_up(stream, lane, 0, count, work)
+        bias = uint32(127 - threshold) * uint32(0x01010101)
+        for w in range(width):
+            work[w] = zero
+        for c in range(4):
+            place, shift = bytewise + width * np.uint64(c), uint32(c)
+            for w in range(width):
+                high = (work[least_one + w] >> (shift + shift + uint32(1))) & uint32(0x01010101)
+                above = (work[place + w] + high * tie + bias) >> uint32(7)
+                work[w] |= (above & uint32(0x01010101)) << shift
+        for w in range(width):
+            nibbles = work[w] | (work[w] >> uint32(4))
+            work[w] = (nibbles & uint32(0xFF)) | ((nibbles >> uint32(8)) & uint32(0xFF00))
+        return
     for i in range(np.uint64(FIELD_BITS)):
         work[sums + i] = zero
     for start in range(0, count, _RUN):
-        for w in range(width):
-            work[even + w] = zero
-            work[odd + w] = zero
-        for t in range(start, min(start + _RUN, count)):
-            one, two = _output(lane + 2 * t, 0), _output(lane + 2 * t + 1, 0)
-            for w in range(np.uint64(16)):
-                work[w] = stream[one + np.uint64(_LANES) * w]
-                work[w + np.uint64(16)] = stream[two + np.uint64(_LANES) * w]
-            if t == least:
-                for w in range(width):
-                    work[least_one + w] = work[w]
+        _add_up(stream, lane, start, min(start + _RUN, count), work)
+        for s in range(16):
+            here, place = bytewise + width * np.uint64(s % 4), sums + width * np.uint64(s)
+            shift = uint32(8 * (s // 4))
             for w in range(width):
-                work[even + w] += work[w] & low
-                work[odd + w] += (work[w] >> uint32(4)) & low
-        for b in range(4):
-            place = sums + np.uint64(2 * _STREAM_WORDS * b)
-            for w in range(width):
-                work[place + w] += (work[even + w] >> uint32(8 * b)) & uint32(255)
-                work[place + width + w] += (work[odd + w] >> uint32(8 * b)) & uint32(255)
-    # A weight 2u - 15 is odd: the sum of n of them is zero only where n is even, and then the
-    # least token decides.
-    threshold = uint32(15 * count // 2)
-    tie = uint32(1 - count % 2)
+                work[place + w] += (work[here + w] >> shift) & uint32(255)
     for w in range(width):
         work[w] = zero
-    for k in range(8):
-        shift, place = uint32(k), sums + width * np.uint64(k)
+    for s in range(16):
+        shift, place = uint32(s), sums + width * np.uint64(s)
         for w in range(width):
-            high = (work[least_one + w] >> (uint32(4) * shift + uint32(3))) & tie
+            high = (work[least_one + w] >> (shift + shift + uint32(1))) & tie
             work[w] |= uint32(work[place + w] + high > threshold) << shift
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _add_up(stream: _Words, lane: int, start: int, end: int, work: _Words) -> None:
+    """The two-bit numbers of some tokens, added up in the four byte-wise blocks of `work`."""
+    width, low = np.uint64(_BLOCK_WORDS), uint32(0x03030303)
+    first, second = np.uint64(2) * width, np.uint64(3) * width
+    third, fourth = np.uint64(4) * width, np.uint64(5) * width
+    for i in range(np.uint64(4) * width):
+        work[first + i] = uint32(0)
+    for t in range(start, end):
+        one = _output(lane + HASHES * t, 0)
+        for w in range(width):
+            word = stream[one + width * w]
+            work[first + w] += word & low
+            work[second + w] += (word >> uint32(2)) & low
+            work[third + w] += (word >> uint32(4)) & low
+            work[fourth + w] += (word >> uint32(6)) & low
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _packed(work: _Words, w: int) -> np.uint64:
     """A word of what `_signs` left."""
     packed = np.uint64(0)
-    for b in range(8):
-        packed |= np.uint64(work[np.uint64(8 * w + b)]) << np.uint64(8 * b)
+    for part in range(4):
+        packed |= np.uint64(work[np.uint64(4 * w + part)]) << np.uint64(16 * part)
     return packed

@@ -4,8 +4,10 @@ Byte by byte in `docs/reference/pairwise-v1.md`.
 
 - A field's encoding depends on its own value, the project, secret and epoch, the context and the
   pair id alone: not on other fields, rows, chunks or the number of threads.
-- Encodings of one pair compare: the share of differing bits is the angle between the two lists
-  of tokens, over pi. Encodings of two pairs, even of one record, are independent.
+- Encodings of one pair compare: a bit is the XOR of three majorities, so the correlation of two
+  values is the cube of 1 - 2 angle / pi between their lists of tokens. What is half alike is as
+  strangers: an answer says little of two people who are not one (ADR 38). Encodings of two pairs,
+  even of one record, are independent.
 - A missing field is present False and has zero words.
 - The secret is used on construction only; `close` overwrites keys and tokens, as far as Python
   allows.
@@ -27,8 +29,8 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.agreement import Manifest
-from linkage.answers import PAIR_ID_BYTES, Answers
-from linkage.encoding.pairkernel import FIELD_BITS, FIELD_WORDS, Scratch, encode_pairs
+from linkage.answers import FIELD_BITS, FIELD_WORDS, HASHES, PAIR_ID_BYTES, Answers
+from linkage.encoding.pairkernel import Scratch, encode_pairs
 from linkage.encoding.pairlists import Prepared, prepare
 from linkage.encoding.prf import SECRET_BYTES, derive_key, forget, namespace_of
 from linkage.errors import InputError, InvalidRequestError, StateError
@@ -61,7 +63,7 @@ class PairwiseEncoder:
             return derive_key(
                 secret,
                 scheme=SCHEME,
-                parameters=f"bits={FIELD_BITS}",
+                parameters=f"bits={FIELD_BITS},hashes={HASHES}",
                 project=manifest.project,
                 epoch=epoch,
                 match_key=purpose,

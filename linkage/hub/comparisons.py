@@ -181,6 +181,18 @@ class Comparisons:
             waits = {run["id"]: waiting_for(connection, run["id"]) for run in runs}
         return [run for run, (names, until) in waits.items() if not names or until <= now()]
 
+    def spent(self, project: Project, epoch: int) -> Sequence[str]:
+        """Partners who have answered as many runs of an epoch as the manifest allows."""
+        most = project.manifest.matching.answer_runs
+        which = {"project": project.name, "fingerprint": project.manifest.fingerprint}
+        answered: dict[str, set[str]] = {name: set() for name in project.manifest.partner_names}
+        with self._database.transaction() as connection:
+            for run in find_all(connection, tables.run, **which, epoch=epoch):
+                for row in find_all(connection, tables.comparison, run=run["id"]):
+                    if row["answered_at"] is not None:
+                        answered[row["partner"]].add(run["id"])
+        return [name for name, runs in answered.items() if len(runs) >= most]
+
     def of(self, run: str) -> Mapping[tuple[str, str], Row]:
         """A run's lists by (partner, other)."""
         with self._database.transaction() as connection:

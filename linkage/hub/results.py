@@ -30,8 +30,8 @@ from linkage.agreement.canonical import canonical
 from linkage.answers import Answers
 from linkage.encodings import EncodingMatrix
 from linkage.errors import InternalError
-from linkage.matching import Candidates, Known, Pairs, ScoredPairs
-from linkage.matching.linker import Answered
+from linkage.matching import Candidates, Compared, Known, Pairs, ScoredPairs
+from linkage.matching.answered import Answered
 from linkage.matching.requests import Asked, Entries, Plan
 from linkage.matching.sources import Null
 from linkage.store.blobs import Blobs
@@ -130,6 +130,15 @@ class Results:
     def clear(self, run: str, *, succeeded: bool) -> None:
         """Delete what an ended run no longer needs; everything, where it has no results."""
         self._blobs.delete_all(f"runs/{run}/work" if succeeded else f"runs/{run}")
+
+    def save_compared(self, run: str, pair: PartnerPair, compared: Compared) -> None:
+        """Keep what was compared field by field, for runs on the same uploads."""
+        self.save(_key(run, pair, "compared"), vars(compared))
+
+    def compared(self, run: str, pair: PartnerPair) -> Compared | None:
+        """None where the run's pairs were compared by match keys alone."""
+        key = _key(run, pair, "compared")
+        return Compared(**self.load(key)) if self._blobs.exists(key) else None
 
     def save_scored(self, run: str, pair: PartnerPair, scored: ScoredPairs) -> None:
         values = asdict(scored)

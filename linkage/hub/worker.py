@@ -32,11 +32,13 @@ from linkage.hub.runs import audit_of, project_of, require_same_secret, sources_
 from linkage.hub.states import CANCELLED, ENDED, FAILED, PENDING, RUNNING, SUCCEEDED, WAITING
 from linkage.matching import (
     Candidates,
+    Compared,
     Former,
     Known,
     LocalEngine,
     ScoredPairs,
     Source,
+    compare_answers,
     find_candidates,
     former_rows,
     known_levels,
@@ -44,10 +46,10 @@ from linkage.matching import (
     plan_requests,
     quality_report,
     score,
-    score_answers,
+    score_compared,
     update_candidates,
 )
-from linkage.matching.linker import Answered
+from linkage.matching.answered import Answered
 from linkage.matching.recall import candidate_recall
 from linkage.matching.sources import Rows
 from linkage.matching.strata import by_stratum
@@ -86,10 +88,10 @@ class Worker(DBOSConfiguredInstance):
         try:
             if self._run(run)["state"] in ENDED:
                 return
-            pairs, pair_keyed = self.begin(run)
+            pairs, asks = self.begin(run)
             for number in range(pairs):
                 self.candidates(run, number, pairs)
-            if pair_keyed:
+            if asks:
                 for number in range(pairs):
                     self.plan(run, number)
                 self.open(run)
@@ -120,14 +122,15 @@ class Worker(DBOSConfiguredInstance):
         """Check once more what the run stands on.
 
         Returns:
-            How many partner pairs there are, and whether they are compared under pair keys.
+            How many partner pairs there are, and whether their partners are asked about them.
         """
         project = self._project(self._run(run))
         project.require_active()
         require_same_secret(self._uploads(run))
         self._set(run, state=RUNNING)
         pairs = len(pairs_to_compare(self._sources(run, project)))
-        return pairs, project.manifest.matching.pair_keyed
+        asks = project.manifest.matching.pair_keyed and not self._twin(run)
+        return pairs, asks and not self._comparisons.spent(project, self._run(run)["epoch"])
 
     @DBOS.step()
     def candidates(self, run: str, number: int, pairs: int) -> None:
@@ -142,7 +145,9 @@ class Worker(DBOSConfiguredInstance):
             "cancelled": reporter.cancelled,
         }
         former = self._former(run, left, right)
-        if former is None:
+        if twin := self._twin(run):
+            found = self._results.candidates(twin, (left.partner, right.partner))
+        elif former is None:
             found = find_candidates(left, right, project.manifest.scheme, **how)
         else:
             found = update_candidates(left, right, project.manifest.scheme, former, **how)
@@ -197,28 +202,18 @@ class Worker(DBOSConfiguredInstance):
         done = _SEARCHED + (1 - _SEARCHED) * number / pairs
         self._set(run, step=f"score {'-'.join(pair)}", progress=done)
         found = self._results.candidates(run, pair)
-        answers = self._answers(run, pair)
+        compared = self._compared(run, pair, project)
         with self._database.transaction() as connection:
             decided = newest_decisions(connection, project.name)
 
         def judge(rows_left: Rows, rows_right: Rows) -> Labels:
             return labels_of(decided, left, right, rows_left, rows_right)
 
-        if answers is None:
+        if compared is None:
             scored = score(left, right, found, project.manifest.scheme, judge=judge)
         else:
-            entries = self._results.entries(run, pair)
-            known = self._results.known(run, pair)
-            scored = score_answers(
-                left,
-                right,
-                found,
-                entries,
-                answers,
-                project.manifest,
-                known=known,
-                judge=judge,
-            )
+            self._results.save_compared(run, pair, compared)
+            scored = score_compared(left, right, found, compared, project.manifest, judge=judge)
         self._results.save_scored(run, pair, scored)
 
     @DBOS.step()
@@ -256,11 +251,8 @@ class Worker(DBOSConfiguredInstance):
 
     def _asked(self, run: str, pair: PartnerPair, found: Candidates) -> Candidates:
         """The candidates that were scored: all, or those that found room in the lists."""
-        if self._answers(run, pair) is None:
-            return found
-        kept = self._results.entries(run, pair).kept
-        index = np.union1d(kept, self._results.known(run, pair).index)
-        return replace(found, pairs=found.pairs.take(index))
+        compared = self._results.compared(run, pair)
+        return found if compared is None else replace(found, pairs=found.pairs.take(compared.index))
 
     def _reviews(
         self,
@@ -327,6 +319,27 @@ class Worker(DBOSConfiguredInstance):
         scored = self._results.scored(earlier["id"], pair)
         return known_levels(left, right, found.pairs, former, scored, (one, other))
 
+    def _twin(self, run: str) -> str | None:
+        """The last run, where it stood on the same uploads and all was compared field by field:
+        asking again would tell nothing.
+        """
+        for earlier in self._earlier(run)[:1]:
+            pairs = json.loads(self._results.report(earlier["id"]))["pairs"].values()
+            same = json.loads(earlier["uploads"]) == json.loads(self._run(run)["uploads"])
+            if same and all(pair["comparison"] == "pair_keyed" for pair in pairs):
+                return str(earlier["id"])
+        return None
+
+    def _compared(self, run: str, pair: PartnerPair, project: Project) -> Compared | None:
+        """What was answered in this run, or in the last one on the same uploads."""
+        answers = self._answers(run, pair)
+        if answers is not None:
+            known = self._results.known(run, pair)
+            entries = self._results.entries(run, pair)
+            return compare_answers(entries, answers, project.manifest, known=known)
+        twin = self._twin(run)
+        return self._results.compared(twin, pair) if twin else None
+
     def _answers(self, run: str, pair: PartnerPair) -> tuple[Answered, Answered] | None:
         """Both sides' answers, where both are there."""
         lists = self._comparisons.of(run)
@@ -353,7 +366,20 @@ class Worker(DBOSConfiguredInstance):
                 "decoys": len(entries.decoys),
             }
             return {"comparison": "pair_keyed", "comparison_reason": "", "asked": asked}
+        if twin := self._twin(run):
+            before = json.loads(self._results.report(twin))["pairs"]["|".join(pair)]
+            why = f"the uploads are those of run {twin}, whose answers count"
+            return {
+                **{key: before[key] for key in ("comparison", "asked")},
+                "comparison_reason": why,
+            }
+        matching = self._project(self._run(run)).manifest.matching
         why = "the manifest has no pair-keyed comparison"
+        if matching.pair_keyed:
+            why = (
+                f"agents have answered {matching.answer_runs} run(s) of this epoch, as many as the"
+            )
+            why += " manifest allows"
         if late:
             until = time_text(sides[0]["deadline"])
             why = f"{' and '.join(late)} had not answered by {until}"

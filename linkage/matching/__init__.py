@@ -3,11 +3,12 @@
 `link` reads as the protocol; the hub's worker calls the same steps one by one.
 """
 
+from linkage.matching.answered import Compared, compare_answers, score_compared
 from linkage.matching.candidates import Candidates, find_candidates
 from linkage.matching.clusters import Clusters, resolve
 from linkage.matching.comparison import ComparisonVectors, compare
 from linkage.matching.engine import Engine, LocalEngine
-from linkage.matching.linker import Linkage, link, pairs_to_compare, score, score_answers
+from linkage.matching.linker import Linkage, link, pairs_to_compare, score
 from linkage.matching.model import ScoredPairs, score_pairs
 from linkage.matching.quality import quality_report
 from linkage.matching.requests import plan_requests
@@ -17,6 +18,7 @@ from linkage.matching.sources import Pairs, Source
 __all__ = [
     "Candidates",
     "Clusters",
+    "Compared",
     "ComparisonVectors",
     "Engine",
     "Former",
@@ -27,6 +29,7 @@ __all__ = [
     "ScoredPairs",
     "Source",
     "compare",
+    "compare_answers",
     "find_candidates",
     "former_rows",
     "known_levels",
@@ -36,7 +39,7 @@ __all__ = [
     "quality_report",
     "resolve",
     "score",
-    "score_answers",
+    "score_compared",
     "score_pairs",
     "update_candidates",
 ]

@@ -1,7 +1,8 @@
 """Turn two sides' pair-keyed answers into comparison vectors: how alike are the fields.
 
-- A level is where cos(pi * distance / 256), the likeness of the two lists of tokens, falls among
-  `CUTS`; equal encodings are a level of their own. A field that either side lacks says nothing.
+- A level is where the likeness of the two lists of tokens, which the distance estimates, falls
+  among `CUTS`; equal encodings are a level of their own. Below the least cut answers do not tell
+  likeness from chance, by design. A field that either side lacks says nothing.
 - A swap that the manifest declares is a dimension of its own: not swapped, or how alike the two
   fields are crosswise. Where they are clearly more alike crosswise than straight, they speak
   crosswise only. A middle name and another name need be alike one way alone, since a surname
@@ -15,7 +16,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,18 +24,17 @@ from numba import njit
 
 from linkage.agreement.fields import FieldType, IdentifierField
 from linkage.agreement.manifest import Matching
-from linkage.answers import Answers
+from linkage.answers import FIELD_BITS, Answers, differing
 from linkage.errors import InvalidRequestError
 from linkage.matching.comparison import MISSING_LEVEL, ComparisonVectors, Dimension
 from linkage.matching.popcount import popcount
 
-FIELD_BITS = 256
-CUTS = (0.35, 0.55, 0.75, 0.9)
+CUTS = (0.78, 0.86, 0.93)
 EXACT = len(CUTS) + 1
-_NEAR = 4
-_CLEARLY = 3
+_NEAR = 3
+_CLEARLY = 1
 
-_REACH = np.array([int(FIELD_BITS * math.acos(cut) / math.pi) for cut in CUTS], np.int64)
+_REACH = (FIELD_BITS * differing(CUTS)).astype(np.int64)
 """The largest distance of each level, from the least alike."""
 
 Levels = npt.NDArray[np.uint8]
@@ -68,10 +67,18 @@ def compare_fields(
             levels[swapped, n] = MISSING_LEVEL
     for place, n in enumerate(classed, start=len(fields) + len(swaps)):
         levels[:, place] = _classes(left.frequency[:, n], right.frequency[:, n], levels[:, n])
+    return as_vectors(levels, fields, matching)
+
+
+def as_vectors(
+    levels: Levels, fields: Sequence[IdentifierField], matching: Matching
+) -> ComparisonVectors:
+    """Levels that `compare_fields` has found before, with what their columns are."""
+    names = [field.name for field in fields]
     dimensions = [
         *(_field(field) for field in fields),
         *(_swap(f"{a}~{b}") for a, b in matching.swaps),
-        *(_class(f"{names[n]} frequency") for n in classed),
+        *(_class(f"{field.name} frequency") for field in fields if field.frequency),
     ]
     return ComparisonVectors(levels, tuple(dimensions), _groups(names, matching, len(dimensions)))
 
@@ -143,7 +150,7 @@ def _groups(names: list[str], matching: Matching, count: int) -> tuple[tuple[int
 
 # What is expected of two records before anything is known of the files. How often two records of
 # one person are at each level: names and other texts, and codes that are either equal or not.
-_ALIKE = np.array([0.05, 0.02, 0.03, 0.05, 0.05, 0.80])
+_ALIKE = np.array([0.07, 0.04, 0.04, 0.05, 0.80])
 # How often two records of different people agree exactly, by type.
 _BY_CHANCE = {
     FieldType.GIVEN_NAME: 1 / 200,
@@ -161,13 +168,14 @@ _BY_CHANCE = {
     FieldType.EXACT: 1 / 4,
     FieldType.NUMBER: 1 / 50,
 }
-_HALF_ALIKE = 0.03
+# And how often they seem alike though they are not.
+_BY_NOISE = 0.005
 
 
 def _field(field: IdentifierField) -> Dimension:
     exact = _BY_CHANCE[field.type]
     close = min(exact, 0.01)
-    u = np.array([0.0, _HALF_ALIKE, _HALF_ALIKE / 4 + 2 * close, 2 * close, close, exact])
+    u = np.array([0.0, _BY_NOISE + 2 * close, close, close, exact])
     u[0] = 1 - u.sum()
     return Dimension(field.name, _ALIKE, u, alike_from=_CLEARLY)
 

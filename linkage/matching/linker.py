@@ -20,26 +20,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linkage.agreement.manifest import Clk, Manifest, Matching, Scheme
-from linkage.answers import Answers
+from linkage.agreement.manifest import Matching, Scheme
 from linkage.errors import InvalidRequestError
 from linkage.matching.candidates import Candidates, find_candidates
 from linkage.matching.clusters import Clusters, PartnerPair, resolve
 from linkage.matching.comparison import ComparisonVectors, compare
 from linkage.matching.engine import Engine, LocalEngine
-from linkage.matching.fieldwise import compare_fields
-from linkage.matching.measure import measure
 from linkage.matching.model import ScoredPairs, score_pairs
 from linkage.matching.quality import quality_report
-from linkage.matching.requests import Asked, Entries
-from linkage.matching.rounds import Known
 from linkage.matching.sources import Pairs, Rows, Source, persons_of
 
-ANSWERS_AT_ONCE = 1 << 16
-
-Answered = Callable[[npt.NDArray[np.int64]], Answers]
 Judge = Callable[[Rows, Rows], npt.NDArray[np.int8]]
-"""One side's answers, by place in its list."""
+"""What reviewers said of pairs, given by their rows: 1 match, 0 different, -1 nothing."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +124,7 @@ def score(
         judge: tells what reviewers said of pairs; see `model.score_pairs`.
     """
     keys = left.matrix.layout.match_keys
-    return _score(
+    return fit(
         left,
         right,
         candidates,
@@ -142,47 +134,7 @@ def score(
     )
 
 
-def score_answers(
-    left: Source,
-    right: Source,
-    candidates: Candidates,
-    entries: Entries,
-    answers: tuple[Answered, Answered],
-    manifest: Manifest,
-    *,
-    known: Known | None = None,
-    judge: Judge | None = None,
-) -> ScoredPairs:
-    """Compare the candidates field by field, as both sides answered, and fit the model to them.
-
-    Candidates that were not asked about are left out. Memory is O(pairs x dimensions), and of the
-    answers themselves `ANSWERS_AT_ONCE`.
-
-    Args:
-        entries: what was asked.
-        answers: the left and the right side's; the same twice within one file.
-        known: candidates that were compared before, instead of being asked about.
-        judge: tells what reviewers said of pairs; see `model.score_pairs`.
-    """
-    dice = isinstance(manifest.scheme, Clk)
-    asked = entries.decoys
-    decoys = measure(left, right, asked.left, asked.right, dice=dice, null=candidates.null)
-    index, vectors = entries.kept, _vectors(entries.candidates, answers, manifest)
-    if known is not None and len(known.index):
-        order = np.argsort(index := np.concatenate([index, known.index]))
-        index = index[order]
-        vectors = replace(vectors, levels=np.concatenate([vectors.levels, known.levels])[order])
-    return _score(
-        left,
-        right,
-        replace(candidates, pairs=candidates.pairs.take(index), decoys=decoys),
-        vectors,
-        _vectors(entries.decoys, answers, manifest),
-        judge,
-    )
-
-
-def _score(
+def fit(
     left: Source,
     right: Source,
     candidates: Candidates,
@@ -190,6 +142,7 @@ def _score(
     decoys: ComparisonVectors,
     judge: Judge | None,
 ) -> ScoredPairs:
+    """Fit the model to candidates whose comparison vectors, and decoys', are known."""
     named = by_person(left, right, candidates)
     scored = score_pairs(
         named,
@@ -203,18 +156,6 @@ def _score(
         labels=None if judge is None else judge(named.pairs.left, named.pairs.right),
     )
     return replace(scored, levels=vectors.levels)
-
-
-def _vectors(
-    asked: Asked, answers: tuple[Answered, Answered], manifest: Manifest
-) -> ComparisonVectors:
-    left, right = answers
-    parts = []
-    for start in range(0, max(len(asked), 1), ANSWERS_AT_ONCE):
-        these = slice(start, start + ANSWERS_AT_ONCE)
-        one, other = left(asked.left_place[these]), right(asked.right_place[these])
-        parts.append(compare_fields(one, other, manifest.fields, manifest.matching))
-    return replace(parts[0], levels=np.concatenate([part.levels for part in parts]))
 
 
 def by_person(left: Source, right: Source, candidates: Candidates) -> Candidates:

@@ -21,8 +21,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from numba import njit
 
-from linkage.risk.rounds import FIELD_BITS
+from linkage.answers import FIELD_BITS, differing
 from linkage.risk.unit import unit_counts
 from linkage.risk.view import NOBODY, Floats, Rows, Trial
 
@@ -42,14 +43,17 @@ def by_cliques(
     rng: np.random.Generator,
     *,
     across: bool = False,
+    near: int = 0,
 ) -> tuple[Rows, Rows]:
-    """Guesses for the rows of some random groups.
+    """Guesses for the rows of some groups.
 
     Args:
         view_fields, register_fields: as in `by_round`.
         quota: how many pairs per row are asked about, all runs together.
         across: a group is `quota` rows of each of two files, compared across alone; if not, it is
             `quota` + 1 rows of one file that may hold duplicates.
+        near: so many of the groups are a row and those nearest to it by the encodings, whose
+            answers tell more; the others are random.
 
     Returns:
         (rows asked about,) which rows, and who of the register each is.
@@ -59,6 +63,9 @@ def by_cliques(
     size = 2 * quota if across else quota + 1
     order = rng.permutation(len(trial.view))[: groups * size]
     rows = order[: len(order) // size * size].reshape(-1, size)
+    if near:
+        beside = trial.view.nearest(size - 1)[1][rows[:near, 0]]
+        rows[:near] = rng.permuted(np.column_stack([rows[:near, 0], beside]), axis=1)
     tokens = [unit_counts(field) for field in view_fields]
     found = [_search(_Answers(group, tokens, shares, chance, rng, across)) for group in rows]
     return rows.ravel(), np.concatenate(found)
@@ -82,11 +89,9 @@ class _Answers:
         levels = np.clip(np.arange(_LEVELS + 1) / _LEVELS, _LEAST, 1 - _LEAST)
         for field, often in zip(tokens, chance, strict=True):
             cosine = (field[group] @ field[group].T).toarray()
-            differing = rng.binomial(FIELD_BITS, np.arccos(np.clip(cosine, -1, 1)) / np.pi)
-            differing = np.triu(differing, 1) + np.triu(differing, 1).T
-            fit = differing[:, :, np.newaxis] * np.log(levels) + (
-                FIELD_BITS - differing[:, :, np.newaxis]
-            ) * np.log1p(-levels)
+            seen = np.triu(rng.binomial(FIELD_BITS, differing(cosine)), 1)
+            seen = (seen + seen.T)[:, :, np.newaxis]
+            fit = seen * np.log(levels) + (FIELD_BITS - seen) * np.log1p(-levels)
             fit -= fit.max(axis=2, keepdims=True)
             fit -= np.log(np.exp(fit) @ often)[:, :, np.newaxis]
             self._tables.append(fit.astype(np.float32))
@@ -95,11 +100,11 @@ class _Answers:
         """Whether these two rows were compared."""
         return not self._across or (2 * one < self.rows) != (2 * other < self.rows)
 
-    def fit(self, one: int, other: int, people: Rows | slice) -> Floats:
+    def fit(self, one: int, other: int, people: Rows) -> Floats:
         """(people, register): likelihood ratio of two rows' answers, against people at random."""
-        found: Floats = self._tables[0][one, other][self._shares[0][people]]
-        for table, share in zip(self._tables[1:], self._shares[1:], strict=True):
-            found += table[one, other][share[people]]
+        found = np.zeros((len(people), self.people), np.float32)
+        for table, share in zip(self._tables, self._shares, strict=True):
+            _look_up(table[one, other], share, people, found)
         return found
 
     def telling(self, one: int, other: int) -> float:
@@ -109,11 +114,20 @@ class _Answers:
         return sum(float(table[one, other].max()) for table in self._tables)
 
 
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _look_up(table: Floats, shares: Shares, people: Rows, out: Floats) -> None:
+    """Add to (people, register) what a table says of each share."""
+    for i in range(len(people)):
+        row = shares[people[i]]
+        for j in range(len(row)):
+            out[i, j] += table[row[j]]
+
+
 def _search(answers: _Answers) -> Rows:
     """The group of people that fits best, row by row."""
     pairs = [(i, j) for i in range(answers.rows) for j in range(i)]
     first, second = max(pairs, key=lambda pair: answers.telling(*pair))
-    whole = answers.fit(first, second, slice(None))
+    whole = answers.fit(first, second, np.arange(answers.people))
     np.fill_diagonal(whole, -np.inf)
     best = np.argpartition(whole.ravel(), -min(BEAM, whole.size))[-BEAM:]
     beam = np.stack(np.unravel_index(best, whole.shape), axis=1)
@@ -150,6 +164,5 @@ def _shares(field: sp.csr_matrix) -> Shares:
     out = np.empty((field.shape[0],) * 2, np.uint8)
     for start in range(0, len(out), 1024):
         cosine = (tokens[start : start + 1024] @ tokens.T).toarray()
-        share = np.arccos(np.clip(cosine, -1, 1)) / np.pi
-        out[start : start + 1024] = np.rint(share * _LEVELS).astype(np.uint8)
+        out[start : start + 1024] = np.rint(differing(cosine) * _LEVELS).astype(np.uint8)
     return out

@@ -18,13 +18,13 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
+from linkage.answers import FIELD_BITS, differing
 from linkage.risk.alignment import align, match
 from linkage.risk.graph import percolate
 from linkage.risk.profile import Weighing, normal
 from linkage.risk.unit import unit_counts
 from linkage.risk.view import NOBODY, Floats, Rows, Trial, View
 
-FIELD_BITS = 256
 _SUREST = 0.2
 
 
@@ -90,8 +90,8 @@ def _answers(fields: Sequence[sp.csr_matrix], pairs: Rows, rng: np.random.Genera
         tokens = unit_counts(field)
         for place in range(count):
             cosine = np.asarray(tokens.multiply(tokens[pairs[:, place]]).sum(axis=1)).ravel()
-            share = np.arccos(np.clip(cosine, -1, 1)) / np.pi
-            out[:, place, f] = 1 - 2 * rng.binomial(FIELD_BITS, share) / FIELD_BITS
+            seen = rng.binomial(FIELD_BITS, differing(cosine))
+            out[:, place, f] = 1 - 2 * seen / FIELD_BITS
     return out
 
 

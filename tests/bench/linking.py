@@ -31,13 +31,14 @@ from linkage.matching import (
     LocalEngine,
     ScoredPairs,
     Source,
+    compare_answers,
     find_candidates,
     pairs_to_compare,
     quality_report,
     resolve,
     score,
+    score_compared,
 )
-from linkage.matching.linker import score_answers
 from linkage.matching.requests import plan_requests
 
 TERMS = Terms("quality", "Quality", "Measure", "None needed", date(2099, 1, 1), "assembler")
@@ -170,7 +171,8 @@ def round_of(
         for side, requests in zip((left, right), plan.lists, strict=False)
     ]
     sides = (told[0].take, told[-1].take)
-    scored = score_answers(left, right, found, plan.entries, sides, manifest)
+    compared = compare_answers(plan.entries, sides, manifest)
+    scored = score_compared(left, right, found, compared, manifest)
     return replace(found, pairs=found.pairs.take(plan.entries.kept)), scored
 
 

@@ -48,7 +48,7 @@ def chacha20_block(key: bytes, counter_and_nonce: bytes) -> bytes:
 
 
 def derive(case: dict, purpose: str, namespace: str) -> bytes:
-    parts = ["linkage", "pairwise-v1", "bits=256", case["project"], str(case["epoch"])]
+    parts = ["linkage", "pairwise-v1", "bits=256,hashes=3", case["project"], str(case["epoch"])]
     info = b""
     for part in [*parts, purpose, namespace]:
         raw = part.encode("utf-8")
@@ -71,11 +71,10 @@ def order(raw: bytes) -> list[int]:
     return [int.from_bytes(raw[i : i + 4], "little") for i in (0, 4, 8)]
 
 
-def weights(key: bytes, raw: bytes) -> list[int]:
-    """The 256 weights of one token: odd, from -15 to 15."""
-    stream = b"".join(chacha20_block(key, bytes([block, 0, 0, 0]) + raw) for block in (0, 1))
-    nibbles = [nibble for byte in stream for nibble in (byte & 15, byte >> 4)]
-    return [2 * nibble - 15 for nibble in nibbles]
+def weights(key: bytes, raw: bytes, k: int) -> list[int]:
+    """The 256 weights of one token for hash k: -3, -1, 1 or 3."""
+    stream = chacha20_block(key, bytes([k, 0, 0, 0]) + raw)
+    return [2 * (byte >> shift & 3) - 3 for byte in stream for shift in (0, 2, 4, 6)]
 
 
 def encode_field(case: dict, field: dict) -> bytes:
@@ -88,12 +87,13 @@ def encode_field(case: dict, field: dict) -> bytes:
         key=order,
     )
     key = pair_key(case)
-    drawn = [weights(key, raw) for raw in nonces]
     out = bytearray(32)
-    for j in range(256):
-        total = sum(each[j] for each in drawn) or drawn[0][j]
-        if total > 0:
-            out[j // 8] |= 1 << j % 8
+    for k in range(3):
+        drawn = [weights(key, raw, k) for raw in nonces]
+        for j in range(256):
+            total = sum(each[j] for each in drawn) or drawn[0][j]
+            if total > 0:
+                out[j // 8] ^= 1 << j % 8
     return bytes(out)
 
 

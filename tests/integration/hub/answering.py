@@ -27,7 +27,7 @@ HOURS = 5
 
 
 def keyed_manifest(**changes: Any) -> Manifest:
-    matching = {"pair_keyed": True, "answer_hours": HOURS}
+    matching = {"pair_keyed": True, "answer_hours": HOURS, "answer_runs": 10}
     return make_manifest(**{"matching": matching, **changes})
 
 

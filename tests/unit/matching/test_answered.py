@@ -12,10 +12,11 @@ from linkage.answers import Answers, Requests
 from linkage.matching import (
     LocalEngine,
     ScoredPairs,
+    answered,
+    compare_answers,
     find_candidates,
-    linker,
     plan_requests,
-    score_answers,
+    score_compared,
 )
 
 from .conftest import File, Maker, manifest_of
@@ -25,7 +26,7 @@ MANIFEST = manifest_of(SCHEME)
 FIELDS = len(MANIFEST.fields)
 
 
-def answered(file: File, requests: Requests, seed: int) -> linker.Answered:
+def answers_of(file: File, requests: Requests, seed: int) -> answered.Answered:
     """What an agent answers: a person's fields, some of them missing, some misspelt."""
     noise = np.random.default_rng(seed)
     people = [
@@ -47,10 +48,11 @@ def scored_by_answers(left: File, right: File | None, engine: LocalEngine) -> tu
     other = one if right is None else right.source("right")
     found = find_candidates(one, other, SCHEME, quota=4, engine=engine)
     plan = plan_requests(one, other, found, random=np.random.default_rng(5))
-    sides = [answered(left, plan.lists[0], seed=1)]
-    sides.append(sides[0] if right is None else answered(right, plan.lists[1], seed=2))
-    scored = score_answers(one, other, found, plan.entries, (sides[0], sides[1]), MANIFEST)
-    return scored, (one, other, found, plan.entries, (sides[0], sides[1]), MANIFEST)
+    sides = [answers_of(left, plan.lists[0], seed=1)]
+    sides.append(sides[0] if right is None else answers_of(right, plan.lists[1], seed=2))
+    asked = plan.entries, (sides[0], sides[1]), MANIFEST
+    scored = score_compared(one, other, found, compare_answers(*asked), MANIFEST)
+    return scored, asked
 
 
 def right_and_wrong(scored: ScoredPairs, left: File, right: File) -> tuple[int, int]:
@@ -64,14 +66,16 @@ def test_what_agents_answer_tells_matches(
 ) -> None:
     """The encodings are too noisy to tell, and the answers do."""
     left, right = make(range(300), flips=0.28, seed=1), make(range(100, 400), flips=0.28, seed=2)
-    scored, arguments = scored_by_answers(left, right, engine)
+    scored, asked = scored_by_answers(left, right, engine)
     found, wrong = right_and_wrong(scored, left, right)
     assert found >= 190
     assert wrong <= 15
-    monkeypatch.setattr(linker, "ANSWERS_AT_ONCE", 64)
-    again = score_answers(*arguments)
-    np.testing.assert_array_equal(again.probability, scored.probability)
-    np.testing.assert_array_equal(again.left, scored.left)
+    compared = compare_answers(*asked)
+    monkeypatch.setattr(answered, "ANSWERS_AT_ONCE", 64)
+    again = compare_answers(*asked)
+    np.testing.assert_array_equal(again.levels, compared.levels)
+    np.testing.assert_array_equal(again.decoy_levels, compared.decoy_levels)
+    np.testing.assert_array_equal(scored.levels, compared.levels)
 
 
 def test_what_agents_answer_tells_duplicates(make: Maker, engine: LocalEngine) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from linkage.agreement.fields import FieldType, IdentifierField
 from linkage.agreement.manifest import Matching
-from linkage.answers import Answers
+from linkage.answers import Answers, differing
 from linkage.errors import InvalidRequestError
 from linkage.matching.comparison import MISSING_LEVEL
 from linkage.matching.fieldwise import CUTS, EXACT, compare_fields
@@ -55,14 +55,21 @@ def levels(left: Answers, right: Answers, matching: Matching = SWAPS) -> dict[st
     return dict(zip(names, vectors.levels.T.tolist(), strict=True))
 
 
-def test_levels_are_cuts_of_the_cosine() -> None:
+def test_levels_are_cuts_of_the_expected_distance() -> None:
     flips = np.arange(0, 257)
     left = side(*({"city": 1} for _ in flips))
     right = side(*({"city": (1, int(n))} for n in flips))
     found = levels(left, right)["city"]
     for flipped, level in zip(flips.tolist(), found, strict=True):
-        cosine = math.cos(math.pi * flipped / 256)
-        assert level == (EXACT if not flipped else sum(cosine >= cut for cut in CUTS))
+        correlation = 1 - 2 * flipped / 256
+        # The cube of 1 - 2 angle / pi; a cut's own distance is rounded down.
+        above = [correlation >= (1 - 2 * math.acos(cut) / math.pi) ** 3 for cut in CUTS]
+        assert level == (EXACT if not flipped else sum(above))
+
+
+def test_the_least_cut_is_beyond_chance() -> None:
+    """Unlike values differ in 128 bits, and by chance in some more or less, 8 being usual."""
+    assert differing(CUTS[0]) * 256 < 128 - 2.5 * 8
 
 
 def test_what_either_side_lacks_says_nothing() -> None:

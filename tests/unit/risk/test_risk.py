@@ -56,6 +56,11 @@ def _people(count: int, rng: np.random.Generator) -> sp.csr_matrix:
     return sp.csr_matrix(np.unique(found, axis=0)[rng.permutation(len(np.unique(found, axis=0)))])
 
 
+def _codes(count: int, rng: np.random.Generator) -> sp.csr_matrix:
+    """One of four tokens each: equal or not."""
+    return sp.csr_matrix(np.eye(4, dtype=np.float32)[rng.integers(0, 4, count)])
+
+
 def _random_words(rows: int, rng: np.random.Generator) -> np.ndarray:
     return rng.integers(0, 1 << 64, (rows, 16), dtype=np.uint64)
 
@@ -255,13 +260,24 @@ def test_nothing_can_be_counted_where_every_encoding_is_another(random: Trial) -
 @pytest.mark.parametrize(("across", "rows_of_two"), [(False, 20), (True, 36)])
 def test_groups_that_are_all_compared_are_found(across: bool, rows_of_two: int) -> None:
     rng = np.random.default_rng(13)
-    fields = [_people(400, rng)[:120] for _ in range(4)]
+    fields = [_codes(120, rng) for _ in range(10)]
     order = rng.permutation(120)
     words = _random_words(120, rng)
     trial = Trial(View(words), Register(words, words, fields[0]), order)
     rows, people = by_cliques(trial, [f[order] for f in fields], fields, 9, 2, rng, across=across)
     assert len(rows) == rows_of_two
     assert (people == order[rows]).mean() > 0.9
+
+
+def test_names_that_are_not_equal_tell_nothing_of_a_group() -> None:
+    """What two names that share letters say of two people is lost in the noise (ADR 38)."""
+    rng = np.random.default_rng(13)
+    fields = [_people(400, rng)[:120] for _ in range(4)]
+    order = rng.permutation(120)
+    words = _random_words(120, rng)
+    trial = Trial(View(words), Register(words, words, fields[0]), order)
+    rows, people = by_cliques(trial, [f[order] for f in fields], fields, 4, 10, rng)
+    assert (people == order[rows]).mean() < 0.1
 
 
 def test_the_law_of_conjunctions_is_a_product() -> None:
