@@ -19,6 +19,10 @@ SCHEMES = ("clk-v1", "saul-v1", "minhash-v1")
 ENCODED = {False: "match keys", True: "whole record"}
 KNOWN, UNKNOWN = "one person in ten known", "nothing known"
 SIDE = 330
+MOST_ROWS = 5_000
+"""Of larger files too few settings are attacked to stand beside each other."""
+LEAST_RECALL = 0.8
+"""What finds less is in the tables alone."""
 
 Row = dict[str, Any]
 Found = dict[str, Any]
@@ -31,8 +35,8 @@ def tables(found: Found) -> str:
 
 def _settings(found: Found) -> str:
     every = _pooled(found["cells"].values())
-    full = [c for c in every if c["overlap"] == 1 and not c["errors"]]
-    sizes = [n for n in sorted({c["rows"] for c in full}) if n <= 5_000]
+    full = [c for c in every if c["overlap"] == 1 and not c["errors"] and c["rows"] <= MOST_ROWS]
+    sizes = sorted({c["rows"] for c in full})
     means = _means(found)
     lines = []
     for (title, whole), cells in _by_setting(full).items():
@@ -124,7 +128,7 @@ def _outcome(same: Sequence[Row], *, known: bool) -> tuple[float, float]:
 
 def _shown(cell: Row, known: bool) -> str:
     rate, upper = cell[str(known)]
-    return f"{rate:.2%} ({upper:.2%})"
+    return f"{100 * rate:.3g}% ({100 * upper:.3g}%)"
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -174,10 +178,14 @@ def _colour() -> alt.Color:
 
 
 def _frontier(found: Found) -> Any:
-    """Candidate recall against the bound, at the size at which most settings have both."""
+    """Candidate recall against the bound, in files of the size that most are attacked in."""
     means = _means(found)
-    points = [p | {"recall": means[p["key"]][0]} for p in _points(found) if p["key"] in means]
-    sizes = sorted({p["rows"] for p in points if p["rows"] <= 5_000})
+    points = [
+        p | {"recall": means[p["key"]][0]}
+        for p in _points(found)
+        if p["rows"] <= MOST_ROWS and p["key"] in means and means[p["key"]][0] >= LEAST_RECALL
+    ]
+    sizes = sorted({p["rows"] for p in points})
     points = [_plain(p) for p in points if sizes and p["rows"] == sizes[-1]]
     return _beside(
         points,

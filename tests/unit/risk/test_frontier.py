@@ -103,11 +103,12 @@ def test_tables_and_drawings_are_of_the_file_alone(
     # Three seeds of the default are one outcome; of h = 4 there is one.
     for name, times in (("minhash-v1, k = 3", 3), ("saul-v1, h = 4", 1)):
         nothing, told = (
-            f"{10 * right}.00% ({upper_bound(right * times, 10 * times):.2%})" for right in (1, 3)
+            f"{10 * right}% ({100 * upper_bound(right * times, 10 * times):.3g}%)"
+            for right in (1, 3)
         )
         start = f"| {name} | match keys | 2,048 | 1.0 | {nothing} | {nothing} | {told} | {told} |"
         assert f"{start} 0.900 | 0.800 |\n" in written
-    assert "| 5,000 | 20% | 10% | 10.00% (" in written
+    assert "| 5,000 | 20% | 10% | 10% (" in written
     drawings = {path.name: path.read_bytes() for path in images.iterdir()}
     assert set(drawings) == {"frontier.svg", "frontier-size.svg"}
     assert all(len(svg) < 100_000 and b"xmlns=" in svg for svg in drawings.values())
