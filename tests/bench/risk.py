@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import secrets
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -51,6 +54,7 @@ from linkage.risk import (
 )
 from linkage.risk.alignment import align
 from linkage.risk.graph import neighbours, percolate
+from linkage.risk.threads import limited
 from linkage.risk.view import Rows
 from tests.bench.registers import Files
 
@@ -59,6 +63,7 @@ PAIRS, MOST_PAIRS = 4, 8
 """Of a row with one other file, by default; and with all, before a manifest is warned of it."""
 CHOSEN_GROUPS, BEYOND_GROUPS = 100, 10
 BEYOND_PAIRS, BEYOND_REGISTER = (8, 12), 2_000
+PROCESSES = 2
 PARTS = ("control", "hardened", "graph", "homomorphism", "round", "chosen", "known")
 SIZES = {
     "rows": (50_000, 1_500),
@@ -226,13 +231,14 @@ def seeded(trial: Trial, seed: int, share: float = 0.05) -> Outcome:
 
 
 class Report:
-    """The figures so far; on disk after every part."""
+    """The figures so far; on disk after every part, and added to by several processes."""
 
-    def __init__(self, out: Path, about: dict[str, Any]) -> None:
-        self._out = out
-        self._found = about | {"bars": BARS, "missing": list(BARS), "attacks": {}}
-        out.parent.mkdir(parents=True, exist_ok=True)
-        self._write()
+    def __init__(self, out: Path, lock: Any) -> None:
+        self._out, self._lock = out, lock
+
+    def begin(self, about: dict[str, Any]) -> None:
+        self._out.parent.mkdir(parents=True, exist_ok=True)
+        self._write(about | {"bars": BARS, "missing": list(BARS), "attacks": {}})
 
     def part(
         self, name: str, attack: Callable[[int], list[Outcome]], seeds: int, bar: float = 1.0
@@ -245,35 +251,43 @@ class Report:
         for seed in range(seeds):
             every.append(attack(seed))
             found = [pooled(one) for one in zip(*every, strict=True)]
-            self._found["attacks"][name] = [
-                *(o.as_json() for o in found),
-                {
-                    "seeds": len(every),
-                    "cpu": round(time.process_time() - since),
-                    "seconds": round(time.time() - clock),
-                },
-            ]
-            self._write()
+            took = {
+                "seeds": len(every),
+                "cpu": round(time.process_time() - since),
+                "seconds": round(time.time() - clock),
+            }
+            with self._open() as report:
+                report["attacks"][name] = [*(o.as_json() for o in found), took]
             if not any(o.rate <= bar < o.upper for o in found):
                 break
-        print(name, json.dumps(self._found["attacks"][name]), flush=True)
+        print(name, json.dumps([o.as_json() for o in found]), json.dumps(took), flush=True)
         return found
 
     def set(self, name: str, value: float) -> None:
-        self._found[name] = round(value, 6)
-        self._write()
+        with self._open() as report:
+            report[name] = round(value, 6)
 
     def worst(self, name: str, found: list[Outcome]) -> None:
-        self.set(name, max([self._found.get(name, 0.0), *(o.upper for o in found)]))
+        with self._open() as report:
+            worst = max([report.get(name, 0.0), *(o.upper for o in found)])
+            report[name] = round(worst, 6)
 
-    def _write(self) -> None:
-        self._found["missing"] = [name for name in BARS if name not in self._found]
-        self._out.write_text(json.dumps(self._found, indent=2) + "\n")
+    @contextmanager
+    def _open(self) -> Iterator[dict[str, Any]]:
+        with self._lock:
+            found = json.loads(self._out.read_text())
+            yield found
+            found["missing"] = [name for name in BARS if name not in found]
+            self._write(found)
+
+    def _write(self, found: dict[str, Any]) -> None:
+        self._out.write_text(json.dumps(found, indent=2) + "\n")
 
     @property
     def too_weak(self) -> list[str]:
         """Controls that were attacked and did not fall: what withstood then proves nothing."""
-        return [n for n, floor in CONTROLS.items() if self._found.get(n, 1.0) < floor]
+        found = json.loads(self._out.read_text())
+        return [n for n, floor in CONTROLS.items() if found.get(n, 1.0) < floor]
 
 
 class Attacks:
@@ -356,6 +370,12 @@ class Attacks:
         return Case(files, together(files, files.drafted(self._scheme)), seed)
 
 
+def attacked(attacks: Attacks, name: str, arguments: tuple[float, ...]) -> None:
+    """One piece of work, in a process of its own."""
+    with limited(1):
+        getattr(attacks, name)(*arguments)
+
+
 def main() -> int:
     """Run what was asked for; 1 where the harness is too weak to prove anything."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -383,24 +403,26 @@ def main() -> int:
     settings = {"bits": asked.bits} | ({"hashes": asked.hashes} if asked.hashes else {})
     kind = Minhash if asked.scheme == "minhash-v1" else Saul
     scheme = kind.model_validate({"name": asked.scheme, **settings})
+    started = time.time()
     about = {
         "rows": asked.rows,
         "known": asked.known,
         "scheme": scheme.model_dump(),
         "errors": asked.errors,
     }
-    report = Report(asked.out, about)
-    attacks = Attacks(asked, scheme, report)
-    if "control" in asked.only:
-        attacks.control()
-    if "hardened" in asked.only:
-        attacks.hardened()
-    for overlap in asked.overlaps:
-        attacks.unknown(overlap)
-    if "chosen" in asked.only:
-        attacks.chosen()
-    if "known" in asked.only:
-        attacks.known()
+    # Attacks run on one thread each, so two processes have two cores; the longest come first.
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        report = Report(asked.out, manager.Lock())
+        report.begin(about)
+        work: list[tuple[str, tuple[float, ...]]] = [("unknown", (o,)) for o in asked.overlaps]
+        work[1:1] = [(name, ()) for name in ("known", "chosen") if name in asked.only]
+        work += [(name, ()) for name in ("hardened", "control") if name in asked.only]
+        with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+            each = [pool.submit(attacked, Attacks(asked, scheme, report), *piece) for piece in work]
+            for one in each:
+                one.result()
+        report.set("minutes", (time.time() - started) / 60)
     for name in report.too_weak:
         print(f"harness too weak: {name} was not broken, so nothing is proven", file=sys.stderr)
     return 1 if report.too_weak else 0
