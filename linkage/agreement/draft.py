@@ -42,6 +42,7 @@ from linkage.agreement.manifest import Manifest
 from linkage.agreement.parties import Partner
 from linkage.agreement.profile import SMALLEST_COUNT, FieldProfile, Profile
 from linkage.agreement.reading import parse_manifest
+from linkage.agreement.scheme import MOST_PAIRS, Matching
 from linkage.errors import InputError
 
 SIZES = (2, 3, 4)
@@ -52,6 +53,7 @@ INTACT = 0.75
 SWAPPED = 0.05
 FEWEST_KEYS = 8
 WORTH_A_KEY = 0.002
+_LEAST_QUOTA = 2
 ALIKE_BITS = 2.0
 """In a key of several names each but the first counts so much less: names that differ are often
 alike (measured: nearly so alike as to be taken for equal four times as often as equal)."""
@@ -557,9 +559,23 @@ def _manifest(
             for key in keys
         ],
         "scheme": {"name": terms.scheme},
-        "matching": {"dependent": groups, "swaps": _swaps(fields)},
+        "matching": {
+            "quota": _quota([profile.partner for profile in profiles]),
+            "dependent": groups,
+            "swaps": _swaps(fields),
+        },
     }
     return parse_manifest(json.dumps(document).encode(), source="the draft")
+
+
+def _quota(partners: Sequence[Partner]) -> int:
+    """As many pairs of each record with every other file as a hub may learn of."""
+    usual, duplicates = Matching().quota, sum(not partner.unique for partner in partners)
+    for quota in range(usual, _LEAST_QUOTA, -1):
+        matching = Matching(quota=quota)
+        if matching.pairs_of_a_record(len(partners), duplicates) <= MOST_PAIRS:
+            return quota
+    return _LEAST_QUOTA
 
 
 def _swaps(fields: dict[str, FieldProfile]) -> list[tuple[str, str]]:

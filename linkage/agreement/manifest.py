@@ -111,8 +111,8 @@ class Manifest(Strict):
             for text in table.warnings
         ]
         of_policies = policy_warnings(self.partners, self.policy_tags)
-        others = len(self.partners) - all(partner.unique for partner in self.partners)
-        of_round = self.matching.warnings(others)
+        duplicates = sum(not partner.unique for partner in self.partners)
+        of_round = self.matching.warnings(len(self.partners), duplicates)
         return (*of_scheme, *of_round, *self.audit.warnings, *of_policies, *of_content)
 
     @property

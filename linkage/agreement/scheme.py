@@ -82,19 +82,24 @@ class Matching(Strict):
         Field(max_length=4, strict=False),
     ] = ()
 
-    def warnings(self, others: int) -> tuple[str, ...]:
-        """What a reader may not expect.
+    def pairs_of_a_record(self, partners: int, duplicates: int) -> float:
+        """In how many pairs a record stands in one epoch, on average.
 
         Args:
-            others: with how many files a record is compared.
+            duplicates: how many of the partners' files may hold a person twice; each of these is
+                compared with itself, too.
         """
-        pairs = self.quota * self.answer_runs * others
+        return self.quota * self.answer_runs * (partners - 1 + duplicates / partners)
+
+    def warnings(self, partners: int, duplicates: int) -> tuple[str, ...]:
+        """What a reader may not expect; the arguments are those of `pairs_of_a_record`."""
+        pairs = self.pairs_of_a_record(partners, duplicates)
         if not self.pair_keyed or pairs <= MOST_PAIRS:
             return ()
         text = (
-            f"matching: in one epoch a hub may learn how alike {pairs} pairs of every record are"
-            f" (quota {self.quota} x answer_runs {self.answer_runs} x {others} other files); from"
-            f" more than {MOST_PAIRS} a hub that chooses the pairs can tell who groups of people"
-            " are (ADR 38)"
+            f"matching: in one epoch a hub may learn how alike {pairs:.3g} pairs of each record"
+            f" are, on average (quota {self.quota}, answer_runs {self.answer_runs},"
+            f" {partners} partners); beyond {MOST_PAIRS}, one that chooses the pairs may tell who"
+            " groups of people are"
         )
         return (text,)

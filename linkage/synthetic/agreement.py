@@ -70,6 +70,8 @@ def demo_manifest() -> dict[str, Any]:
             for fields in MATCH_KEYS
         ],
         "scheme": {"name": "minhash-v1"},
+        # Three partners, of whom one has people twice: more would be warned of.
+        "matching": {"quota": 3},
         "max_rows": 1_000_000,
     }
 

@@ -30,9 +30,11 @@ from linkage.agreement.draft import (
     WORTH_A_KEY,
     Draft,
     Terms,
+    _quota,
     draft_manifest,
     key_bits,
 )
+from linkage.agreement.parties import Partner
 from linkage.agreement.profile import (
     Description,
     Profile,
@@ -355,3 +357,14 @@ def test_a_small_file_says_nothing_of_a_field_but_its_own_size() -> None:
         "surname": 9.0,
         "dob": 14.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("partners", "duplicates", "quota"),
+    [(2, 0, 4), (2, 2, 4), (3, 0, 4), (3, 1, 3), (3, 3, 2), (4, 0, 2), (5, 0, 2), (9, 9, 2)],
+)
+def test_records_stand_in_few_pairs_however_many_partners_there_are(
+    partners: int, duplicates: int, quota: int
+) -> None:
+    found = [Partner(name=f"p{n}", unique=n >= duplicates) for n in range(partners)]
+    assert _quota(found) == quota

@@ -438,3 +438,17 @@ def test_each_leaf_counts(place: Path_, value: Any) -> None:
     except ManifestError:
         return
     assert found.fingerprint != parse(FULL).fingerprint
+
+
+def test_more_pairs_of_a_record_than_protect_it_are_warned_of() -> None:
+    two = [{"name": "north"}, {"name": "south"}]
+    small = {**FULL, "partners": two, "audit": {}, "policy_tags": []}
+
+    def warned(**matching: Any) -> str:
+        return "\n".join(
+            parse_manifest(json.dumps({**small, "matching": matching}).encode()).warnings
+        )
+
+    assert "pairs of each record" not in warned()
+    assert "may learn how alike 12 pairs of each record are" in warned(answer_runs=3)
+    assert "pairs of each record" not in warned(answer_runs=3, pair_keyed=False)
