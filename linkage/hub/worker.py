@@ -145,13 +145,16 @@ class Worker(DBOSConfiguredInstance):
             "cancelled": reporter.cancelled,
         }
         former = self._former(run, left, right)
-        if twin := self._twin(run):
-            found = self._results.candidates(twin, (left.partner, right.partner))
+        pair = (left.partner, right.partner)
+        if (twin := self._twin(run)) and (compared := self._results.compared(twin, pair)):
+            # Both, as one numbers the other's rows.
+            found = self._results.candidates(twin, pair)
+            self._results.save_compared(run, pair, compared)
         elif former is None:
             found = find_candidates(left, right, project.manifest.scheme, **how)
         else:
             found = update_candidates(left, right, project.manifest.scheme, former, **how)
-        self._results.save_candidates(run, (left.partner, right.partner), found)
+        self._results.save_candidates(run, pair, found)
 
     @DBOS.step()
     def plan(self, run: str, number: int) -> None:
@@ -331,14 +334,13 @@ class Worker(DBOSConfiguredInstance):
         return None
 
     def _compared(self, run: str, pair: PartnerPair, project: Project) -> Compared | None:
-        """What was answered in this run, or in the last one on the same uploads."""
+        """What was answered in this run, or what `candidates` took over of the last one."""
         answers = self._answers(run, pair)
         if answers is not None:
             known = self._results.known(run, pair)
             entries = self._results.entries(run, pair)
             return compare_answers(entries, answers, project.manifest, known=known)
-        twin = self._twin(run)
-        return self._results.compared(twin, pair) if twin else None
+        return self._results.compared(run, pair)
 
     def _answers(self, run: str, pair: PartnerPair) -> tuple[Answered, Answered] | None:
         """Both sides' answers, where both are there."""

@@ -29,7 +29,8 @@ import scipy.sparse as sp
 
 from linkage.agent.targets import law_of
 from linkage.agreement import Manifest
-from linkage.agreement.manifest import Minhash, Saul
+from linkage.agreement.manifest import Matching, Minhash, Saul
+from linkage.agreement.scheme import MOST_PAIRS
 from linkage.encoding import Encoder
 from linkage.risk import (
     HARDENINGS,
@@ -59,8 +60,8 @@ from linkage.risk.view import Rows
 from tests.bench.registers import Files
 
 TOGETHER_WORDS = 64
-PAIRS, MOST_PAIRS = 4, 8
-"""Of a row with one other file, by default; and with all, before a manifest is warned of it."""
+PAIRS = Matching().quota * Matching().answer_runs
+"""Of a row with one other file, by default."""
 CHOSEN_GROUPS, BEYOND_GROUPS = 100, 10
 BEYOND_PAIRS, BEYOND_REGISTER = (8, 12), 2_000
 PROCESSES = 2
