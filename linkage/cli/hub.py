@@ -203,8 +203,9 @@ def draft_manifest(
     """
     from datetime import UTC, date, datetime, timedelta
 
-    from linkage.agreement.draft import RULES, Terms
+    from linkage.agreement.draft import Terms
     from linkage.agreement.draft import draft_manifest as draft_from
+    from linkage.agreement.draft_keys import RULES
     from linkage.agreement.profile import parse_profile
     from linkage.agreement.reading import MAX_MANIFEST_BYTES
     from linkage.errors import AlreadyExistsError, InputError

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from linkage.agreement import Manifest, MatchKey
-from linkage.agreement.draft import RULES
+from linkage.agreement.draft_keys import RULES
 from linkage.agreement.manifest import Clk, Minhash, Saul, Scheme
 
 LETTERS = {"saul-v1": "h", "minhash-v1": "k"}

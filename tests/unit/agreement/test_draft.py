@@ -19,20 +19,15 @@ from linkage.agent.profile import Profiler
 from linkage.agent.records import DescribedRecords
 from linkage.agent.source import SourceFile
 from linkage.agreement import FieldType
-from linkage.agreement.draft import (
+from linkage.agreement.draft import Draft, Terms, _quota, draft_manifest
+from linkage.agreement.draft_fields import DEPENDS_FROM, PLACE
+from linkage.agreement.draft_keys import (
     DEPENDENT_WORTH,
-    DEPENDS_FROM,
     NAMES_SPARE_BITS,
     PERSON,
-    PLACE,
     RULES,
     SWAPPED,
     WORTH_A_KEY,
-    Draft,
-    Terms,
-    _quota,
-    draft_manifest,
-    key_bits,
 )
 from linkage.agreement.parties import Partner
 from linkage.agreement.profile import (
@@ -46,6 +41,7 @@ from linkage.agreement.reading import parse_manifest
 from linkage.errors import InputError, ManifestError
 from linkage.synthetic import County, write_county
 from linkage.synthetic.agencies import AGENCIES, FIELDS
+from tests.unit.agreement.profiles import profile
 
 ROOT = Path(__file__).parents[3]
 TERMS = Terms("county", "T", "P", "L", date(2099, 1, 1), "bureau")
@@ -234,71 +230,8 @@ def test_the_rule_holds_for_any_profiles(profiles: list[Profile], terms: Terms) 
     assert (again.keys, again.groups, again.notes) == (draft.keys, draft.groups, draft.notes)
     assert again.manifest.partner_names[0] == profiles[-1].partner.name
     assert parse_manifest(draft.manifest.canonical).canonical == draft.manifest.canonical
-    for profile in profiles:
-        assert parse_profile(profile.model_dump_json().encode()) == profile
-
-
-def profile(name: str, rows: int = 5000, **bits: float) -> Profile:
-    kinds = {"given": "given_name", "dob": "date_of_birth", "zip": "postcode"}
-    fields = [
-        {"name": field, "type": kinds.get(field, field), "missing": 0.0, "bits": value}
-        for field, value in bits.items()
-    ]
-    document = {"linkage": "profile/1", "partner": {"name": name}, "rows": rows, "fields": fields}
-    return Profile.model_validate(document, strict=False)
-
-
-def test_fields_that_only_some_have_are_left_out_and_named() -> None:
-    one = profile("one", given=8.0, dob=12.0, zip=9.0, phone=12.0)
-    two = profile("two", given=8.0, dob=12.0, zip=9.0)
-    draft = draft_manifest([one, two], TERMS)
-    assert any("phone" in note for note in draft.notes)
-    assert any("only 3 match keys" in note for note in draft.notes)
-    assert {field.name for field in draft.manifest.fields} == {"given", "dob", "zip"}
-
-
-def test_what_makes_no_manifest() -> None:
-    one, two = profile("one", given=8.0, zip=6.0), profile("two", given=8.0, zip=6.0)
-    with pytest.raises(InputError, match=r"15\.3 bits"):
-        draft_manifest([one, two], TERMS)
-    with pytest.raises(InputError, match="two partners"):
-        draft_manifest([one], TERMS)
-    with pytest.raises(InputError, match="two profiles are of the partner 'one'"):
-        draft_manifest([one, one], TERMS)
-    good = [profile(name, given=8.0, dob=12.0) for name in ("one", "two")]
-    with pytest.raises(ManifestError, match="'one'"):
-        draft_manifest(good, Terms("county", "T", "P", "L", date(2099, 1, 1), "one"))
-    other = good[1].model_dump(mode="json")
-    other["fields"][0]["type"] = "surname"
-    with pytest.raises(InputError, match="do not agree on the type of field 'given'"):
-        draft_manifest([good[0], Profile.model_validate(other)], TERMS)
-
-
-def test_a_dependent_field_counts_for_less() -> None:
-    bits = {"zip": 9.0, "city": 5.0, "given": 8.0}
-    assert key_bits(["city", "given", "zip"], bits, frozenset()) == 22.0
-    assert key_bits(["city", "given", "zip"], bits, frozenset([frozenset(["city", "zip"])])) == 19.0
-
-
-@pytest.mark.parametrize(
-    ("change", "place"),
-    [
-        ({"linkage": "profile/2"}, "linkage"),
-        ({"values": ["Lee"]}, "values"),
-        ({"rows": 0}, "rows"),
-        ({"dependent": [{"fields": ["given", "sex"], "shared": 0.5}]}, "'sex'"),
-    ],
-)
-def test_a_profile_is_strict(change: dict[str, Any], place: str) -> None:
-    document = profile("one", given=8.0).model_dump(mode="json") | change
-    with pytest.raises(InputError, match=place):
-        parse_profile(json.dumps(document).encode())
-
-
-@pytest.mark.parametrize("data", [b"", b"[]", b'{"linkage": "fields/1"}', b"\xff", b"[" * 100_000])
-def test_what_is_no_description(data: bytes) -> None:
-    with pytest.raises(InputError, match=r"fields\.json"):
-        parse_description(data, source="fields.json")
+    for one in profiles:
+        assert parse_profile(one.model_dump_json().encode()) == one
 
 
 def test_what_a_description_says_of_a_field_comes_into_the_manifest() -> None:
@@ -316,47 +249,22 @@ def test_what_a_description_says_of_a_field_comes_into_the_manifest() -> None:
     assert (found.column_of("given"), found.date_formats["dob"]) == ("FIRST", ("%d.%m.%Y",))
 
 
-@pytest.mark.parametrize(
-    ("count", "told"), [(1, 1), (99, 99), (101, 100), (5049, 5000), (123_456, 120_000)]
-)
-def test_counts_have_two_digits(count: int, told: int) -> None:
-    assert round_count(count) == told
-
-
-def test_minhash_bounds_whom_all_keys_together_confuse() -> None:
-    """A sixth of another person over all keys, none of both city and postcode."""
-    bits = {"given": 7.0, "surname": 7.0, "dob": 9.0, "city": 4.0, "zip": 5.0, "phone": 9.0}
-    both = [profile(name, **bits) for name in ("one", "two")]
-    drafts = {name: draft_manifest(both, terms) for name, terms in SCHEMES.items()}
-    plain, bounded = drafts["saul-v1"], drafts["minhash-v1"]
-    assert all(draft.manifest.scheme.name == name for name, draft in drafts.items())
+def test_a_draft_names_its_scheme() -> None:
+    good = [profile(name, given=8.0, dob=12.0) for name in ("one", "two")]
+    for name, terms in SCHEMES.items():
+        assert draft_manifest(good, terms).manifest.scheme.name == name
     assert TERMS.scheme == "minhash-v1"
-    rows = max(one.rows for one in both)
-    assert sum(rows * 2.0**-key.bits for key in plain.keys) > 0.16
-    # Names are alike more often than equal: a key of both counts four times.
-    worth = {key: 4 if {"given", "surname"} <= set(key.fields) else 1 for key in bounded.keys}
-    assert 0 < sum(times * rows * 2.0**-key.bits for key, times in worth.items()) <= 0.16
-    assert not any({"city", "zip"} <= set(key.fields) for key in bounded.keys)
 
 
-def test_a_key_that_too_many_share_is_none() -> None:
-    """16.3 bits are enough under saul-v1; too many others share them, or nearly, under minhash."""
-    both = [profile(name, given=7.0, surname=7.0, zip=2.3) for name in ("one", "two")]
-    assert draft_manifest(both, SCHEMES["saul-v1"]).keys
-    with pytest.raises(InputError, match=r"15\.3 bits"):
-        draft_manifest(both, SCHEMES["minhash-v1"])
+def test_few_keys_are_remarked_on() -> None:
+    good = [profile(name, given=8.0, dob=12.0, zip=9.0) for name in ("one", "two")]
+    assert any("only 3 match keys" in note for note in draft_manifest(good, TERMS).notes)
 
 
-def test_a_small_file_says_nothing_of_a_field_but_its_own_size() -> None:
-    """200 records with 200 surnames do not say that surnames have 7.6 bits."""
-    small = profile("small", rows=200, given=6.0, surname=7.6, dob=7.6)
-    large = profile("large", rows=50_000, given=7.0, surname=9.0, dob=14.0)
-    draft = draft_manifest([small, large], TERMS)
-    assert {field.name: field.bits for field in draft.fields} == {
-        "given": 6.0,
-        "surname": 9.0,
-        "dob": 14.0,
-    }
+def test_terms_that_make_no_manifest() -> None:
+    good = [profile(name, given=8.0, dob=12.0) for name in ("one", "two")]
+    with pytest.raises(ManifestError, match="'one'"):
+        draft_manifest(good, Terms("county", "T", "P", "L", date(2099, 1, 1), "one"))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from linkage.agreement import Manifest, parse_manifest
-from linkage.agreement.draft import PERSON
+from linkage.agreement.draft_keys import PERSON
 from linkage.release.deidentify import deidentify_table
 from linkage.synthetic import County, CountyFiles, demo_manifest, write_county
 from linkage.synthetic.content import measure
