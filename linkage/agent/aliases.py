@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from linkage.agent.findings import Findings
-from linkage.agent.profile import Hasher
 from linkage.agent.source import Rows, SourceFile
+from linkage.agent.tally import Hasher
 from linkage.agent.variants import Aliases
 from linkage.agreement import IdentifierField, Partner
 from linkage.agreement.fields import MAX_VARIANTS

@@ -29,7 +29,7 @@ from linkage.agent.checking import MAX_PROBLEMS, Checked, Examined, Progress, ex
 from linkage.agent.findings import Findings
 from linkage.agent.matrixfile import MatrixFile
 from linkage.agent.plan import Plan, draw
-from linkage.agent.profile import FileFigures, Hasher, Profiler
+from linkage.agent.profile import FileFigures, Profiler
 from linkage.agent.rowmap import (
     RowMap,
     SentRows,
@@ -40,6 +40,7 @@ from linkage.agent.rowmap import (
 )
 from linkage.agent.source import SourceFile
 from linkage.agent.table import Objects, RecordTable, Table, Values
+from linkage.agent.tally import Hasher
 from linkage.agreement import IdentifierField, Manifest, Partner
 from linkage.agreement.profile import Description
 from linkage.encoding import GivesEncodings

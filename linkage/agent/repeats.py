@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from linkage.agent.profile import Hasher
+from linkage.agent.tally import Hasher
 
 Rows = npt.NDArray[np.int64]
 

@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from linkage.agent.aliases import AliasTable
 from linkage.agent.findings import Findings
-from linkage.agent.profile import FileFigures, Hasher
+from linkage.agent.profile import FileFigures
 from linkage.agent.source import Batch, Rows, SourceFile
 from linkage.agent.strata import Strata
+from linkage.agent.tally import Hasher
 from linkage.agent.variants import Aliases, Variants, combine
 from linkage.agreement import IdentifierField, Manifest, Partner
 from linkage.agreement.linkage_features import Feature

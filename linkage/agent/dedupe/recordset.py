@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.agent.profile import reads_like_placeholder
+from linkage.agent.placeholders import reads_like_placeholder
 from linkage.agent.table import Table
 from linkage.agreement import FieldType, IdentifierField
 from linkage.encoding import NormalisedColumn
