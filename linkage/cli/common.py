@@ -253,5 +253,20 @@ def connect_member(home: Path, patience: float) -> Any:
     return connect_member(home, patience=patience, waiting=say_waiting, warn=warn)
 
 
+def connect_steward(home: Path, patience: float) -> Any:
+    """An open connection as a steward, whose certificate is renewed on the way.
+
+    On the hub's own machine one that has run out is made anew, for which its keys are unlocked.
+    """
+    from linkage.rpc.party import Party
+
+    steward = Party.load(home / "steward")
+    if steward.expired and (home / "authority.key").exists():
+        from linkage.hub.home import HubHome
+
+        steward = HubHome.load(home).certify_steward()
+    return steward.connect(patience=patience, waiting=say_waiting)
+
+
 def say_waiting(seconds: float) -> None:
     errors.print(f"the hub cannot be reached; trying again in {seconds:.1f} s", style="yellow")

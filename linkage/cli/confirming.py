@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from linkage.cli.common import HomeOption, JsonOption, PatienceOption, show
+from linkage.cli.common import HomeOption, JsonOption, PatienceOption, connect_steward, show
 
 if TYPE_CHECKING:
     from linkage.hub.steward import Steward
@@ -47,10 +47,9 @@ def add_confirming_commands(app: typer.Typer, home: Path) -> None:
         confirm before partners are asked. A release that would tell of too few people, as the
         manifest's safeguards say, is withheld.
         """
-        from linkage.cli.hub import connect
         from linkage.hub.steward import Steward
 
-        with connect(home, patience) as connection:
+        with connect_steward(home, patience) as connection:
             steward = Steward(connection)
             found = steward.release(run, threshold)
             if _waits(found):
@@ -84,10 +83,9 @@ def add_confirming_commands(app: typer.Typer, home: Path) -> None:
         Signs its run, threshold and quality report with this steward's key, which must stand in the
         manifest (see: linkage hub steward-key). Look at the run's report first.
         """
-        from linkage.cli.hub import connect
         from linkage.hub.steward import Steward
 
-        with connect(home, patience) as connection:
+        with connect_steward(home, patience) as connection:
             steward = Steward(connection)
             found = _confirm(steward, steward.find_release(release), home)
         text = f"confirmed release {release}: links from match probability {found.threshold:g}"

@@ -14,6 +14,7 @@ from linkage.cli.common import (
     JsonOption,
     PatienceOption,
     WaitOption,
+    connect_steward,
     errors,
     patiently,
     show,
@@ -55,10 +56,9 @@ def add_following_commands(app: typer.Typer, home: Path) -> None:
         answer or serve), at most as long as the manifest says; then it goes on with what is there.
         The run goes on at the hub when this command is interrupted: see watch, status and report.
         """
-        from linkage.cli.hub import connect
         from linkage.hub.steward import Steward
 
-        with connect(home, patience) as connection:
+        with connect_steward(home, patience) as connection:
             steward = Steward(connection)
             started = patiently(lambda: steward.start_run(project), wait)
             result, text = _follow(steward, started.run, detach=detach)
@@ -74,10 +74,9 @@ def add_following_commands(app: typer.Typer, home: Path) -> None:
         as_json: JsonOption = False,
     ) -> None:
         """Follow a run that was started before to its end."""
-        from linkage.cli.hub import connect
         from linkage.hub.steward import Steward
 
-        with connect(home, patience) as connection:
+        with connect_steward(home, patience) as connection:
             result, text = _follow(Steward(connection), run, detach=detach)
             result["wire"] = vars(connection.wire)
         show(result, as_json=as_json, text=text)

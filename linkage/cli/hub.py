@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,19 +15,17 @@ from linkage.cli.common import (
     PassphraseOption,
     PatienceOption,
     audit_lines,
+    connect_steward,
     default_home,
-    say_waiting,
     show,
 )
 from linkage.cli.confirming import add_confirming_commands
+from linkage.cli.drafting import draft_manifest
 from linkage.cli.following import add_following_commands, waiting_fields
 from linkage.cli.membership import add_membership_commands
 from linkage.cli.reviewing import add_review_commands
 from linkage.cli.succession import add_succession_commands, proposed_fields
 from linkage.files import write_atomic
-
-if TYPE_CHECKING:
-    from linkage.agreement.draft import Draft
 
 HOME = default_home("hub")
 PATIENCE = 30.0
@@ -45,21 +43,6 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")
 
 
 add_review_commands(app, HOME)
-
-
-def connect(home: Path, patience: float) -> Any:
-    """An open connection as a steward, whose certificate is renewed on the way.
-
-    On the hub's own machine one that has run out is made anew, for which its keys are unlocked.
-    """
-    from linkage.rpc.party import Party
-
-    steward = Party.load(home / "steward")
-    if steward.expired and (home / "authority.key").exists():
-        from linkage.hub.home import HubHome
-
-        steward = HubHome.load(home).certify_steward()
-    return steward.connect(patience=patience, waiting=say_waiting)
 
 
 @app.command()
@@ -163,83 +146,7 @@ add_membership_commands(app, HOME)
 add_succession_commands(app, HOME)
 
 
-@app.command("draft-manifest")
-def draft_manifest(
-    profiles: Annotated[
-        list[Path],
-        typer.Argument(metavar="PROFILE...", help="The partners' profiles."),
-    ],
-    project: Annotated[str, typer.Option("--project", help="The project's name.")],
-    title: Annotated[str, typer.Option("--title", help="The project's title, one line.")],
-    out: Annotated[Path, typer.Option("--out", help="Manifest to write; never overwritten.")],
-    purpose: Annotated[
-        str, typer.Option("--purpose", help="What the linkage is for.")
-    ] = "To be written: what the linkage is for.",
-    legal_basis: Annotated[
-        str, typer.Option("--legal-basis", help="The agreement or law it rests on.")
-    ] = "To be written: the agreement or law that this rests on.",
-    assembler: Annotated[
-        str, typer.Option("--assembler", help="Name of the recipient that assembles the extract.")
-    ] = "assembler",
-    expires: Annotated[
-        str | None,
-        typer.Option("--expires", metavar="YYYY-MM-DD", help="Last day; default: in a year."),
-    ] = None,
-    scheme: Annotated[
-        str,
-        typer.Option(
-            "--scheme",
-            help="minhash-v1, or saul-v1: finds more of the messy matches and encodes ten times as"
-            " fast, and hides nothing from whom knows many of the people.",
-        ),
-    ] = "minhash-v1",
-    as_json: JsonOption = False,
-) -> None:
-    """Propose fields, weights and match keys from the partners' value-free profiles.
-
-    The rule needs no truth; what is printed says why each match key was taken. The result is a
-    valid manifest without content fields, for the partners to read, change and complete. Nothing
-    is sent.
-    """
-    from datetime import UTC, date, datetime, timedelta
-
-    from linkage.agreement.draft import Terms
-    from linkage.agreement.draft import draft_manifest as draft_from
-    from linkage.agreement.draft_keys import RULES
-    from linkage.agreement.profile import parse_profile
-    from linkage.agreement.reading import MAX_MANIFEST_BYTES
-    from linkage.errors import AlreadyExistsError, InputError
-    from linkage.files import read_bounded
-
-    if out.exists():
-        raise AlreadyExistsError(f"{out} is there already", remedy="Name a new file")
-    if scheme not in RULES:
-        raise InputError(
-            "no draft can be made for that scheme", remedy=f"Give one of {', '.join(RULES)}"
-        )
-    try:
-        day = date.fromisoformat(expires or "")
-    except ValueError:
-        if expires is not None:
-            raise InputError("--expires is not a date YYYY-MM-DD") from None
-        day = datetime.now(UTC).date() + timedelta(days=365)
-    found = [
-        parse_profile(read_bounded(path, MAX_MANIFEST_BYTES), source=path.name) for path in profiles
-    ]
-    draft = draft_from(found, Terms(project, title, purpose, legal_basis, day, assembler, scheme))
-    document = draft.manifest.model_dump(mode="json", exclude_defaults=True)
-    # A discriminator is no default to leave out.
-    document |= {"linkage": "manifest/1", "scheme": draft.manifest.scheme.model_dump(mode="json")}
-    write_atomic(out, (json.dumps(document, indent=2) + "\n").encode(), mode=0o644)
-    result = {
-        "file": str(out),
-        "fingerprint": draft.manifest.fingerprint,
-        "fields": [vars(field) for field in draft.fields],
-        "match_keys": [vars(key) for key in draft.keys],
-        "groups": draft.groups,
-        "notes": draft.notes,
-    }
-    show(result, as_json=as_json, text="\n".join(_draft_text(draft, out)))
+app.command("draft-manifest")(draft_manifest)
 
 
 @app.command()
@@ -251,7 +158,7 @@ def status(
     from linkage.hub.steward import Steward, state_name
 
     projects: list[dict[str, Any]] = []
-    with connect(home, patience) as connection:
+    with connect_steward(home, patience) as connection:
         steward = Steward(connection)
         for name in steward.project_names():
             found = steward.project(name)
@@ -317,7 +224,7 @@ def cancel(
     """Cancel a run."""
     from linkage.hub.steward import Steward, state_name
 
-    with connect(home, patience) as connection:
+    with connect_steward(home, patience) as connection:
         state = state_name(Steward(connection).cancel(run))
     show({"run": run, "state": state}, as_json=as_json, text=f"run {run}: {state}")
 
@@ -335,7 +242,7 @@ def report(
     """Show a run's quality report: estimates only, no row, no value."""
     from linkage.hub.steward import Steward
 
-    with connect(home, patience) as connection:
+    with connect_steward(home, patience) as connection:
         found = Steward(connection).report(run)
     if html is not None:
         from linkage.reports.quality import quality_page
@@ -377,7 +284,7 @@ def links(
     )
     count = 0
     with (
-        connect(home, patience) as connection,
+        connect_steward(home, patience) as connection,
         pq.ParquetWriter(out, schema) as writer,
     ):
         for batch in Steward(connection).links(run, min_probability):
@@ -403,22 +310,3 @@ def _run_line(run: dict[str, Any]) -> str:
             f" for {', '.join(run['waiting_for'])} until {run['until'][:16].replace('T', ' ')} UTC"
         )
     return line
-
-
-def _draft_text(draft: Draft, out: Path) -> list[str]:
-    wide = max(16, *(len(field.name) for field in draft.fields))
-    lines = [f"{'field':<{wide}}   bits  intact in a pair of files"]
-    lines += [f"{f.name:<{wide}}{f.bits:>7.1f}{f.intact:>8.0%}" for f in draft.fields]
-    needed = draft.keys[0].needed
-    lines += [
-        "",
-        f"match keys, as chosen (each needs {needed:.1f} bits; chance: at least one is intact)",
-        f"{'bits':>6}{'intact':>8}{'adds':>8}{'chance':>8}  fields",
-    ]
-    lines += [
-        f"{k.bits:>6.1f}{k.intact:>8.1%}{k.gain:>8.1%}{k.chance:>8.1%}  {', '.join(k.fields)}"
-        for k in draft.keys
-    ]
-    lines += [f"depend on each other: {', '.join(group)}" for group in draft.groups]
-    lines += [*draft.notes, "", f"wrote {out}; next: linkage manifest show {out}"]
-    return lines

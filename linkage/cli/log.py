@@ -14,6 +14,7 @@ from linkage.cli.common import (
     JsonOption,
     PatienceOption,
     connect_member,
+    connect_steward,
     default_home,
     errors,
     show,
@@ -181,9 +182,7 @@ def _connected(
             "which party are you", remedy="Name its home: --home ~/.linkage/agent, or another"
         )
     if (found / "hub.json").exists():
-        from linkage.cli.hub import connect
-
-        with connect(found, patience) as connection:
+        with connect_steward(found, patience) as connection:
             yield connection, Witness(found / "steward"), []
         return
     with connect_member(found, patience) as connection:

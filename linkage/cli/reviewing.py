@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from linkage.cli.common import HomeOption, JsonOption, PatienceOption, errors, output, show
+from linkage.cli.common import (
+    HomeOption,
+    JsonOption,
+    PatienceOption,
+    connect_steward,
+    errors,
+    output,
+    show,
+)
 from linkage.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,7 +72,7 @@ def add_review_commands(app: typer.Typer, home: Path) -> None:
         explained, and you say m (match), d (different), u (unsure), s (skip) or q (quit). Decisions
         are kept with your name; they teach later runs and override nothing by themselves.
         """
-        with _connect(home, patience) as connection:
+        with connect_steward(home, patience) as connection:
             reviewer = _reviewer(connection)
             pairs, total = reviewer.pairs(run, low, high, undecided_only=not every, limit=limit)
             if ask and not as_json:
@@ -92,7 +100,7 @@ def add_review_commands(app: typer.Typer, home: Path) -> None:
         The pieces are log2 odds: each step up doubles the odds that the two records are one
         person. They add up to the pair's weight.
         """
-        with _connect(home, patience) as connection:
+        with connect_steward(home, patience) as connection:
             found = _reviewer(connection).explain(run, pair)
         result = _plain(found.pair) | {
             "contributions": [
@@ -118,7 +126,7 @@ def add_review_commands(app: typer.Typer, home: Path) -> None:
         """Record what you decided about a pair. The newest decision about two records counts."""
         if verdict not in KEYS.values():
             raise InputError(f"{verdict!r} is no verdict", remedy="Say match, different or unsure")
-        with _connect(home, patience) as connection:
+        with connect_steward(home, patience) as connection:
             made = _reviewer(connection).decide(run, pair, verdict, note, secrets.token_hex(16))
         text = f"{pair}: {verdict}, by {made.decided_by}"
         show(_decision(made), as_json=as_json, text=text)
@@ -131,7 +139,7 @@ def add_review_commands(app: typer.Typer, home: Path) -> None:
         as_json: JsonOption = False,
     ) -> None:
         """List every decision of a project, oldest first; earlier ones about a pair included."""
-        with _connect(home, patience) as connection:
+        with connect_steward(home, patience) as connection:
             found = [_decision(one) for one in _reviewer(connection).decisions(project)]
         lines = [
             f"{one['decided_at']}  {one['left']}/{one['right']}  {one['verdict']:<9}"
@@ -139,12 +147,6 @@ def add_review_commands(app: typer.Typer, home: Path) -> None:
             for one in found
         ]
         show({"decisions": found}, as_json=as_json, text="\n".join(lines) or "no decisions yet")
-
-
-def _connect(home: Path, patience: float) -> Any:
-    from linkage.cli.hub import connect
-
-    return connect(home, patience)
 
 
 def _reviewer(connection: Any) -> Reviewer:

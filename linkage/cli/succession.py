@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from linkage.cli.common import HomeOption, JsonOption, PatienceOption, show
+from linkage.cli.common import HomeOption, JsonOption, PatienceOption, connect_steward, show
 from linkage.cli.manifest import FileArgument, load_manifest
 from linkage.errors import NotFoundError
 
@@ -57,11 +57,10 @@ def add_succession_commands(app: typer.Typer, home: Path) -> None:
         new one takes its place and a new epoch begins: partners that are new in it come in, and
         those that are not named any more are out.
         """
-        from linkage.cli.hub import connect
         from linkage.hub.steward import Steward
 
         agreed = load_manifest(manifest)
-        with connect(home, patience) as connection:
+        with connect_steward(home, patience) as connection:
             found = Steward(connection).propose(agreed)
             wire = vars(connection.wire)
         follows = found.fingerprint != agreed.fingerprint
@@ -92,11 +91,10 @@ def add_succession_commands(app: typer.Typer, home: Path) -> None:
         The version in force, if there is one, stays. Signatures on what is taken back count for
         nothing: proposed again, it is signed again.
         """
-        from linkage.cli.hub import connect
         from linkage.hub.steward import Steward
         from linkage.v1 import project_pb2
 
-        with connect(home, patience) as connection:
+        with connect_steward(home, patience) as connection:
             steward = Steward(connection)
             found = steward.project(project)
             if found.HasField("proposal"):
@@ -129,10 +127,9 @@ def add_succession_commands(app: typer.Typer, home: Path) -> None:
         matched no more; row handles, and with them linkage ids, go on. Releases under way go on
         too. Each agent destroys the old secret once its new encodings have a receipt.
         """
-        from linkage.cli.hub import connect
         from linkage.hub.steward import Steward
 
-        with connect(home, patience) as connection:
+        with connect_steward(home, patience) as connection:
             steward = Steward(connection)
             before = steward.project(project)
             epoch = before.epoch + 1 if dry_run else steward.rotate(project, reason).epoch
