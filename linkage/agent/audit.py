@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from linkage.agent.sample import Rows
 from linkage.agent.source import SourceFile
 from linkage.agent.table import RecordTable
-from linkage.agent.targets import Encodings, Named, Rows
+from linkage.agent.targets import Encodings, Named
 from linkage.agreement import Manifest, Partner
 from linkage.agreement.audits import KINDS, AuditPolicy, AuditSummary, Bounds, Verdict
 from linkage.risk import Leakage, Outcome, leakage, unseeded

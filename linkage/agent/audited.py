@@ -29,8 +29,8 @@ from linkage.agent.audit import (
     audit,
     tool_version,
 )
+from linkage.agent.sample import Rows
 from linkage.agent.source import SourceFile
-from linkage.agent.targets import Rows
 from linkage.agreement import Manifest
 from linkage.agreement.audits import AuditSummary, Verdict
 from linkage.agreement.canonical import canonical

@@ -3,8 +3,7 @@
 - Encodings are made under secrets drawn here. The project secret is as random, so what is found
   holds for it, and no key has to be at hand.
 - Records of equal values count once: which of two equal records an encoding is, nobody can tell.
-- Where a file holds people several times, one record of each is taken: whoever knows one encoding
-  of a person finds the others by it, and names nobody that was not known before.
+- Where a file holds people several times, one record of each is taken; see `sample`.
 - Of a linkage schema every record is attacked that has a filter, whichever fields it is made of; of
   any other scheme the records that have all fields of a match key.
 - Aliases are left out.
@@ -13,14 +12,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from linkage.agent.source import Batch
+from linkage.agent.sample import PERSONAL, Columns, Objects, Progress, Rows, sample
 from linkage.agent.table import RecordTable
 from linkage.agreement import (
     FieldType,
@@ -43,17 +42,7 @@ MOST_KNOWN = 5_000
 """People whom the law's attacker knows: a tenth of the file, at most so many."""
 _MOST_WORDS = 64
 """Of all match keys side by side the leading bits, 4,096 in all: memory is bounded."""
-_PERSON = "\0person"
-
-Objects = npt.NDArray[np.object_]
-Columns = dict[str, Objects]
 Words = npt.NDArray[np.uint64]
-Rows = npt.NDArray[np.int64]
-Progress = Callable[[str, int, int], None]
-
-_NAMES = (FieldType.GIVEN_NAME, FieldType.SURNAME, FieldType.FULL_NAME)
-_PERSONAL = {*_NAMES, FieldType.DATE_OF_BIRTH}
-"""Not middle names: most people have none on file, and would not be in the control."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +87,7 @@ class Encodings:
         self._manifest = manifest = table.manifest
         self._table = table
         self.rng = rng
-        read, self.records = _sample(table, rows, rng, progress, skipped)
-        self.read = len(read[_PERSON])
-        chosen = _one_per_person(read.pop(_PERSON))
-        self._columns = {name: column[chosen] for name, column in read.items()}
+        self._columns, self.read, self.records = sample(table, rows, rng, progress, skipped)
         own = {field.name: self._columns[field.name] for field in table.fields}
         self._sides: list[Words] = []
         for _ in range(3):
@@ -142,7 +128,7 @@ class Encodings:
         People who lack one are not in it, unless the scheme itself takes records with gaps.
         """
         read = self._read_fields
-        personal = [f for f in read if f.type in _PERSONAL] or read
+        personal = [f for f in read if f.type in PERSONAL] or read
         chosen = self._distinct([f.name for f in personal], [])[:rows]
         tokens = self._tokens([f.name for f in personal], chosen)
         return control_trial(tokens, tokens, np.arange(len(chosen)), self.rng)
@@ -247,58 +233,6 @@ class Encodings:
             if there[row] and enough(values):
                 first.setdefault(values, row)
         return np.fromiter(first.values(), np.int64, count=len(first))
-
-
-def _sample(
-    table: RecordTable, limit: int, rng: np.random.Generator, progress: Progress, skipped: Rows
-) -> tuple[Columns, int]:
-    """A random sample of the records, every record as likely; memory is bounded by its size.
-
-    Only records that are in it when their batch is read are normalised.
-    """
-    kept: Columns = {}
-    lots = np.empty(0)
-    seen = 0
-    for batch in table.source.read(table.columns):
-        sent = np.setdiff1d(np.arange(batch.count), skipped - batch.first)
-        before = len(lots)
-        lots = np.append(lots, rng.random(len(sent)))
-        chosen = np.argsort(lots)[:limit]
-        lots = lots[chosen]
-        fresh = np.flatnonzero(chosen >= before)
-        places = sent[chosen[fresh] - before].tolist()
-        new = _read(table, {n: [column[p] for p in places] for n, column in batch.cells.items()})
-        chosen[fresh] = before + np.arange(len(fresh))
-        kept = {n: np.append(kept.get(n, column[:0]), column)[chosen] for n, column in new.items()}
-        seen += len(sent)
-        progress("read", seen, 0)
-    return kept, seen
-
-
-def _read(table: RecordTable, cells: Batch) -> Columns:
-    """Records' values by reading, and what tells persons apart, or None.
-
-    A file may hold persons several times.
-    """
-    partner, columns = table.partner, table.own(cells)
-    found = np.full(len(next(iter(cells.values()))), None, np.object_)
-    kinds = (*_NAMES, FieldType.DATE_OF_BIRTH)
-    person = [columns[f.name].tolist() for f in table.fields if f.type in kinds]
-    if not partner.unique and person:
-        for row, values in enumerate(zip(*person, strict=True)):
-            found[row] = values if all(values) else None
-    if partner.group is not None:
-        unknown = set(partner.missing)
-        for row, cell in enumerate(cells[partner.group]):
-            found[row] = cell if cell and cell not in unknown else found[row]
-    return columns | {_PERSON: found}
-
-
-def _one_per_person(persons: Objects) -> Rows:
-    first: dict[object, int] = {}
-    for row, person in enumerate(persons.tolist()):
-        first.setdefault(row if person is None else (person,), row)
-    return np.fromiter(first.values(), np.int64, count=len(first))
 
 
 def law_of(manifest: Manifest, key: MatchKey, columns: Columns) -> Law:
