@@ -17,19 +17,19 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
+from linkage.agent.finding import Audit, Finding, Repeated, Tried
 from linkage.agent.sample import Rows
 from linkage.agent.source import SourceFile
 from linkage.agent.table import RecordTable
 from linkage.agent.targets import Encodings, Named
 from linkage.agreement import Manifest, Partner
 from linkage.agreement.audits import KINDS, AuditPolicy, AuditSummary, Bounds, Verdict
-from linkage.risk import Leakage, Outcome, leakage, unseeded
+from linkage.risk import Outcome, leakage, unseeded
 from linkage.risk.attacks import ATTACKS, Attack
-from linkage.risk.evidence import FEWEST, bounds, proven
+from linkage.risk.evidence import FEWEST, bounds, proven, proven_commonest
 from linkage.risk.threads import limited
 
 Progress = Callable[[str, int, int], None]
@@ -57,108 +57,6 @@ class Depth:
 
 QUICK = Depth(rows=2_000, each=2_000, graph=2_000, control=1_000, quick=True)
 FULL = Depth(rows=50_000, each=4_000, graph=50_000, control=10_000, quick=False)
-
-
-@dataclass(frozen=True)
-class Tried:
-    """One attack on one target.
-
-    Attributes:
-        lower: the rate that it proves, at 95% over all attacks of the audit.
-        limit: the policy's.
-    """
-
-    attack: Attack
-    outcome: Outcome
-    lower: float
-    limit: float
-
-    @property
-    def verdict(self) -> Verdict:
-        if self.lower > self.limit:
-            return Verdict.BROKEN
-        return Verdict.NOT_SHOWN if self.outcome.upper > self.limit else Verdict.PASSED
-
-    def as_json(self) -> dict[str, Any]:
-        return self.outcome.as_json() | {
-            "kind": self.attack.kind,
-            "lower": round(self.lower, 6),
-            "verdict": self.verdict.value,
-        }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was found for one match key, or for several side by side.
-
-    Attributes:
-        common: by field, the share of values that another record has too.
-        leakage: what the encodings give away as they lie.
-    """
-
-    name: str
-    common: dict[str, float]
-    leakage: Leakage
-    tried: tuple[Tried, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "common": self.common,
-            "leakage": self.leakage.as_json(),
-            "tried": [one.as_json() for one in self.tried],
-        }
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What an audit found.
-
-    Attributes:
-        summary: what goes into the upload's header.
-        records: of the file that are sent; `read` of them, one per person, were attacked.
-        control: the attack on plain Bloom filters; None where it was not needed, or where too few
-            people are there for one.
-        skipped: match keys of which too few distinct records were found to attack; see `FEWEST`.
-    """
-
-    summary: AuditSummary
-    records: int
-    read: int
-    findings: tuple[Finding, ...]
-    control: Outcome | None
-    signature: dict[str, float]
-    skipped: tuple[str, ...]
-
-    @property
-    def broken(self) -> dict[str, list[Tried]]:
-        """By match key, the attacks that are shown to succeed more often than policy allows."""
-        found = {
-            f.name: [one for one in f.tried if one.verdict is Verdict.BROKEN] for f in self.findings
-        }
-        return {name: tried for name, tried in found.items() if tried}
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "summary": self.summary.model_dump(mode="json"),
-            "records": self.records,
-            "read": self.read,
-            "control": None if self.control is None else self.control.as_json(),
-            "attacks": [
-                {
-                    "name": one.name,
-                    "how": one.how,
-                    "needs": one.needs,
-                    "kind": one.kind,
-                    "of": one.of,
-                }
-                for one in ATTACKS
-                if one.name in self.summary.attacks
-            ],
-            "findings": [f.as_json() for f in self.findings],
-            "signature": self.signature,
-            "skipped": list(self.skipped),
-        }
 
 
 def audit(
@@ -201,6 +99,7 @@ def _attacked(
     policy: AuditPolicy, encodings: Encodings, depth: Depth, stop: bool, progress: Progress
 ) -> Audit:
     rng = encodings.rng
+    repeated = _repeated(policy, encodings)
     every = list(encodings.targets(depth.each))
     kept = [one for one in every if len(one.target) >= FEWEST]
     sampled = encodings.read < encodings.records
@@ -241,10 +140,11 @@ def _attacked(
     attacked = {one.name for one, _ in plan}
     skipped_keys = tuple(one.name for one in every if one.name not in attacked)
     return Audit(
-        _summary(policy, encodings, kept, findings, control, len(plan), len(skipped_keys)),
+        _summary(policy, encodings, kept, findings, repeated, control, len(plan), skipped_keys),
         encodings.records,
         encodings.read,
         findings,
+        repeated,
         control,
         encodings.signature if encodings.rows else {},
         skipped_keys,
@@ -256,6 +156,16 @@ def tool_version() -> str:
     return version("linkage")
 
 
+def _repeated(policy: AuditPolicy, encodings: Encodings) -> tuple[Repeated, ...]:
+    """Match keys by their repeats; several side by side repeat less, and are held to nothing."""
+    found = encodings.repeats()
+    keys = {name: one for name, one in found.items() if name in encodings.keys}
+    proof = proven_commonest(keys)
+    return tuple(
+        Repeated(name, one, proof.get(name), policy.commonest) for name, one in found.items()
+    )
+
+
 def _tried(attack: Attack, outcome: Outcome, policy: AuditPolicy, attacks: int) -> Tried:
     return Tried(attack, outcome, proven(outcome, attacks), policy.limit(attack.kind))
 
@@ -265,9 +175,10 @@ def _summary(
     encodings: Encodings,
     kept: Sequence[Named],
     findings: Sequence[Finding],
+    repeated: Sequence[Repeated],
     control: Outcome | None,
     attacks: int,
-    skipped: int,
+    skipped: Sequence[str],
 ) -> AuditSummary:
     every = [one for finding in findings for one in finding.tried]
     found = {
@@ -275,13 +186,16 @@ def _summary(
         for kind in KINDS
     }
     rate = None if control is None else round(control.rate, 6)
+    proof = [round(one.lower, 6) for one in repeated if one.lower is not None]
+    commonest = max(proof, default=None)
     made = {one.attack.name for one in every}
     return AuditSummary(
         tool=tool_version(),
-        verdict=policy.verdict(found, rate, skipped),
+        verdict=policy.verdict(found, rate, len(skipped), commonest),
         rows=max((len(one.target) for one in kept), default=0),
         whole=encodings.read == encodings.records,
-        skipped=skipped,
+        skipped=len(skipped),
+        commonest=commonest,
         control=rate,
         attacks=tuple(attack.name for attack in ATTACKS if attack.name in made),
         **found,

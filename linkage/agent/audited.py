@@ -23,12 +23,12 @@ from pydantic import ValidationError
 from linkage.agent.audit import (
     NONE_SKIPPED,
     QUICK,
-    Audit,
     Depth,
     Progress,
     audit,
     tool_version,
 )
+from linkage.agent.finding import Audit
 from linkage.agent.sample import Rows
 from linkage.agent.source import SourceFile
 from linkage.agreement import Manifest
@@ -180,6 +180,14 @@ class Audits:
             for one in finding["tried"]
             if one["verdict"] == Verdict.BROKEN
         ]
+        repeated = [one for one in report["repeated"] if one["verdict"] == Verdict.BROKEN]
+        if not broken and repeated:
+            worst = max(repeated, key=lambda one: one["lower"])
+            return (
+                f": the commonest value of {worst['name']} is that of {worst['most']} of"
+                f" {worst['rows']} records, surely above {worst['lower']:.2%} where"
+                f" {self._manifest.audit.commonest:.2%} are allowed; see {self.page}"
+            )
         if not broken:
             return f"; see {self.page}"
         worst, name = max(broken, key=lambda pair: pair[0]["lower"])

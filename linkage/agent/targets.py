@@ -33,8 +33,20 @@ from linkage.encoding import Encoder
 from linkage.encoding.minhash import MinhashScheme
 from linkage.encoding.prf import SECRET_BYTES, namespace_of
 from linkage.encoding.tokens import Vocabulary, tokenise
-from linkage.risk import Choices, Law, Majorities, Register, Trial, View, control_trial, signature
+from linkage.risk import (
+    Choices,
+    Law,
+    Majorities,
+    Register,
+    Repeats,
+    Trial,
+    View,
+    control_trial,
+    repeats,
+    signature,
+)
 from linkage.risk.attacks import Round, Target
+from linkage.risk.evidence import FEWEST
 
 TOGETHER = "all match keys together"
 KNOWN_SHARE = 0.1
@@ -102,6 +114,11 @@ class Encodings:
         return int(self._presence.shape[1])
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The match keys' names."""
+        return tuple(key.name for key in self._manifest.match_keys)
+
+    @property
     def signature(self) -> dict[str, float]:
         """How far a row's encodings join into a signature."""
         return signature(self._presence, self._sides[0])
@@ -121,6 +138,22 @@ class Encodings:
         rows = self._distinct(fields, places)
         target = self._target(places, fields, rows, round_too=True)
         yield Named(self._called(places), fields, False, target)
+
+    def repeats(self) -> dict[str, Repeats]:
+        """By match key, and of all side by side, how often encodings repeat.
+
+        Of all people read, also those of equal values; of fewer than `FEWEST` nothing is said.
+        """
+        keys = self._manifest.match_keys
+        every = {key.name: (key.fields, [place]) for place, key in enumerate(keys)}
+        places = self._complete()
+        every.setdefault(self._called(places), (self._fields_of(places), places))
+        found = {}
+        for name, (fields, of) in every.items():
+            rows = self._present(fields, of)
+            if len(rows) >= FEWEST:
+                found[name] = repeats(np.hstack([self._sides[0][place][rows] for place in of]))
+        return found
 
     def control(self, rows: int) -> Trial:
         """Plain Bloom filters of names and birth dates, or of all there is where there are none.
@@ -221,18 +254,23 @@ class Encodings:
         return f"{len(places)} of {len(keys)} match keys together"
 
     def _distinct(self, fields: Sequence[str], places: Sequence[int]) -> Rows:
-        """Rows with these fields and encodings, the first of those with equal values.
+        """Rows with these fields and encodings, the first of those with equal values."""
+        rows = self._present(fields, places)
+        columns = [self._columns[name][rows].tolist() for name in fields]
+        first: dict[tuple[object, ...], int] = {}
+        for row, values in zip(rows.tolist(), zip(*columns, strict=True), strict=True):
+            first.setdefault(values, row)
+        return np.fromiter(first.values(), np.int64, count=len(first))
+
+    def _present(self, fields: Sequence[str], places: Sequence[int]) -> Rows:
+        """Rows with these fields and encodings.
 
         A filter of a linkage schema is made of whatever fields a record has, so any of them does.
         """
-        enough = all if self._manifest.linkage_schema is None else any
-        there = np.atleast_1d(self._presence[list(places)].all(axis=0))
-        columns = [self._columns[name].tolist() for name in fields]
-        first: dict[tuple[object, ...], int] = {}
-        for row, values in enumerate(zip(*columns, strict=True)):
-            if there[row] and enough(values):
-                first.setdefault(values, row)
-        return np.fromiter(first.values(), np.int64, count=len(first))
+        enough = np.all if self._manifest.linkage_schema is None else np.any
+        there = [self._columns[name].astype(np.bool_) for name in fields]
+        encoded = self._presence[list(places)].all(axis=0)
+        return np.flatnonzero(encoded & enough(there, axis=0))
 
 
 def law_of(manifest: Manifest, key: MatchKey, columns: Columns) -> Law:

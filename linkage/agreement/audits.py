@@ -47,8 +47,9 @@ class Verdict(StrEnum):
     `not-shown`: some match key was not, or some attack's bound does not, and no attack is shown to
     break it. `too-few`: fewer distinct records than attacks say anything of.
     `too-weak`: the control withstood or had too few people, so that nothing is proven. `broken`:
-    an attack finds more people than the policy allows, beyond chance. `untried`: filters that
-    another program made, of a kind that published attacks break, and that were not attacked here.
+    an attack finds more people than the policy allows, or the commonest value of a match key
+    repeats more often, beyond chance. `untried`: filters that another program made, of a kind that
+    published attacks break, and that were not attacked here.
     """
 
     PASSED = "passed"
@@ -87,6 +88,8 @@ class AuditSummary(Strict):
         whole: whether all records of the file were read, and not a sample.
         skipped: match keys that were not attacked, as too few distinct records have them; all
             taken together count as one more.
+        commonest: share of the records that are proven to bear the commonest encoding of a match
+            key, of the one of which that is largest; None where fewer than 500 have any.
         control: share of people that the control attack found; None where it was not made, as it
             is not once an attack has broken the policy, nor of few people.
         attacks: which were made.
@@ -100,6 +103,7 @@ class AuditSummary(Strict):
     rows: Rows
     whole: bool
     skipped: Annotated[int, Field(ge=0, le=1_000)]
+    commonest: Share | None = None
     control: Share | None = None
     attacks: Annotated[tuple[AttackName, ...], Field(max_length=40, strict=False)] = ()
     unknown: Bounds | None = None
@@ -156,6 +160,9 @@ class AuditPolicy(Strict):
         known: the same, where the attacker knows some of the people's encodings.
         active: the same, of a hub that departs from the protocol and chooses whom it asks to be
             compared; 1 tells of it and refuses nothing, as no scheme protects from that.
+        commonest: largest share of records that may have the commonest value of a match key, as
+            equal values have equal encodings whatever the scheme, and tell by their number whose
+            they are.
         strict: refuse also what is merely not shown: too few records, a control that withstood,
             an upper bound above the policy.
         exceptions: whose encodings may leave all the same, and why.
@@ -164,6 +171,7 @@ class AuditPolicy(Strict):
     unknown: Share = 0.005
     known: Share = 0.03
     active: Share = 1.0
+    commonest: Share = 0.001
     strict: bool = False
     exceptions: Annotated[tuple[AuditException, ...], Field(max_length=64, strict=False)] = ()
 
@@ -180,6 +188,12 @@ class AuditPolicy(Strict):
             )
             if limit > fields[kind].default
         ]
+        if self.commonest > fields["commonest"].default:
+            looser.append(
+                "audit: encodings may leave although up to"
+                f" {self.commonest:.3g} of the records share the commonest value of a match key; by"
+                f" default it is {fields['commonest'].default:.3g}"
+            )
         excepted = [
             f"audit: encodings of {one.partner or 'every partner'} may leave although attacks"
             f" re-identify more people than the bounds allow: {one.reason}"
@@ -212,9 +226,15 @@ class AuditPolicy(Strict):
         return {"unknown": self.unknown, "known": self.known, "active": self.active}[kind]
 
     def verdict(
-        self, found: Mapping[Kind, Bounds | None], control: float | None, skipped: int
+        self,
+        found: Mapping[Kind, Bounds | None],
+        control: float | None,
+        skipped: int,
+        commonest: float | None,
     ) -> Verdict:
-        """What figures show under this policy: bounds by kind of attacker, keys not attacked."""
+        """What figures show under this policy: bounds by kind of attacker, and a summary's rest."""
+        if commonest is not None and commonest > self.commonest:
+            return Verdict.BROKEN
         held = [(bounds, self.limit(kind)) for kind, bounds in found.items() if bounds is not None]
         if not held:
             return Verdict.TOO_FEW
@@ -253,7 +273,8 @@ SAID = {
     Verdict.NOT_SHOWN: "not shown to keep the policy, nor to break it",
     Verdict.TOO_FEW: "too few distinct records to tell",
     Verdict.TOO_WEAK: "the control withstood or had too few people, so that nothing is proven",
-    Verdict.BROKEN: "an attack re-identifies more people than the manifest's policy allows",
+    Verdict.BROKEN: "an attack re-identifies more people, or a match key's commonest value repeats"
+    " more often, than the manifest's policy allows",
     Verdict.UNTRIED: "filters made elsewhere, not attacked here; published attacks break them",
 }
 """Each verdict in words."""

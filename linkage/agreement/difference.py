@@ -44,7 +44,7 @@ class Change:
 _UP = (
     r"retention_days|max_rows|expires|matching\.(quota|answer_runs|answer_hours)"
     r"|safeguards\.(rows_per_person|commonest_share)|partners\..*\.duplicates|budgets\..*"
-    r"|disclosure\.most_suppressed|audit\.(unknown|known|active)"
+    r"|disclosure\.most_suppressed|audit\.(unknown|known|active|commonest)"
 )
 _DOWN = (
     r"min_rows|scheme\.hashes|matching\.(threshold|precision)"

@@ -14,7 +14,7 @@ from linkage.errors import InputError, RiskError
 from linkage.files import private_directory, write_atomic
 
 if TYPE_CHECKING:
-    from linkage.agent.audit import Audit
+    from linkage.agent.finding import Audit
     from linkage.agreement import Manifest
 
 HOME = default_home("agent")
@@ -127,7 +127,7 @@ def _leave(result: dict[str, Any]) -> None:
 
 
 def _text(name: str, manifest: Manifest, found: Audit) -> list[str]:
-    from linkage.agreement.audits import KINDS, SAID
+    from linkage.agreement.audits import KINDS, SAID, Verdict
 
     summary = found.summary
     lines = [f"{name}: attacked {found.read} of {found.records} records; nothing was sent"]
@@ -144,11 +144,46 @@ def _text(name: str, manifest: Manifest, found: Audit) -> list[str]:
     allowed = "".join(f"{manifest.audit.limit(kind):>15.2%}" for kind in KINDS)
     lines.append(f"{'allowed':<34}{allowed}")
     lines += [f"{skipped}: too few distinct records to attack" for skipped in found.skipped]
+    lines += _static(manifest, found)
     lines.append("")
     for key, tried in found.broken.items():
         named = ", ".join(
             f"{one.attack.name} ({one.outcome.right} of {one.outcome.overlap})" for one in tried
         )
         lines.append(f"ABOVE POLICY, {key}: {named}")
+    lines += [
+        f"ABOVE POLICY, {one.name}: its commonest value is that of {one.repeats.most} of"
+        f" {one.repeats.rows} records"
+        for one in found.repeated
+        if one.verdict is Verdict.BROKEN
+    ]
     lines.append(f"verdict: {summary.verdict}: {SAID[summary.verdict]}")
+    return lines
+
+
+def _static(manifest: Manifest, found: Audit) -> list[str]:
+    """What encodings give away as they lie."""
+    if not found.repeated:
+        return []
+    heads = ("distinct", "commonest", "by counting", "popcount skew")
+    lines = ["", f"{'how encodings repeat':<34}{''.join(f'{head:>15}' for head in heads)}"]
+    skews = {one.name: f"{one.leakage.fill_deviation:.2f}" for one in found.findings}
+    for name, one in ((each.name, each.repeats) for each in found.repeated):
+        lines.append(
+            f"{name:<34}{one.distinct:>15.1%}{one.commonest:>15.2%}{one.frequency_bound:>15.2%}"
+            f"{skews.get(name, ''):>15}"
+        )
+    lines += [
+        f"{'allowed':<34}{'':>15}{manifest.audit.commonest:>15.2%}",
+        "distinct: encodings per record. commonest: records with the most frequent one; allowed",
+        "is what may be proven of it. by counting: records that exact frequencies name. popcount",
+        "skew: how much the number of bits set varies, where coins give 1.",
+    ]
+    if found.signature:
+        lines.append(
+            "all match keys of a record as a signature:"
+            f" {found.signature['presence']:.1%} have a set of match keys that no other has;"
+            f" {found.signature['alone']:.1%} share no encoding with another;"
+            f" {found.signature['shared']:.2g} encodings of a record are another's too, on average"
+        )
     return lines

@@ -185,7 +185,9 @@ def _check_audit(manifest: Manifest, header: EncodingsHeader) -> None:
     if said.verdict is Verdict.UNTRIED:
         follows = manifest.linkage_schema is not None
     else:
-        follows = said.verdict is policy.verdict(said.found, said.control, said.skipped)
+        follows = said.verdict is policy.verdict(
+            said.found, said.control, said.skipped, said.commonest
+        )
     if not follows or said.rows > header.rows:
         raise InvalidRequestError("the audit's verdict does not follow from its figures")
     policy.require(header.partner, said)

@@ -16,6 +16,7 @@ from linkage.reports.html import (
     page,
     percent,
 )
+from linkage.reports.leakage import leakage
 
 Scope = Mapping[str, Any]
 
@@ -35,7 +36,10 @@ _SHORT = {
         " withstood the attack, or too few records have the names and birth dates to make them of."
         " This audit proves nothing; do not rely on it."
     ),
-    "broken": "An attack re-identifies more people than the agreement allows, beyond chance.",
+    "broken": (
+        "An attack re-identifies more people than the agreement allows, or the commonest value of a"
+        " match key repeats more often, beyond chance."
+    ),
 }
 _RESULT = {"passed": "within", "not-shown": "not shown", "broken": "ABOVE"}
 
@@ -49,7 +53,7 @@ def risk_page(audit: Scope) -> str:
             Section("What to change", list(_advice(audit))),
             Section("What was tried", list(_tried(audit))),
             Section("Result by match key", list(_results(audit))),
-            Section("What encodings give away as they lie", [_leakage(audit)]),
+            Section("What encodings give away as they lie", list(leakage(audit))),
             Section("What this does not say", list(_limits(audit))),
         ],
         subtitle=f"Partner {audit['partner']} of project {audit['project']};"
@@ -141,26 +145,10 @@ def _results(audit: Scope) -> Iterator[Block]:
             " for all attacks of this audit together.",
         )
     for name in audit["skipped"]:
-        yield Paragraph(f"{name}: too few distinct records to attack; nothing is known.")
-
-
-def _leakage(audit: Scope) -> DataTable:
-    return DataTable(
-        "Without any attack",
-        ("match key", "records", "distinct", "near another", "bit skew", "bits together"),
-        [
-            (
-                finding["name"],
-                finding["leakage"]["rows"],
-                percent(finding["leakage"]["distinct"]),
-                percent(finding["leakage"]["near"]),
-                round(finding["leakage"]["bit_skew"], 2),
-                round(finding["leakage"]["co_occurrence"], 2),
-            )
-            for finding in audit["findings"]
-        ],
-        note="Equal values were taken once. Skew and bits together: 1 is what fair coins give.",
-    )
+        yield Paragraph(
+            f"{name}: too few distinct records to attack; nothing is known but how often its"
+            " encodings repeat, if that is told below."
+        )
 
 
 def _advice(audit: Scope) -> Iterator[Block]:
@@ -176,18 +164,34 @@ def _advice(audit: Scope) -> Iterator[Block]:
         yield Paragraph("Nothing that this audit could find.")
     if verdict != "broken":
         return
-    yield Paragraph(_scheme_advice(audit["scheme"]), warning=True)
     broken = [
         (finding, [one for one in finding["tried"] if one["verdict"] == "broken"])
         for finding in audit["findings"]
     ]
+    repeated = [one for one in audit["repeated"] if one["verdict"] == "broken"]
+    if any(found for _, found in broken):
+        yield Paragraph(_scheme_advice(audit["scheme"]), warning=True)
+    if repeated:
+        yield Paragraph(
+            "Equal values have equal encodings under every scheme: only match keys whose values"
+            " hardly repeat protect those who have the commonest ones.",
+            warning=True,
+        )
     yield DataTable(
         "Where it breaks",
-        ("match key", "attacks", "what to do"),
+        ("match key", "by", "what to do"),
         [
             (finding["name"], ", ".join(one["attack"] for one in found), _key_advice(finding))
             for finding, found in broken
             if found
+        ]
+        + [
+            (
+                one["name"],
+                f"its commonest value: {count(one['most'])} of {count(one['rows'])} records",
+                "add a field to this match key that tells people apart, or leave it out",
+            )
+            for one in repeated
         ],
     )
     rounds = {one["name"] for one in audit["attacks"] if one["of"] == "round"}

@@ -8,7 +8,7 @@ from linkage.risk.cliques import by_cliques
 from linkage.risk.controls import HARDENINGS, control_trial, hardened_trial, plain_clk, unseeded
 from linkage.risk.differences import by_differences
 from linkage.risk.law import Choices, Law, Majorities
-from linkage.risk.leakage import Leakage, leakage, signature
+from linkage.risk.leakage import Leakage, Repeats, leakage, repeats, signature
 from linkage.risk.network import by_network
 from linkage.risk.outcome import Outcome, judge, pooled, upper_bound
 from linkage.risk.patterns import by_frequency, by_patterns, first_of_equal
@@ -24,6 +24,7 @@ __all__ = [
     "Majorities",
     "Outcome",
     "Register",
+    "Repeats",
     "Trial",
     "View",
     "by_cliques",
@@ -41,6 +42,7 @@ __all__ = [
     "leakage",
     "plain_clk",
     "pooled",
+    "repeats",
     "signature",
     "unseeded",
     "upper_bound",

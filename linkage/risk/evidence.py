@@ -5,16 +5,19 @@
 - Broken: some attack's lower bound is above it. Of many attacks some find a person or two by
   chance, so lower bounds are at 95% for all attacks together (Bonferroni).
 - Between the two nothing is shown.
+- How often the commonest value of a match key repeats is proven likewise: at 95% for all values of
+  all match keys together, as some value is the commonest by chance.
 
 Bounds are Clopper and Pearson's, over records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from scipy.stats import beta
 
+from linkage.risk.leakage import Repeats
 from linkage.risk.outcome import CONFIDENCE, Outcome
 
 FEWEST = 500
@@ -36,3 +39,10 @@ def bounds(outcomes: Sequence[Outcome], attacks: int) -> tuple[float, float] | N
     if not outcomes:
         return None
     return max(proven(o, attacks) for o in outcomes), max(o.upper for o in outcomes)
+
+
+def proven_commonest(found: Mapping[str, Repeats]) -> dict[str, float]:
+    """By match key, the share of records that are proven to bear its commonest encoding."""
+    values = sum(one.values for one in found.values())
+    confidence = 1 - (1 - CONFIDENCE) / max(values, 1)
+    return {name: lower_bound(one.most, one.rows, confidence) for name, one in found.items()}

@@ -1,6 +1,8 @@
 """What encodings give away as they lie, without any attack.
 
-Counts and shares only: no encoding and no row is named.
+- Repeats are counted over all records, as equal values have equal encodings.
+- How bits lie is looked at where equal values are taken once: repeats would drown it.
+- Counts and shares only: no encoding and no row is named.
 """
 
 from __future__ import annotations
@@ -18,15 +20,44 @@ _NEAR = 0.25
 
 
 @dataclass(frozen=True)
-class Leakage:
-    """Static leakage of one match key.
+class Repeats:
+    """How often encodings of one match key repeat.
 
     Attributes:
-        rows: rows with an encoding.
-        distinct: share of distinct encodings.
-        commonest: share of rows that bear the most frequent encoding.
-        frequency_bound: share of rows whose encoding repeats so often that no other repeats as
-            often: what an attacker with exact frequencies could name at once.
+        rows: records with an encoding.
+        values: distinct encodings.
+        most: records that bear the most frequent encoding.
+        counted: records whose encoding repeats so often that no other repeats as often: what an
+            attacker with exact frequencies could name at once.
+    """
+
+    rows: int
+    values: int
+    most: int
+    counted: int
+
+    @property
+    def distinct(self) -> float:
+        """Distinct encodings per record."""
+        return self.values / self.rows
+
+    @property
+    def commonest(self) -> float:
+        """Share of records that bear the most frequent encoding."""
+        return self.most / self.rows
+
+    @property
+    def frequency_bound(self) -> float:
+        """Share of records that exact frequencies name at once."""
+        return self.counted / self.rows
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """How the bits of one match key's distinct encodings lie.
+
+    Attributes:
+        rows: distinct encodings.
         fill, fill_deviation: share of bits set, and how that varies between rows, beside what fair
             coins would give (1 is as much as coins).
         bit_skew: how far bits' frequencies are from one half: root of the mean square, beside
@@ -36,9 +67,6 @@ class Leakage:
     """
 
     rows: int
-    distinct: float
-    commonest: float
-    frequency_bound: float
     fill: float
     fill_deviation: float
     bit_skew: float
@@ -49,22 +77,24 @@ class Leakage:
         return {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(self).items()}
 
 
-def leakage(words: Words, rng: np.random.Generator) -> Leakage:
-    """Static leakage of encodings, at least two rows, every row present."""
-    rows, bits = len(words), 64 * words.shape[1]
+def repeats(words: Words) -> Repeats:
+    """How often encodings repeat, of at least one record, every record present."""
     whole = np.ascontiguousarray(words).view(f"V{8 * words.shape[1]}").ravel()
     _, counts = np.unique(whole, return_counts=True)
     sizes, times = np.unique(counts, return_counts=True)
     alone = sizes[(times == 1) & (sizes > 1)]
+    return Repeats(len(words), len(counts), int(counts.max()), int(alone.sum()))
+
+
+def leakage(words: Words, rng: np.random.Generator) -> Leakage:
+    """How the bits of distinct encodings lie, at least two rows, every row present."""
+    rows, bits = len(words), 64 * words.shape[1]
     fill = np.bitwise_count(words).sum(axis=1, dtype=np.int64) / bits
     sample = words[np.sort(rng.choice(rows, min(rows, _SAMPLE), replace=False))]
     raw = np.ascontiguousarray(sample).view(np.uint8)
     frequency = np.unpackbits(raw, axis=1, bitorder="little").mean(axis=0)
     return Leakage(
         rows=rows,
-        distinct=len(counts) / rows,
-        commonest=int(counts.max()) / rows,
-        frequency_bound=int(alone.sum()) / rows,
         fill=float(fill.mean()),
         fill_deviation=float(fill.std() * 2 * np.sqrt(bits)),
         bit_skew=float(np.sqrt(((frequency - 0.5) ** 2).mean()) * 2 * np.sqrt(len(sample))),

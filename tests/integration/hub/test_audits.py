@@ -75,8 +75,9 @@ def test_a_header_without_an_audit_is_refused(active, sheriff) -> None:
         said(Verdict.UNTRIED),
         said(Verdict.PASSED, rows=41),
         said(Verdict.PASSED, skipped=1),
+        said(Verdict.PASSED, commonest=0.002),
     ],
-    ids=lambda audit: f"{audit.verdict}, {audit.rows}, {audit.skipped}",
+    ids=lambda audit: f"{audit.verdict}, {audit.rows}, {audit.skipped}, {audit.commonest}",
 )
 def test_a_verdict_that_does_not_follow_is_refused(active, sheriff, audit: AuditSummary) -> None:
     with pytest.raises(InvalidRequestError, match="does not follow"):

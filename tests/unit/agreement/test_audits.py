@@ -46,20 +46,29 @@ def test_a_verdict_rests_on_evidence(
     unknown: Bounds | None, known: Bounds | None, control: float | None, verdict: str
 ) -> None:
     found = {"unknown": unknown, "known": known, "active": None}
-    assert AuditPolicy().verdict(found, control, skipped=0) == verdict
+    assert AuditPolicy().verdict(found, control, skipped=0, commonest=None) == verdict
 
 
 def test_keys_that_were_not_attacked_are_not_shown_to_keep_the_policy() -> None:
     found = {"unknown": bounds(0.0, 0.004), "known": bounds(0.0, 0.004), "active": None}
-    assert AuditPolicy().verdict(found, 1.0, skipped=1) is Verdict.NOT_SHOWN
+    assert AuditPolicy().verdict(found, 1.0, skipped=1, commonest=None) is Verdict.NOT_SHOWN
     found["known"] = bounds(0.2, 0.3)
-    assert AuditPolicy().verdict(found, 1.0, skipped=1) is Verdict.BROKEN
+    assert AuditPolicy().verdict(found, 1.0, skipped=1, commonest=None) is Verdict.BROKEN
 
 
 def test_a_hub_that_departs_from_the_protocol_is_told_of_unless_the_policy_says_more() -> None:
     found = {"unknown": None, "known": bounds(0.0, 0.01), "active": bounds(0.9, 1.0)}
-    assert AuditPolicy().verdict(found, 1.0, skipped=0) is Verdict.PASSED
-    assert AuditPolicy(active=0.5).verdict(found, 1.0, skipped=0) is Verdict.BROKEN
+    assert AuditPolicy().verdict(found, 1.0, skipped=0, commonest=None) is Verdict.PASSED
+    assert AuditPolicy(active=0.5).verdict(found, 1.0, skipped=0, commonest=None) is Verdict.BROKEN
+
+
+def test_a_match_key_whose_commonest_value_repeats_too_often_breaks_the_policy() -> None:
+    found = {"unknown": bounds(0.0, 0.004), "known": None, "active": None}
+    nothing = dict.fromkeys(found)
+    for figures in (found, nothing):
+        assert AuditPolicy().verdict(figures, None, 1, 0.0011) is Verdict.BROKEN
+        assert AuditPolicy(commonest=0.01).verdict(figures, None, 1, 0.0011) is not Verdict.BROKEN
+    assert AuditPolicy().verdict(found, 1.0, 0, 0.001) is Verdict.PASSED
 
 
 @pytest.mark.parametrize("verdict", Verdict)
@@ -113,6 +122,8 @@ def test_bounds_above_the_default_are_a_warning_and_may_let_a_broken_scheme_pass
     assert AuditPolicy(unknown=0.001, known=0.03).warnings == ()
     (text,) = AuditPolicy(unknown=0.02).warnings
     assert "know no pair re-identify up to 0.02 of the people; by default it is 0.005" in text
+    (text,) = AuditPolicy(commonest=0.02).warnings
+    assert "up to 0.02 of the records share the commonest value of a match key" in text
     (text,) = AuditPolicy(known=1.0).warnings
     assert "know some pairs re-identify up to 1 of the people; by default it is 0.03" in text
     assert AuditPolicy(known=0.4).foreseen(["sheriff"], "saul-v1")
@@ -154,6 +165,7 @@ def test_what_a_hub_makes_up_is_not_taken_for_an_audit(
     [
         ({}, {"unknown": 0.01}, True),
         ({}, {"known": 0.01}, False),
+        ({}, {"commonest": 0.01}, True),
         ({"strict": True}, {}, True),
         ({}, {"exceptions": [EXCEPTION]}, True),
         ({"exceptions": [EXCEPTION]}, {}, False),

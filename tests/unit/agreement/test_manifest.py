@@ -380,7 +380,7 @@ def test_fingerprint_known_answers() -> None:
     assert parse(FULL).fingerprint == KNOWN
 
 
-KNOWN = "91232425763895a193cc914af2ca90f01d67adb2cb3d7b3c68623c3413f675c7"
+KNOWN = "0752b69a52afae1175905c03740fd3cd95964257a44c4edf628428836d5354e0"
 
 
 def leaves(value: Any, place: Path_ = ()) -> Iterator[tuple[Path_, Any]]:

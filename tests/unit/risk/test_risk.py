@@ -16,6 +16,7 @@ from linkage.risk import (
     Majorities,
     Outcome,
     Register,
+    Repeats,
     Trial,
     View,
     by_cliques,
@@ -33,12 +34,14 @@ from linkage.risk import (
     leakage,
     plain_clk,
     pooled,
+    repeats,
     signature,
     unseeded,
     upper_bound,
 )
 from linkage.risk.alignment import align
 from linkage.risk.attacks import ATTACKS, Target
+from linkage.risk.evidence import lower_bound, proven_commonest
 from linkage.risk.graph import neighbours, percolate
 from linkage.risk.known import by_likeness, by_tokens
 from linkage.risk.view import Floats, Rows
@@ -150,7 +153,6 @@ def test_seeds_are_pooled() -> None:
 def test_static_leakage_tells_filters_from_coins(control: Trial, random: Trial) -> None:
     rng = np.random.default_rng(9)
     coins, filters = leakage(random.view.words, rng), leakage(control.view.words, rng)
-    assert coins.distinct == 1.0
     assert 0.8 < coins.fill_deviation < 1.2
     assert 0.8 < coins.bit_skew < 1.2
     assert 0.8 < coins.co_occurrence < 1.2
@@ -161,8 +163,18 @@ def test_static_leakage_tells_filters_from_coins(control: Trial, random: Trial) 
 def test_a_repeated_encoding_is_found() -> None:
     words = _random_words(10, np.random.default_rng(10))
     words[:4] = words[0]
-    found = leakage(words, np.random.default_rng(0))
+    found = repeats(words)
     assert (found.distinct, found.commonest, found.frequency_bound) == (0.7, 0.4, 0.4)
+
+
+def test_the_commonest_of_many_values_proves_less() -> None:
+    """Of five in a thousand that share a value a part is chance, the more the more values."""
+    one, two = Repeats(1_000, 900, 8, 8), Repeats(1_000, 990, 3, 3)
+    found = proven_commonest({"one": one, "two": two})
+    assert found["one"] == lower_bound(8, 1_000, 1 - 0.05 / 1_890)
+    assert found["one"] > 0.001 > found["two"]
+    assert proven_commonest({"one": one})["one"] > found["one"]
+    assert proven_commonest({}) == {}
 
 
 def test_rows_join_into_signatures() -> None:

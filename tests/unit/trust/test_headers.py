@@ -36,6 +36,7 @@ AUDIT = {
     "rows": 10,
     "whole": True,
     "skipped": 1,
+    "commonest": None,
     "control": 0.96,
     "attacks": ["law", "round, curious hub"],
     "unknown": {"lower": 0.0, "upper": 0.25},
