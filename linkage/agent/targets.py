@@ -3,6 +3,7 @@
 - Encodings are made under secrets drawn here. The project secret is as random, so what is found
   holds for it, and no key has to be at hand.
 - Records of equal values count once: which of two equal records an encoding is, nobody can tell.
+  Attacks that count repeats name values, and have them all.
 - Where a file holds people several times, one record of each is taken; see `sample`.
 - Of a linkage schema every record is attacked that has a filter, whichever fields it is made of; of
   any other scheme the records that have all fields of a match key.
@@ -42,6 +43,7 @@ from linkage.risk import (
     Trial,
     View,
     control_trial,
+    first_of_equal,
     repeats,
     signature,
 )
@@ -52,6 +54,8 @@ TOGETHER = "all match keys together"
 KNOWN_SHARE = 0.1
 MOST_KNOWN = 5_000
 """People whom the law's attacker knows: a tenth of the file, at most so many."""
+_MOST_COUNTED = 5_000
+"""Of people of whom some have equal values, so many are counted: patterns take squares of it."""
 _MOST_WORDS = 64
 """Of all match keys side by side the leading bits, 4,096 in all: memory is bounded."""
 Words = npt.NDArray[np.uint64]
@@ -209,7 +213,29 @@ class Encodings:
         told = min(MOST_KNOWN, round(KNOWN_SHARE * self.records), len(rows) // 2)
         asked = self._round(rows) if round_too else None
         trial = Trial(View(cut[0]), register, truth)
-        return Target(trial, self.rng, keys=own, asked=asked, told=max(told, 1))
+        return Target(
+            trial,
+            self.rng,
+            keys=own,
+            asked=asked,
+            told=max(told, 1),
+            repeated=self._repeated(places, fields),
+            plain=self._manifest.scheme.name == "clk-v1",
+        )
+
+    def _repeated(self, places: Sequence[int], fields: Sequence[str]) -> Trial | None:
+        """People with equal values and all; None where each has another encoding."""
+        rows = self._present(fields, places)[:_MOST_COUNTED]
+        wide = max(1, _MOST_WORDS // len(places))
+        view, once, again = (
+            np.hstack([side[place][rows, :wide] for place in places]) for side in self._sides
+        )
+        if not len(rows) or repeats(view).distinct == 1.0:
+            return None
+        order = self.rng.permutation(len(rows))
+        tokens = self._tokens(fields, rows[order])
+        register = Register(once[order], again[order], tokens)
+        return Trial(View(view), register, first_of_equal(tokens)[np.argsort(order)])
 
     def _round(self, rows: Rows) -> Round | None:
         matching = self._manifest.matching

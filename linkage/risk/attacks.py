@@ -28,6 +28,7 @@ from linkage.risk.differences import by_differences
 from linkage.risk.graph import neighbours, percolate
 from linkage.risk.network import by_network
 from linkage.risk.outcome import Outcome, judge
+from linkage.risk.patterns import by_frequency, by_patterns
 from linkage.risk.rounds import by_round
 from linkage.risk.view import NOBODY, Register, Rows, Trial, View
 
@@ -39,7 +40,7 @@ MOST_ASKED = 2_000
 """Of the people who are not known, so many are asked about by the law: its memory is bounded."""
 
 
-Of = Literal["encodings", "law", "round"]
+Of = Literal["encodings", "law", "round", "repeats", "plain filters"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class Target:
         keys: of each match key by itself, each with its law, where the scheme has one.
         asked: the comparison round, where there is one.
         told: how many people the law's attacker knows.
+        repeated: the same before equal values are taken once, where encodings repeat; its truth
+            says of each row the first of the register with the same values.
+        plain: whether the encodings are plain Bloom filters.
     """
 
     def __init__(
@@ -75,12 +79,16 @@ class Target:
         keys: Sequence[Trial] = (),
         asked: Round | None = None,
         told: int = 0,
+        repeated: Trial | None = None,
+        plain: bool = False,
     ) -> None:
         self.trial = trial
         self.rng = rng
         self.keys = tuple(keys)
         self.asked = asked
         self.told = told
+        self.repeated = repeated
+        self.plain = plain
 
     def __len__(self) -> int:
         return len(self.trial.view)
@@ -98,6 +106,11 @@ class Target:
             self.rng,
             asked=asked and Round([f[:rows] for f in asked.fields], asked.quota, asked.runs),
         )
+
+    @property
+    def counted(self) -> Trial:
+        """What attacks that count are made on: repeats and all, where there are any."""
+        return self.trial if self.repeated is None else self.repeated
 
     @cached_property
     def aligned(self) -> Rows:
@@ -122,7 +135,8 @@ class Attack:
         how: what it does, for people who are no cryptographers.
         needs: what an attacker must have.
         kind: whether it knows no pair, knows some, or is of a hub that departs from the protocol.
-        of: what it works with: encodings alone, their law too, or the comparison round.
+        of: what it works with: encodings alone, their law too, the comparison round, encodings
+            that repeat, or plain Bloom filters.
         run: guesses for the rows of the view, and rows that do not count.
         cheap: whether a quick audit makes it on each match key too.
         whole: whether it is of all match keys together only.
@@ -152,6 +166,10 @@ class Attack:
             return False
         if (self.of == "law" and not target.keys) or (self.of == "round" and target.asked is None):
             return False
+        if (self.of == "repeats" and target.repeated is None) or (
+            self.of == "plain filters" and not target.plain
+        ):
+            return False
         if (each and self.whole) or (quick and self.slow):
             return False
         return self.cheap or not (each and quick)
@@ -159,7 +177,8 @@ class Attack:
     def __call__(self, target: Target) -> Outcome:
         target = target.first(self.most)
         guess, told = self.run(target)
-        return judge(self.name, target.trial, guess, told)
+        counts = self.of in ("repeats", "plain filters")
+        return judge(self.name, target.counted if counts else target.trial, guess, told)
 
 
 def _law(target: Target, by: Callable[..., Rows] = by_law) -> tuple[Rows, Rows]:
@@ -224,6 +243,7 @@ def _network(target: Target) -> tuple[Rows, Rows]:
 _HUB = "the hub's disk, and a register of the people in the file"
 _PAIRS = "the same, and for one person in twenty which encoding is theirs"
 _LAW = "the same, and for one person in ten, at most 5,000, which encoding is theirs"
+_COUNTS = "the hub's disk, and how often each value occurs among the people in the file"
 _ACTIVE = "a hub that departs from the protocol, and a register of the people in the file"
 
 ATTACKS: tuple[Attack, ...] = (
@@ -275,6 +295,25 @@ ATTACKS: tuple[Attack, ...] = (
         "known",
         lambda t: (known.by_likeness(t.trial, t.seeds), t.seeds),
         graph=False,
+    ),
+    Attack(
+        "frequency",
+        "Takes the most frequent encoding for that of the most frequent value, and so on",
+        _COUNTS,
+        "unknown",
+        lambda t: (by_frequency(t.counted), None),
+        cheap=True,
+        graph=False,
+        of="repeats",
+    ),
+    Attack(
+        "patterns",
+        "Learns from there which bits go with which pairs of letters, and reads the rest",
+        _COUNTS,
+        "unknown",
+        lambda t: (by_patterns(t.counted), None),
+        graph=False,
+        of="plain filters",
     ),
     Attack(
         "differences",

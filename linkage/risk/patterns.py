@@ -10,8 +10,8 @@ regression here, which forgives wrong pairs: a start by frequencies has many.
 - Needs the register's tokens alone: no encoding of the attacker's own, no law, no known pair.
 - Names values: of people with equal tokens the first in the register. A trial's truth must say the
   same (`first_of_equal`).
-- Against hardened encodings of near-unique match keys there is nothing to count; those attacks
-  are here so that a `clk-v1` file whose values repeat is seen to fall.
+- Frequencies are tried wherever encodings repeat; of near-unique match keys there is little to
+  count. Patterns are those of plain filters, and tried on `clk-v1` alone.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def test_every_attack_is_made_and_told_on_the_page(county: CountyFiles, social: 
     manifest = manifest_of(county, keys=1, scheme={"name": "minhash-v1"})
     depth = replace(FULL, graph=500, control=550)
     found = audit(manifest, manifest.partner("social"), social, depth, seed=1)
-    assert found.summary.attacks == tuple(attack.name for attack in ATTACKS)
+    assert found.summary.attacks == tuple(a.name for a in ATTACKS if a.of != "plain filters")
     assert found.control is not None
     assert found.control.rate > 0.95
     assert found.summary.known is not None
@@ -70,7 +70,8 @@ def test_every_attack_is_made_and_told_on_the_page(county: CountyFiles, social: 
     report = described(manifest, "social", found)
     assert json.loads(json.dumps(report)) == report
     page = risk_page(report)
-    assert all(escape(text) in page for one in ATTACKS for text in (one.how, one.needs))
+    made = [one for one in ATTACKS if one.of != "plain filters"]
+    assert all(escape(text) in page for one in made for text in (one.how, one.needs))
     assert "answer_runs" not in page
     broken = json.loads(json.dumps(report))
     broken["summary"]["verdict"] = "broken"
@@ -228,6 +229,18 @@ def test_filters_of_a_linkage_schema_are_attacked_too(
     found = audit(manifest, manifest.partner("social"), social, QUICK, stop=True)
     assert found.summary.verdict is Verdict.BROKEN
     assert "law" not in found.summary.attacks
+
+
+def test_filters_whose_values_repeat_fall_to_frequencies_and_patterns(
+    county: CountyFiles, social: SourceFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "ATTACKS", [a for a in ATTACKS if a.kind == "unknown"][:2])
+    manifest = manifest_of_filters(county, "surname", "city")
+    found = audit(manifest, manifest.partner("social"), social, QUICK, seed=1)
+    assert found.summary.attacks == ("frequency", "patterns")
+    (filters,) = found.findings
+    assert {one.outcome.overlap for one in filters.tried} == {990}
+    assert [one.verdict for one in filters.tried] == [Verdict.BROKEN, Verdict.BROKEN]
 
 
 def test_filters_of_records_with_gaps_are_attacked_too(county: CountyFiles, tmp_path: Path) -> None:

@@ -7,7 +7,15 @@ import pytest
 import scipy.sparse as sp
 
 from linkage.agreement.audits import AuditSummary, Verdict
-from linkage.risk import Outcome, Register, Trial, View, control_trial
+from linkage.risk import (
+    Outcome,
+    Register,
+    Trial,
+    View,
+    control_trial,
+    first_of_equal,
+    plain_clk,
+)
 from linkage.risk.attacks import ATTACKS, Round, Target
 from linkage.risk.evidence import bounds, lower_bound, proven
 from linkage.risk.outcome import upper_bound
@@ -75,7 +83,7 @@ def test_what_is_made_where() -> None:
     whole = control()
     without = Target(whole.trial, whole.rng)
     every = made(whole, each=False, quick=False)
-    assert every == set(BY_NAME) - {"law", "law, grown"}
+    assert every == set(BY_NAME) - {"law", "law, grown", "frequency", "patterns"}
     assert every - made(without, each=False, quick=False) == {
         "round",
         "round and encodings",
@@ -89,6 +97,28 @@ def test_what_is_made_where() -> None:
         *slow,
         "round, curious hub",
     }
+
+
+def test_repeats_are_counted_before_equal_values_are_taken_once() -> None:
+    """300 people of whom 40 have the same values, 20 others, and 10 others again."""
+    once = control()
+    rng = np.random.default_rng(4)
+    bearers = np.repeat(np.arange(300), [40, 20, 10, *[1] * 297])
+    order = rng.permutation(len(bearers))
+    tokens = once.trial.register.tokens[bearers[order]]
+    words = plain_clk(once.trial.register.tokens, rng)
+    again = words[bearers[order]]
+    truth = first_of_equal(tokens)[np.argsort(order)]
+    repeated = Trial(View(words[bearers]), Register(again, again, tokens), truth)
+    target = Target(once.trial, rng, repeated=repeated, plain=True)
+    for name in ("frequency", "patterns"):
+        assert BY_NAME[name].applies(target, each=False, quick=True, sampled=True)
+        outcome = BY_NAME[name](target)
+        assert outcome.overlap == 367
+        assert outcome.right >= 70
+    hardened = Target(once.trial, rng, repeated=repeated)
+    assert BY_NAME["frequency"].applies(hardened, each=True, quick=True, sampled=True)
+    assert not BY_NAME["patterns"].applies(hardened, each=False, quick=False, sampled=False)
 
 
 def test_fewer_people_are_the_same_in_view_and_register() -> None:
