@@ -6,8 +6,8 @@
 - The attacker has the hub's view, and a register that holds the partner's own records without a
   mistake: the worst case of overlap and errors.
 - The control, plain Bloom filters of the file's names and birth dates, must fall to the same
-  attack. Where it does not, or too few people have these, the audit says that it was too weak,
-  and proves nothing.
+  attack. Where it does not in three tries, or too few people have these, the audit says that it was
+  too weak, and proves nothing.
 - What is kept of the figures names no value and no row.
 """
 
@@ -26,13 +26,21 @@ from linkage.agent.source import SourceFile
 from linkage.agent.table import RecordTable
 from linkage.agent.targets import Encodings, Named
 from linkage.agreement import Manifest, Partner
-from linkage.agreement.audits import KINDS, AuditPolicy, AuditSummary, Bounds, Verdict
+from linkage.agreement.audits import (
+    CONTROL_FLOOR,
+    KINDS,
+    AuditPolicy,
+    AuditSummary,
+    Bounds,
+    Verdict,
+)
 from linkage.risk import Outcome, leakage, unseeded
 from linkage.risk.attacks import ATTACKS, Attack
 from linkage.risk.evidence import FEWEST, bounds, proven, proven_commonest
 from linkage.risk.threads import limited
 
 Progress = Callable[[str, int, int], None]
+CONTROL_TRIES = 3
 NONE_SKIPPED: Rows = np.empty(0, np.int64)
 
 
@@ -123,9 +131,7 @@ def _attacked(
             break
     control = None
     if plan and not ended:
-        plain = encodings.control(depth.control)
-        # Of few people an attack that proves nothing may well name all.
-        control = unseeded(plain, rng) if len(plain.view) >= FEWEST else None
+        control = _control(encodings, depth.control)
     progress("attack", steps, steps)
     findings = tuple(
         Finding(
@@ -154,6 +160,27 @@ def _attacked(
 def tool_version() -> str:
     """The version of `linkage` that attacks."""
     return version("linkage")
+
+
+def _control(encodings: Encodings, people: int) -> Outcome | None:
+    """The best of some tries at plain Bloom filters, each under secrets of its own.
+
+    Whether the attack finds its start is luck; of phone numbers it had none in two of 18 tries.
+
+    Returns:
+        None of few people, of whom an attack that proves nothing may well name all.
+    """
+    best: Outcome | None = None
+    for _ in range(CONTROL_TRIES):
+        plain = encodings.control(people)
+        if len(plain.view) < FEWEST:
+            return None
+        found = unseeded(plain, encodings.rng)
+        if best is None or found.rate > best.rate:
+            best = found
+        if best.rate >= CONTROL_FLOOR:
+            break
+    return best
 
 
 def _repeated(policy: AuditPolicy, encodings: Encodings) -> tuple[Repeated, ...]:

@@ -50,7 +50,7 @@ def described(manifest: Manifest, partner: str, found: Audit) -> dict[str, Any]:
         "partner": partner,
         "scheme": manifest.scheme.name,
         "policy": manifest.audit.model_dump(mode="json", exclude={"exceptions"}),
-        "refused": manifest.audit.refuses(found.summary.verdict) and exception is None,
+        "refused": manifest.audit.refuses(found.summary) and exception is None,
         "exception": None if exception is None else exception.reason,
         **found.as_json(),
     }

@@ -5,7 +5,8 @@
 - A summary holds counts, bounds and names of attacks: no value, no row, no match key.
 - Refusal rests on evidence: the lower bound of what an attack finds is above the policy's. That
   nobody was found proves little among few people, which is told and not refused, unless the policy
-  is strict. See ADR 34.
+  is strict. A control that withstands proves that the audit is worth nothing, and refuses. See
+  ADR 34.
 
     policy.require("sheriff", summary)
 """
@@ -111,6 +112,11 @@ class AuditSummary(Strict):
     active: Bounds | None = None
 
     @property
+    def withstood(self) -> bool:
+        """Whether the control was made and did not fall: the attacks are too weak to go by."""
+        return self.verdict is Verdict.TOO_WEAK and self.control is not None
+
+    @property
     def found(self) -> dict[Kind, Bounds | None]:
         """Bounds by kind of attacker."""
         return {"unknown": self.unknown, "known": self.known, "active": self.active}
@@ -163,8 +169,8 @@ class AuditPolicy(Strict):
         commonest: largest share of records that may have the commonest value of a match key, as
             equal values have equal encodings whatever the scheme, and tell by their number whose
             they are.
-        strict: refuse also what is merely not shown: too few records, a control that withstood,
-            an upper bound above the policy.
+        strict: refuse also what is merely not shown: too few records, too few people for a
+            control, an upper bound above the policy.
         exceptions: whose encodings may leave all the same, and why.
     """
 
@@ -246,10 +252,11 @@ class AuditPolicy(Strict):
             return Verdict.NOT_SHOWN
         return Verdict.PASSED
 
-    def refuses(self, verdict: Verdict) -> bool:
+    def refuses(self, said: AuditSummary) -> bool:
         """Whether a partner without an exception may not send what was found to be so."""
-        bad = (Verdict.BROKEN, Verdict.UNTRIED)
-        return verdict in bad or (self.strict and verdict is not Verdict.PASSED)
+        if said.verdict in (Verdict.BROKEN, Verdict.UNTRIED) or said.withstood:
+            return True
+        return self.strict and said.verdict is not Verdict.PASSED
 
     def require(self, partner: str, summary: AuditSummary, *, detail: str = "") -> None:
         """Refuse encodings that the policy does not cover.
@@ -260,12 +267,23 @@ class AuditPolicy(Strict):
         Raises:
             RiskError: the audit fails, and no exception covers the partner.
         """
-        if self.refuses(summary.verdict) and self.exception_of(partner) is None:
+        if not self.refuses(summary) or self.exception_of(partner) is not None:
+            return
+        if summary.withstood:
             raise RiskError(
-                f"the risk audit of {partner!r}: {SAID[summary.verdict]}{detail}",
-                remedy="Change the scheme or the match keys, or have an exception written into the"
+                f"the risk audit of {partner!r}: harness too weak: {summary.control:.1%} of the"
+                " control were found, plain Bloom filters that are known to be broken, so that"
+                f" nothing is proven{detail}",
+                remedy="Audit the whole file with linkage agent audit FILE --project PROJECT, by"
+                " which submit goes then. If the control withstands again, the fault is"
+                " linkage's: tell those who gave it to you, or have an exception written into the"
                 " manifest, under audit, which every partner then signs",
             )
+        raise RiskError(
+            f"the risk audit of {partner!r}: {SAID[summary.verdict]}{detail}",
+            remedy="Change the scheme or the match keys, or have an exception written into the"
+            " manifest, under audit, which every partner then signs",
+        )
 
 
 SAID = {

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 HOME = default_home("agent")
 TOO_WEAK = 10
-"""Exit code: the harness did not break what is known to be broken, or had too few people for it."""
+"""Exit code: nothing is proven, and yet submit would send: too few people for a control, or an
+exception."""
 
 
 def add_audit_command(app: typer.Typer) -> None:
@@ -72,11 +73,12 @@ def audit(
 
     The file is encoded as submit would, and attacked with its own records as what the attacker
     knows: the worst case. Plain Bloom filters of the same records are attacked beside it; where
-    these withstand, or too few people are there for them, the audit was too weak and proves
-    nothing. No value is shown or written.
+    these withstand, the audit was too weak, and submit refuses the file; where too few people are
+    there for them, nothing is proven, which is told. No value is shown or written.
 
     What is allowed stands in the manifest, under audit. Exit codes: 0 submit would send the file;
-    9 it would not; 10 it would, although the audit was too weak.
+    9 it would not; 10 it would, although the audit was too weak: too few people for a control, or
+    an exception.
     """
     from linkage.agent import audit as auditing
     from linkage.agent.agent import Agent

@@ -154,7 +154,12 @@ def _results(audit: Scope) -> Iterator[Block]:
 def _advice(audit: Scope) -> Iterator[Block]:
     verdict = audit["summary"]["verdict"]
     if verdict == "too-weak":
-        yield Paragraph("Audit more records: attacks on small files fail for want of numbers.")
+        yield Paragraph(
+            "Audit more records: attacks on small files fail for want of numbers."
+            if audit["summary"]["control"] is None
+            else "Audit the whole file: linkage agent audit FILE --project PROJECT. If the control"
+            " withstands again, the fault is linkage's: tell those who gave it to you."
+        )
     if verdict == "not-shown":
         yield Paragraph(
             "Nothing must be changed. To know more, attack the whole file: linkage agent audit"

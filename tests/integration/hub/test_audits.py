@@ -100,6 +100,13 @@ def test_the_hub_holds_a_partner_to_the_manifest(steward, members) -> None:
     }
 
 
+def test_the_hub_takes_no_audit_whose_control_withstood(active, sheriff) -> None:
+    data = raw(small_matrix(active))
+    with pytest.raises(RiskError, match="harness too weak"):
+        sheriff.create(sheriff.header(active, data, audit=said(Verdict.TOO_WEAK, control=0.5)))
+    sheriff.upload(active, data, audit=said(Verdict.TOO_WEAK, control=None))
+
+
 def test_a_member_takes_no_audit_that_is_none(steward, members, monkeypatch) -> None:
     manifest = signed(steward, members)
     sheriff = members["sheriff"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from linkage.agent.table import RecordTable
 from linkage.agent.targets import Encodings
 from linkage.agreement import Manifest, parse_manifest
 from linkage.agreement.audits import Verdict
+from linkage.cli.auditing import TOO_WEAK
 from linkage.cli.common import audit_lines
 from linkage.cli.main import app
 from linkage.errors import RiskError
@@ -150,15 +152,71 @@ def test_a_match_key_that_is_not_attacked_lets_nothing_pass(
     assert (found.summary.skipped, found.summary.verdict) == (0, Verdict.PASSED)
 
 
-def test_a_control_that_withstands_lets_nothing_pass(
+def outcomes(*rates: int) -> Callable[..., Outcome]:
+    """Of a control of 12 people so many are found, one try after the other."""
+    left = iter(rates)
+    return lambda trial, _: Outcome("alignment", next(left), 12, 12, 12)
+
+
+def test_a_control_that_withstands_three_times_lets_nothing_be_sent(
+    county: CountyFiles, social: SourceFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])
+    monkeypatch.setattr(auditing, "unseeded", outcomes(9, 11, 9))
+    manifest = manifest_of(county, scheme={"name": "minhash-v1"}, audit={"known": 1.0})
+    with pytest.raises(RiskError, match=r"harness too weak: 91\.7%"):
+        Audits(tmp_path, manifest, "social").require(social, "d" * 64, NONE_SKIPPED, nothing)
+    page = (tmp_path / "audit.html").read_text()
+    assert "Harness too weak" in page
+    assert "submit refuses" in page
+    assert "If the control withstands again" in page
+
+
+def test_a_control_may_withstand_by_bad_luck(
     county: CountyFiles, social: SourceFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])
-    monkeypatch.setattr(auditing, "unseeded", lambda trial, _: Outcome("alignment", 9, 12, 12, 12))
-    manifest = manifest_of(county, scheme={"name": "minhash-v1"}, audit={"known": 1.0})
+    monkeypatch.setattr(auditing, "unseeded", outcomes(0, 9, 12))
+    manifest = manifest_of(county, keys=1, scheme={"name": "minhash-v1"}, audit={"known": 1.0})
     found = audit(manifest, manifest.partner("social"), social, QUICK, seed=1)
-    assert found.summary.verdict is Verdict.TOO_WEAK
-    assert "Harness too weak" in risk_page(described(manifest, "social", found))
+    assert found.summary.control == 1.0
+    assert found.summary.verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("born", "found", "exceptions", "code"),
+    [
+        (4, None, [], TOO_WEAK),
+        (900, 9, [], RiskError.exit_code),
+        (900, 9, [{"reason": "Made up."}], TOO_WEAK),
+        (900, 12, [], 0),
+    ],
+)
+def test_the_command_ends_with_a_code_that_says_whether_submit_would_send(
+    county: CountyFiles,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    born: int,
+    found: int | None,
+    exceptions: list[dict[str, str]],
+    code: int,
+) -> None:
+    monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])
+    if found is not None:
+        monkeypatch.setattr(auditing, "unseeded", outcomes(found, found, found))
+    source = social_with(county, tmp_path / "social.csv", "BirthDate", born)
+    keys = [
+        {"name": "given-address", "fields": ["given_name", "address"]},
+        {"name": "birth", "fields": ["surname", "date_of_birth"]},
+    ]
+    policy = {"known": 1.0, "exceptions": exceptions}
+    manifest = manifest_of(county, scheme={"name": "minhash-v1"}, audit=policy, match_keys=keys)
+    path = tmp_path / "manifest.json"
+    path.write_bytes(manifest.canonical)
+    words = ["agent", "audit", str(source.path), "--quick", "--seed", "1"]
+    done = CliRunner().invoke(app, [*words, "--manifest", str(path), "--partner", "social"])
+    assert done.exit_code == code, done.output
+    assert ("too-weak" in done.output) == (found != 12)
 
 
 def social_with(county: CountyFiles, path: Path, column: str, few: int) -> SourceFile:

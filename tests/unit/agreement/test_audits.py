@@ -88,6 +88,16 @@ def test_what_is_refused_and_whom_an_exception_covers(verdict: Verdict, strict: 
         policy.require("health", said)
 
 
+def test_a_control_that_withstood_is_refused_and_one_that_was_not_made_is_told() -> None:
+    said = AuditSummary(tool="1", verdict=Verdict.TOO_WEAK, rows=600, whole=True, skipped=0)
+    policy = manifest_of(exceptions=[EXCEPTION]).audit
+    policy.require("health", said)
+    withstood = said.model_copy(update={"control": 0.9})
+    with pytest.raises(RiskError, match=r"'health': harness too weak: 90\.0% of the control"):
+        policy.require("health", withstood)
+    policy.require("sheriff", withstood)
+
+
 @pytest.mark.parametrize(
     ("audit", "text"),
     [
