@@ -145,12 +145,21 @@ def _text(name: str, manifest: Manifest, found: Audit) -> list[str]:
         lines.append(f"{one.name:<34}{''.join(cells)}")
     allowed = "".join(f"{manifest.audit.limit(kind):>15.2%}" for kind in KINDS)
     lines.append(f"{'allowed':<34}{allowed}")
+    lines += ["", f"{'named, times chance at most':<34}{''.join(f'{head:>15}' for head in heads)}"]
+    for one in found.findings:
+        cells = []
+        for kind in KINDS:
+            lifts = [t.outcome.lift for t in one.tried if t.attack.kind == kind]
+            cells.append(f"{max(lifts):>15.1f}" if lifts else f"{'':>15}")
+        lines.append(f"{one.name:<34}{''.join(cells)}")
     lines += [f"{skipped}: too few distinct records to attack" for skipped in found.skipped]
     lines += _static(manifest, found)
     lines.append("")
     for key, tried in found.broken.items():
         named = ", ".join(
-            f"{one.attack.name} ({one.outcome.right} of {one.outcome.overlap})" for one in tried
+            f"{one.attack.name} ({one.outcome.right} of {one.outcome.overlap},"
+            f" {one.outcome.told} told, {one.outcome.lift:.0f} times chance)"
+            for one in tried
         )
         lines.append(f"ABOVE POLICY, {key}: {named}")
     lines += [

@@ -86,9 +86,9 @@ def leakage(audit: Mapping[str, Any]) -> Iterator[Block]:
                 finding["name"],
                 finding["leakage"]["rows"],
                 percent(finding["leakage"]["fill"]),
-                round(finding["leakage"]["fill_deviation"], 2),
-                round(finding["leakage"]["bit_skew"], 2),
-                round(finding["leakage"]["co_occurrence"], 2),
+                f"{finding['leakage']['fill_deviation']:.2f}",
+                f"{finding['leakage']['bit_skew']:.2f}",
+                f"{finding['leakage']['co_occurrence']:.2f}",
                 percent(finding["leakage"]["near"]),
             )
             for finding in audit["findings"]

@@ -127,22 +127,35 @@ def _results(audit: Scope) -> Iterator[Block]:
     for finding in audit["findings"]:
         yield DataTable(
             f"People re-identified: {finding['name']}",
-            ("attack", "right", "of", "share", "at least", "at most", "times chance", "policy"),
+            (
+                "attack",
+                "told",
+                "right",
+                "of",
+                "share",
+                "at least",
+                "at most",
+                "times chance",
+                "policy",
+            ),
             [
                 (
                     one["attack"],
+                    one["told"],
                     one["right"],
                     one["overlap"],
                     percent(one["rate"], 2),
                     percent(one["lower"], 2),
                     percent(one["upper"], 2),
-                    one["lift"],
+                    f"{one['lift']:.1f}",
                     _RESULT[one["verdict"]],
                 )
                 for one in finding["tried"]
             ],
-            note="Bounds by Clopper and Pearson, 95%: at most for each attack by itself, at least"
-            " for all attacks of this audit together.",
+            note="Told: of how many people the attacker knows which encoding is theirs; they are"
+            " not among those it could name. Times chance: how many times more are named than by a"
+            " guess at random among the people who are left. Bounds by Clopper and Pearson, 95%: at"
+            " most for each attack by itself, at least for all attacks of this audit together.",
         )
     for name in audit["skipped"]:
         yield Paragraph(

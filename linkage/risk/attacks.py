@@ -176,9 +176,16 @@ class Attack:
 
     def __call__(self, target: Target) -> Outcome:
         target = target.first(self.most)
-        guess, told = self.run(target)
+        guess, left_out = self.run(target)
         counts = self.of in ("repeats", "plain filters")
-        return judge(self.name, target.counted if counts else target.trial, guess, told)
+        trial = target.counted if counts else target.trial
+        return judge(self.name, trial, guess, left_out, told=self._told(target))
+
+    def _told(self, target: Target) -> int:
+        """Of how many people the attacker knows which encoding is theirs."""
+        if self.kind != "known":
+            return 0
+        return target.told if self.of == "law" else len(target.seeds)
 
 
 def _law(target: Target, by: Callable[..., Rows] = by_law) -> tuple[Rows, Rows]:
@@ -242,7 +249,10 @@ def _network(target: Target) -> tuple[Rows, Rows]:
 
 _HUB = "the hub's disk, and a register of the people in the file"
 _PAIRS = "the same, and for one person in twenty which encoding is theirs"
-_LAW = "the same, and for one person in ten, at most 5,000, which encoding is theirs"
+_LAW = (
+    "the same, and for one person in ten of the file which encoding is theirs, but of at most 5,000"
+    " people and of half of those attacked"
+)
 _COUNTS = "the hub's disk, and how often each value occurs among the people in the file"
 _ACTIVE = "a hub that departs from the protocol, and a register of the people in the file"
 

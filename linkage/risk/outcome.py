@@ -3,7 +3,7 @@
 - The rate is correct / overlap: people named rightly among those who are in both view and register
   and were not told to the attacker.
 - The bound is Clopper and Pearson's, one-sided at 95%, over records and seeds together.
-- Chance is one right guess per attempt at random: 1 / people in the register.
+- Chance is one right guess per attempt at random: 1 / people in the register who are not told.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Outcome:
         named: rows for which the attacker named somebody.
         overlap: people it could have named rightly.
         register: people in the register.
+        told: people whose rows the attacker was told; nobody else's row is theirs.
     """
 
     attack: str
@@ -37,6 +38,7 @@ class Outcome:
     named: int
     overlap: int
     register: int
+    told: int = 0
 
     @property
     def rate(self) -> float:
@@ -50,7 +52,7 @@ class Outcome:
     @property
     def lift(self) -> float:
         """How many times better than chance."""
-        return self.rate * self.register
+        return self.rate * (self.register - self.told)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -59,6 +61,7 @@ class Outcome:
             "named": self.named,
             "overlap": self.overlap,
             "register": self.register,
+            "told": self.told,
             "rate": round(self.rate, 6),
             "upper": round(self.upper, 6),
             "lift": round(self.lift, 2),
@@ -70,16 +73,19 @@ def upper_bound(right: int, of: int, confidence: float = CONFIDENCE) -> float:
     return 1.0 if right >= of else float(beta.ppf(confidence, right + 1, of - right))
 
 
-def judge(attack: str, trial: Trial, guess: Rows, told: Rows | None = None) -> Outcome:
+def judge(
+    attack: str, trial: Trial, guess: Rows, left_out: Rows | None = None, *, told: int = 0
+) -> Outcome:
     """Hold guesses against the truth.
 
     Args:
         guess: (rows of the view,) who of the register, or `NOBODY`.
-        told: rows whose person the attacker was told; they do not count.
+        left_out: rows that do not count: whose person the attacker was told, or was not asked for.
+        told: how many of these it was told.
     """
     counts = np.ones(len(guess), np.bool_)
-    if told is not None:
-        counts[told] = False
+    if left_out is not None:
+        counts[left_out] = False
     there = counts & (trial.truth >= 0)
     return Outcome(
         attack,
@@ -87,11 +93,12 @@ def judge(attack: str, trial: Trial, guess: Rows, told: Rows | None = None) -> O
         named=int((guess[counts] >= 0).sum()),
         overlap=int(there.sum()),
         register=len(trial.register),
+        told=told,
     )
 
 
 def pooled(outcomes: Iterable[Outcome]) -> Outcome:
-    """One attack's outcomes over several seeds as one; the register's size is the mean."""
+    """One attack's outcomes over several seeds as one; register and told are the means."""
     every = list(outcomes)
     return Outcome(
         every[0].attack,
@@ -99,4 +106,5 @@ def pooled(outcomes: Iterable[Outcome]) -> Outcome:
         named=sum(o.named for o in every),
         overlap=sum(o.overlap for o in every),
         register=round(sum(o.register for o in every) / len(every)),
+        told=round(sum(o.told for o in every) / len(every)),
     )

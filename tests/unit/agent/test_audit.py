@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -102,9 +103,29 @@ def test_saul_breaks_and_the_command_says_where(
     broken = [one for one in found["findings"][0]["tried"] if one["verdict"] == "broken"]
     assert "law" in {one["attack"] for one in broken}
     assert json.loads((tmp_path / "report" / "audit.json").read_bytes()) == found
+    told = {one["attack"]: one["told"] for one in found["findings"][0]["tried"]}
+    law = next(one for one in broken if one["attack"] == "law")
+    assert told["law"] == round(990 / 10)
+    assert law["lift"] == pytest.approx(law["rate"] * (law["register"] - told["law"]), abs=0.01)
     page = (tmp_path / "report" / "audit.html").read_text()
     assert "minhash-v1" in page
+    assert "of how many people the attacker knows" in page
     assert "surname-birth" in page
+
+
+def test_the_command_says_how_much_better_than_chance_attacks_are(
+    county: CountyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])
+    path = tmp_path / "manifest.json"
+    path.write_bytes(manifest_of(county, keys=1).canonical)
+    words = ["agent", "audit", str(county.identifiers["social"]), "--quick", "--seed", "1"]
+    done = CliRunner().invoke(app, [*words, "--manifest", str(path), "--partner", "social"])
+    said = " ".join(done.output.split())
+    lift = re.search(r"named, times chance at most .* active hub surname-birth ([\d.]+)", said)
+    assert lift is not None, said
+    assert float(lift[1]) > 100
+    assert re.search(r"law \(\d+ of \d+, 99 told, \d+ times chance\)", said)
 
 
 def test_an_audit_that_may_stop_stops_at_the_first_break(

@@ -134,8 +134,15 @@ def test_who_was_told_does_not_count() -> None:
         Register(words, words, sp.csr_matrix(np.eye(4, dtype=np.float32))),
         np.array([0, 1, NOBODY, 3]),
     )
-    found = judge("x", trial, np.array([0, 2, 2, NOBODY]), told=np.array([0]))
+    found = judge("x", trial, np.array([0, 2, 2, NOBODY]), left_out=np.array([0]))
     assert (found.right, found.overlap, found.named) == (0, 2, 2)
+
+
+def test_chance_is_a_guess_among_those_who_were_not_told() -> None:
+    found = Outcome("x", 30, 60, 300, 500, told=200)
+    assert found.lift == pytest.approx(30)
+    assert found.as_json()["told"] == 200
+    assert pooled([found, Outcome("x", 0, 0, 300, 500, told=100)]).told == 150
 
 
 def test_bound_is_clopper_and_pearsons() -> None:
