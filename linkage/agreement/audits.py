@@ -165,7 +165,8 @@ class AuditPolicy(Strict):
         unknown: largest share of people that an attacker without known pairs may re-identify.
         known: the same, where the attacker knows some of the people's encodings.
         active: the same, of a hub that departs from the protocol and chooses whom it asks to be
-            compared; 1 tells of it and refuses nothing, as no scheme protects from that.
+            compared; 1 tells of it and refuses nothing, as what protects from that is not the
+            scheme of encodings but that answers say little of two strangers and are few.
         commonest: largest share of records that may have the commonest value of a match key, as
             equal values have equal encodings whatever the scheme, and tell by their number whose
             they are.
