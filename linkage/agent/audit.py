@@ -146,6 +146,7 @@ def _attacked(
     attacked = {one.name for one, _ in plan}
     skipped_keys = tuple(one.name for one in every if one.name not in attacked)
     return Audit(
+        depth.quick,
         _summary(policy, encodings, kept, findings, repeated, control, len(plan), skipped_keys),
         encodings.records,
         encodings.read,

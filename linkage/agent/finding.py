@@ -104,6 +104,7 @@ class Audit:
     """What an audit found.
 
     Attributes:
+        quick: whether it was a quick audit.
         summary: what goes into the upload's header.
         records: of the file that are sent; `read` of them, one per person, were attacked.
         repeated: how often encodings repeat, of every match key that 500 of those read have.
@@ -113,6 +114,7 @@ class Audit:
         skipped: match keys of which too few distinct records were found to attack; see `FEWEST`.
     """
 
+    quick: bool
     summary: AuditSummary
     records: int
     read: int
@@ -132,6 +134,7 @@ class Audit:
 
     def as_json(self) -> dict[str, Any]:
         return {
+            "quick": self.quick,
             "summary": self.summary.model_dump(mode="json"),
             "records": self.records,
             "read": self.read,

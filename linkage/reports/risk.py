@@ -41,6 +41,7 @@ _SHORT = {
         " match key repeats more often, beyond chance."
     ),
 }
+_WHOLE = "Attack the whole file with linkage agent audit FILE, without --quick."
 _RESULT = {"passed": "within", "not-shown": "not shown", "broken": "ABOVE"}
 
 
@@ -170,13 +171,17 @@ def _advice(audit: Scope) -> Iterator[Block]:
         yield Paragraph(
             "Audit more records: attacks on small files fail for want of numbers."
             if audit["summary"]["control"] is None
-            else "Audit the whole file: linkage agent audit FILE --project PROJECT. If the control"
-            " withstands again, the fault is linkage's: tell those who gave it to you."
+            else f"{_WHOLE} If the control withstands there, too, the fault is linkage's: tell"
+            " those who gave it to you."
+            if audit["quick"]
+            else "The fault is linkage's: tell those who gave it to you."
         )
     if verdict == "not-shown":
         yield Paragraph(
-            "Nothing must be changed. To know more, attack the whole file: linkage agent audit"
-            " FILE without --quick."
+            f"Nothing must be changed. To know more: {_WHOLE}"
+            if audit["quick"]
+            else "Nothing must be changed. This was the full audit: of these records no more can be"
+            " shown."
         )
     if verdict in ("passed", "too-few"):
         yield Paragraph("Nothing that this audit could find.")

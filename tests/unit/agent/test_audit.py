@@ -190,7 +190,20 @@ def test_a_control_that_withstands_three_times_lets_nothing_be_sent(
     page = (tmp_path / "audit.html").read_text()
     assert "Harness too weak" in page
     assert "submit refuses" in page
-    assert "If the control withstands again" in page
+    assert "without --quick. If the control withstands there, too" in page
+
+
+def test_who_made_the_full_audit_is_not_sent_to_make_it(
+    county: CountyFiles, social: SourceFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "ATTACKS", ATTACKS[:1])
+    manifest = manifest_of(county, keys=1, scheme={"name": "minhash-v1"}, audit={"known": 0.003})
+    for depth, more in ((QUICK, True), (replace(FULL, control=550), False)):
+        found = audit(manifest, manifest.partner("social"), social, depth, seed=1)
+        assert found.summary.verdict is Verdict.NOT_SHOWN
+        page = risk_page(described(manifest, "social", found))
+        assert ("without --quick" in page) == more
+        assert ("This was the full audit" in page) != more
 
 
 def test_a_control_may_withstand_by_bad_luck(
