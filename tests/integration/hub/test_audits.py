@@ -12,7 +12,7 @@ import pytest
 
 from linkage.agreement.audits import AuditSummary, Bounds, Verdict
 from linkage.agreement.canonical import canonical
-from linkage.errors import InputError, InvalidRequestError, RiskError
+from linkage.errors import FingerprintMismatchError, InputError, InvalidRequestError, RiskError
 from linkage.rpc.channel import Connection
 from tests.integration.hub.conftest import make_manifest, raw, share_all, small_matrix, write_people
 
@@ -143,9 +143,16 @@ def test_submit_refuses_what_breaks_until_all_have_signed_an_exception(
     with pytest.raises(RiskError):
         sheriff.agent().try_submit(manifest.project, file)
 
-    amended = make_manifest(version=2, audit={"exceptions": [EXCEPTION]})
+    amended = make_manifest(project=manifest.project, version=2, audit={"exceptions": [EXCEPTION]})
     steward.propose(amended)
+    data = raw(small_matrix(amended))
     for name in amended.partner_names:
+        # As long as somebody has not signed it, neither agent nor hub goes by the exception.
+        with pytest.raises(RiskError, match="law on"):
+            sheriff.agent().submit(sheriff.connection, amended.project, file)
+        with pytest.raises(FingerprintMismatchError):
+            sheriff.create(sheriff.header(amended, data, audit=BROKEN))
+        assert list(steward.project(amended.project).uploaded) == []
         members[name].agent().sign(members[name].connection, amended)
     share_all(members, amended)
     done = sheriff.agent().submit(sheriff.connection, amended.project, file)
