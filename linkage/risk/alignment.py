@@ -5,7 +5,8 @@ matching attacks on privacy-preserving record linkage", ACSAC 2024; Grave, Jouli
 2019):
 
 1. Start from known pairs, or, unseeded, from pairs whose profiles (`profile`) are each other's
-   nearest.
+   nearest. Other starts are soft assignments (`assignment`), which begin at either. The one that
+   fits best in the end is taken.
 2. The best rotation of the leading dimensions for these pairs is an orthogonal Procrustes problem.
 3. Pairs that are each other's nearest under it replace them; with each round more dimensions count.
 
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from linkage.risk.assignment import SCHEDULES, assigned
 from linkage.risk.embedding import embed
 from linkage.risk.profile import profiles
 from linkage.risk.unit import unit
@@ -34,6 +36,8 @@ MOST_ROWS = 8192
 STARTS = (8, 16, 32)
 GROWTH = 1.25
 LAST_ROUNDS = 4
+_CLEAR = 0.75
+"""Where so many rows are their nearest's nearest, no other start is tried: half are by chance."""
 _BLOCK = 2048
 _NEIGHBOURS = 10
 _SAMPLE = 1024
@@ -80,15 +84,21 @@ def align(
     """
     known = _none() if told is None or persons is None else (told, persons)
     rows = _sampled(len(view), rng, known[0])
-    pairs = known
+    pairs, described = known, profiles(view, register, rng)
     if not len(known[0]):
-        found = match(*profiles(view, register, rng), rows, rng)
+        found = match(*described, rows, rng)
         pairs = found.rows[found.mutual], found.nearest[found.mutual]
     sides = embed(view.words, DIMENSIONS, rng), embed(register.wide, DIMENSIONS, rng)
-    draws = rng.spawn(len(STARTS))
+    starts: list[tuple[tuple[Rows, Rows], int]] = [(pairs, start) for start in STARTS]
+    for schedule in SCHEDULES[: 1 if len(known[0]) else None]:
+        soft = assigned(sides, described, rng, known, schedule)
+        starts.append((soft, DIMENSIONS))
+        if len(soft[0]) > _CLEAR * len(rows):
+            break
+    draws = rng.spawn(len(starts))
     with ThreadPoolExecutor() as pool:
         tried = pool.map(
-            lambda at, draw: _refine(sides, rows, pairs, at, known, draw), STARTS, draws
+            lambda start, draw: _refine(sides, rows, start, known, draw), starts, draws
         )
         rotation, _ = max(tried, key=lambda one: one[1])
     guess = match(sides[0] @ rotation, sides[1], np.arange(len(view)), rng).nearest
@@ -123,14 +133,14 @@ def match(view: Floats, register: Floats, rows: Rows, rng: np.random.Generator) 
 def _refine(
     sides: tuple[Floats, Floats],
     rows: Rows,
-    pairs: tuple[Rows, Rows],
-    dimensions: int,
+    start: tuple[tuple[Rows, Rows], int],
     known: tuple[Rows, Rows],
     rng: np.random.Generator,
 ) -> tuple[Floats, float]:
     """Rounds of rotation and matching, over more and more dimensions."""
     view, register = sides
     width = min(view.shape[1], register.shape[1])
+    pairs, dimensions = start
     counted, last = min(dimensions, width), 0
     while True:
         left, _, right = np.linalg.svd(view[pairs[0], :counted].T @ register[pairs[1], :counted])
