@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -177,15 +177,26 @@ class Attack:
     def __call__(self, target: Target) -> Outcome:
         target = target.first(self.most)
         guess, left_out = self.run(target)
-        counts = self.of in ("repeats", "plain filters")
-        trial = target.counted if counts else target.trial
-        return judge(self.name, trial, guess, left_out, told=self._told(target))
+        if self.of in ("repeats", "plain filters"):
+            return _by_value(self.name, target.counted, guess)
+        return judge(self.name, target.trial, guess, left_out, told=self._told(target))
 
     def _told(self, target: Target) -> int:
         """Of how many people the attacker knows which encoding is theirs."""
         if self.kind != "known":
             return 0
         return target.told if self.of == "law" else len(target.seeds)
+
+
+def _by_value(name: str, trial: Trial, guess: Rows) -> Outcome:
+    """Hold guesses of values against the truth, each value once.
+
+    Who is named by a value that others have too is one of several; and one right guess is one
+    success, not as many as people share the value, which bounds would take for that much evidence.
+    """
+    values, first = np.unique(trial.truth, return_index=True)
+    others = np.setdiff1d(np.arange(len(guess)), first)
+    return replace(judge(name, trial, guess, others), register=len(values))
 
 
 def _law(target: Target, by: Callable[..., Rows] = by_law) -> tuple[Rows, Rows]:
@@ -248,10 +259,13 @@ def _network(target: Target) -> tuple[Rows, Rows]:
 
 
 _HUB = "the hub's disk, and a register of the people in the file"
-_PAIRS = "the same, and for one person in twenty which encoding is theirs"
+_PAIRS = (
+    "the hub's disk, a register of the people in the file, and for one person in twenty which"
+    " encoding is theirs"
+)
 _LAW = (
-    "the same, and for one person in ten of the file which encoding is theirs, but of at most 5,000"
-    " people and of half of those attacked"
+    "the hub's disk, a register of the people in the file, and for one person in ten of the file"
+    " which encoding is theirs, but of at most 5,000 people and of half of those attacked"
 )
 _COUNTS = "the hub's disk, and how often each value occurs among the people in the file"
 _ACTIVE = "a hub that departs from the protocol, and a register of the people in the file"

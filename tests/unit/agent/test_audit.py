@@ -323,7 +323,7 @@ def test_filters_of_a_linkage_schema_are_attacked_too(
     assert "law" not in found.summary.attacks
 
 
-def test_filters_whose_values_repeat_fall_to_frequencies_and_patterns(
+def test_filters_whose_values_repeat_are_tried_by_frequencies_and_patterns(
     county: CountyFiles, social: SourceFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auditing, "ATTACKS", [a for a in ATTACKS if a.kind == "unknown"][:2])
@@ -331,8 +331,11 @@ def test_filters_whose_values_repeat_fall_to_frequencies_and_patterns(
     found = audit(manifest, manifest.partner("social"), social, QUICK, seed=1)
     assert found.summary.attacks == ("frequency", "patterns")
     (filters,) = found.findings
-    assert {one.outcome.overlap for one in filters.tried} == {990}
-    assert [one.verdict for one in filters.tried] == [Verdict.BROKEN, Verdict.BROKEN]
+    (repeated,) = found.repeated
+    assert repeated.repeats.rows == 990
+    assert {one.outcome.overlap for one in filters.tried} == {repeated.repeats.values}
+    assert all(one.outcome.right >= 2 for one in filters.tried)
+    assert found.summary.verdict is Verdict.BROKEN
 
 
 def test_filters_of_records_with_gaps_are_attacked_too(county: CountyFiles, tmp_path: Path) -> None:

@@ -114,8 +114,8 @@ def test_repeats_are_counted_before_equal_values_are_taken_once() -> None:
     for name in ("frequency", "patterns"):
         assert BY_NAME[name].applies(target, each=False, quick=True, sampled=True)
         outcome = BY_NAME[name](target)
-        assert outcome.overlap == 367
-        assert outcome.right >= 70
+        assert (outcome.overlap, outcome.register) == (300, 300)
+        assert 3 <= outcome.right < 30
     hardened = Target(once.trial, rng, repeated=repeated)
     assert BY_NAME["frequency"].applies(hardened, each=True, quick=True, sampled=True)
     assert not BY_NAME["patterns"].applies(hardened, each=False, quick=False, sampled=False)
