@@ -237,7 +237,7 @@ def known(
     trials = each_key(files, manifest, draw)
     others = np.setdiff1d(np.arange(len(files.truth)), ask)
     return [
-        judge(f"{name}, {told} known", trials[0], LAWS[name](trials, rows, ask), others)
+        judge(f"{name}, {told} known", trials[0], LAWS[name](trials, rows, ask), others, told=told)
         for name in attacks
     ]
 
@@ -247,7 +247,7 @@ def seeded(trial: Trial, seed: int, share: float = 0.05) -> Outcome:
     rng = np.random.default_rng(seed)
     rows = trial.known(share, rng)
     guess = align(trial.view, trial.register, rng, told=rows, persons=trial.truth[rows])
-    return judge(f"alignment, {len(rows)} known", trial, guess, rows)
+    return judge(f"alignment, {len(rows)} known", trial, guess, rows, told=len(rows))
 
 
 class Report:
@@ -379,7 +379,8 @@ class Attacks:
         def attack(seed: int) -> list[Outcome]:
             trial, small = (self._case(size, 1.0, seed).trial for size in (rows, fewer))
             told = small.known(share, np.random.default_rng(seed))
-            learned = judge(f"tokens, {len(told)} known", small, by_tokens(small, told), told)
+            name, guess = f"tokens, {len(told)} known", by_tokens(small, told)
+            learned = judge(name, small, guess, told, told=len(told))
             return [seeded(trial, seed, FEW_TOLD * share), seeded(trial, seed, share), learned]
 
         found = self._report.part("seeded", attack, self._seeds(rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,46 @@ def test_a_control_that_stands_fails_the_measurement(
     assert code == 1
     assert found["control_clk_20"] < 0.85
     assert "harness too weak: control_clk_20" in capsys.readouterr().err
+
+
+SMALL = ("--quick", "--control-rows", "1500", "--round-rows", "500", "--chosen-rows", "300")
+
+
+def test_the_whole_measurement_on_small_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = (*SMALL, "--rows", "700", "--known", "70", "--overlaps", "1", "0.2", "--seeds", "1")
+    code, found = _run(monkeypatch, tmp_path / "risk.json", *small)
+    assert (code, capsys.readouterr().err, found["missing"]) == (0, "", [])
+    # Of so few people bounds are loose: a dozen of 700 by chance and likeness, five of 140.
+    assert found["default_graph_upper"] < 0.08
+    assert found["default_homomorphism_upper"] < 0.08
+    assert found["default_round_upper"] < 0.12
+    assert found["default_known5000_upper"] < 0.08
+
+
+def test_a_scheme_that_is_broken_exceeds_its_bar_and_nothing_is_proven_without_controls(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = ("--only", "graph", "--scheme", "saul-v1", "--hashes", "2", "--overlaps", "1")
+    code, found = _run(monkeypatch, tmp_path / "risk.json", *SMALL, *broken, "--rows", "500")
+    assert found["default_graph_upper"] > 0.9
+    assert code == 1
+    assert "nothing is proven: control_clk_full was not made" in capsys.readouterr().err
+    assert "default_round_upper" in found["missing"]
+
+
+def test_a_bar_that_is_exceeded_fails_the_measurement(tmp_path: Path) -> None:
+    report = risk.Report(tmp_path / "risk.json", nullcontext())
+    report.begin({})
+    for name in risk.CONTROLS:
+        report.set(name, 1.0)
+    for name in risk.BARS:
+        report.set(name, 0.004 if name.startswith("default") else 1.0)
+    assert report.failures(whole=True) == []
+    report.set("default_round_upper", 0.0051)
+    assert report.failures(whole=False) == []
+    assert report.failures(whole=True) == ["default_round_upper is 0.0051, above 0.005"]
 
 
 @pytest.mark.parametrize("scheme", [Saul(name="saul-v1"), Minhash(name="minhash-v1")])
