@@ -64,7 +64,7 @@ class Depth:
 
 
 QUICK = Depth(rows=2_000, each=2_000, graph=2_000, control=1_000, quick=True)
-FULL = Depth(rows=50_000, each=4_000, graph=50_000, control=10_000, quick=False)
+FULL = Depth(rows=50_000, each=2_000, graph=50_000, control=10_000, quick=False)
 
 
 def audit(

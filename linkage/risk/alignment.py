@@ -28,6 +28,7 @@ import numpy as np
 from linkage.risk.assignment import SCHEDULES, assigned
 from linkage.risk.embedding import embed
 from linkage.risk.profile import profiles
+from linkage.risk.threads import most
 from linkage.risk.unit import unit
 from linkage.risk.view import NOBODY, Floats, Register, Rows, View
 
@@ -96,7 +97,7 @@ def align(
         if len(soft[0]) > _CLEAR * len(rows):
             break
     draws = rng.spawn(len(starts))
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(most()) as pool:
         tried = pool.map(
             lambda start, draw: _refine(sides, rows, start, known, draw), starts, draws
         )

@@ -29,6 +29,11 @@ def limited(threads: int | None) -> Iterator[None]:
         _MOST.reset(before)
 
 
+def most() -> int:
+    """At most so many threads; where nothing was said, as many as there are cores."""
+    return _MOST.get() or os.cpu_count() or 1
+
+
 def in_parts(rows: int, size: int, work: Callable[[int, int], None]) -> None:
     """Call `work(start, stop)` for every part of so many rows.
 
@@ -36,7 +41,6 @@ def in_parts(rows: int, size: int, work: Callable[[int, int], None]) -> None:
         Exception: whatever a part raised.
     """
     starts = range(0, rows, size)
-    most = _MOST.get() or os.cpu_count() or 1
-    with ThreadPoolExecutor(min(most, max(1, len(starts)))) as pool:
+    with ThreadPoolExecutor(min(most(), max(1, len(starts)))) as pool:
         for part in [pool.submit(work, at, min(at + size, rows)) for at in starts]:
             part.result()
