@@ -15,6 +15,7 @@ from linkage.hub.audit import Audit
 from linkage.hub.comparisons import Comparisons
 from linkage.hub.exchange import Exchange
 from linkage.hub.gate import ProjectGate
+from linkage.hub.handover import Handover
 from linkage.hub.home import HubHome
 from linkage.hub.jobs import Jobs
 from linkage.hub.keeper import Keeper
@@ -85,6 +86,7 @@ class HubServer:
         self._jobs = Jobs(home.jobs_url, worker)
         self._runs = runs = Runs(self._database, projects, results, self._jobs.start)
         releases = Releases(self._database, blobs, projects, runs, results)
+        handover = Handover(self._database, blobs, releases, results)
         showing = Showing(runs, releases)
         uploads = Uploads(self._database, blobs, home.path / "staging", projects, comparisons)
         self._keeper = Keeper(self._database, results, comparisons, uploads, worker, self._jobs)
@@ -100,7 +102,9 @@ class HubServer:
             add_SecretServiceServicer_to_server(SecretServicer(name, exchange), server)
             add_UploadServiceServicer_to_server(UploadServicer(name, uploads, log_view), server)
             add_RunServiceServicer_to_server(RunServicer(name, runs, showing), server)
-            add_ReleaseServiceServicer_to_server(ReleaseServicer(name, releases, log_view), server)
+            add_ReleaseServiceServicer_to_server(
+                ReleaseServicer(name, releases, handover, log_view), server
+            )
             reviews = Reviews(self._database, projects, runs, results)
             add_ReviewServiceServicer_to_server(ReviewServicer(name, reviews), server)
             add_LogServiceServicer_to_server(LogServicer(name, log_view), server)

@@ -1,48 +1,31 @@
-"""Releases: links at a threshold, approved by every partner, under ids that join nowhere else.
+"""Releases: links at a threshold, proposed by a steward and approved by every partner.
 
-- Every cluster gets a random linkage id; every row of every partner, linked or not, a random
-  index id, and every cluster a random study id. None is derived from anything.
-- A partner learns the index ids of its own rows only. The assembler learns index id -> study id
-  only, once. Linkage ids stay at the hub.
-- Every row also gets a day shift, and every cluster one: a partner learns its rows' shifts, the
-  assembler the differences, so that dates stay hidden and intervals do not; see `release.days`.
-- A cluster keeps the linkage id it had in the last approved release, as far as it is the same
-  cluster; merges and splits are kept beside the release.
-- Ids are drawn when the release is proposed and handed out when every partner has approved.
+- The ids of a release are drawn when it is proposed (`release_ids`) and handed out when every
+  partner has approved (`handover`).
+- Linkage ids go on from the last approved release.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import sqlalchemy as sa
 
 from linkage.agreement import Manifest
 from linkage.agreement.canonical import canonical, fingerprint
-from linkage.errors import (
-    AgreementError,
-    InvalidRequestError,
-    NotFoundError,
-    NotReadyError,
-    StateError,
-)
+from linkage.errors import AgreementError, InvalidRequestError, NotFoundError, StateError
 from linkage.hub.confirmations import confirm, confirmations_of, is_confirmed, require_confirmed
 from linkage.hub.log import record
 from linkage.hub.project import Project
 from linkage.hub.projects import Projects
-from linkage.hub.results import Results, blob_key
+from linkage.hub.release_ids import ReleaseIds
+from linkage.hub.results import Results
 from linkage.hub.runs import Runs, project_of, recommended_threshold, uploads_of
 from linkage.matching import Clusters, Source, pairs_to_compare, resolve
-from linkage.release.continuity import inherit
-from linkage.release.days import SHIFT, corrections, draw_shifts
 from linkage.release.overlap import overlaps, require_enough, summary
-from linkage.release.pseudonyms import Ids, draw_ids
 from linkage.rpc.policy import Scope
 from linkage.rpc.scopes import nothing_there
 from linkage.store import tables
@@ -52,20 +35,29 @@ from linkage.trust.identity import PartyId
 from linkage.trust.signing import verify
 from linkage.trust.statements import ReleaseStatement
 
-BATCH_ROWS = 50_000
-
 
 @dataclass(frozen=True)
 class Release:
-    """A release as the hub knows it."""
+    """A release as the hub knows it.
+
+    Attributes:
+        project: as it was when the release's run was made.
+        confirmed: by as many stewards as the manifest asks for.
+        contributed: partners whose parcel has arrived.
+        approved: by every partner.
+    """
 
     row: Row
-    manifest: Manifest
+    project: Project
     confirmations: Sequence[Row]
     confirmed: bool
     approvals: Sequence[Row]
     contributed: Sequence[str]
     approved: bool
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.project.manifest
 
 
 class Releases:
@@ -84,6 +76,7 @@ class Releases:
         self._projects = projects
         self._runs = runs
         self._results = results
+        self._ids = ReleaseIds(results)
 
     def create(
         self, caller: PartyId, run: str, threshold: float | None, request_id: str
@@ -114,18 +107,14 @@ class Releases:
             former = self._former(connection, caller, project.name)
         report = self._results.report(run)
         chosen = recommended_threshold(report) if threshold is None else threshold
-        if not 0.0 < chosen <= 1.0:
-            raise InvalidRequestError("a threshold is a probability above 0 and at most 1")
-        floor = project.manifest.matching.threshold
-        if floor is not None and chosen < floor:
-            raise AgreementError(f"the manifest allows no threshold below {floor}")
+        _require_threshold(chosen, project.manifest)
         release, sources = secrets.token_hex(16), self._runs.sources(caller, run)
         clusters = self._resolve(run, sources, chosen)
         found = overlaps({source.partner: clusters.of[source.partner] for source in sources})
         require_enough(found, project.manifest)
         shown = summary(found, json.loads(report), project.manifest, chosen)
         self._blobs.put(_summary_key(release), shown)
-        continuity = self._draw(release, sources, clusters, former)
+        continuity = self._ids.draw(release, sources, clusters, former)
         said = ReleaseStatement(
             release=release,
             project=project.name,
@@ -189,9 +178,8 @@ class Releases:
         """Record a steward's confirmation; see `confirmations.confirm`."""
         with self._database.transaction() as connection:
             found = self._require(connection, caller, release)
-            project = self._of(connection, caller, found.row)
-            self._projects.require_in_force(connection, project)
-            project.require_active()
+            self._projects.require_in_force(connection, found.project)
+            found.project.require_active()
             confirm(connection, caller, found.manifest, found.row, signature)
             return self._require(connection, caller, release)
 
@@ -206,10 +194,9 @@ class Releases:
         """
         with self._database.transaction() as connection:
             found = self._require(connection, caller, release)
-            project = self._of(connection, caller, found.row)
-            project.require_partner(caller)
-            self._projects.require_in_force(connection, project)
-            project.require_active()
+            found.project.require_partner(caller)
+            self._projects.require_in_force(connection, found.project)
+            found.project.require_active()
             require_confirmed(found.manifest, found.confirmations)
             verify(
                 self._projects.signing_key(connection, caller.name),
@@ -237,97 +224,6 @@ class Releases:
                 )
             return self._require(connection, caller, release)
 
-    def index_ids(self, caller: PartyId, release: str) -> Iterator[tuple[bytes, ...]]:
-        """Row handles, index ids and day shifts of the calling partner, in batches."""
-        project = self._project(caller, self._approved(caller, release))
-        project.require_partner(caller)
-        arrays = self._results.load(f"releases/{release}/index/{caller.name}.npz")
-        yield from _batches(arrays["handles"], arrays["index_ids"], _shifts(arrays))
-
-    def parcels(self, caller: PartyId, release: str) -> Sequence[Row]:
-        """The parcels that have arrived, as upload rows."""
-        found = self._approved(caller, release)
-        self._project(caller, found).require_assembler(caller)
-        with self._database.transaction() as connection:
-            rows = find_all(
-                connection,
-                tables.upload,
-                order="partner",
-                kind="parcel",
-                project=found.row["project"],
-                release=release,
-            )
-        return [row for row in rows if row["finished_at"] is not None]
-
-    def parcel(self, caller: PartyId, upload: str, offset: int) -> Iterator[bytes]:
-        """A parcel's sealed bytes from an offset on.
-
-        Raises:
-            InvalidRequestError: the offset is behind its end.
-        """
-        with self._database.transaction() as connection:
-            row = find(connection, tables.upload, id=upload, kind="parcel")
-        try:
-            if row is None or row["finished_at"] is None:
-                raise NotFoundError("the parcel has not arrived")
-            found = self._approved(caller, row["release"])
-        except NotFoundError:
-            raise nothing_there(Scope.UPLOAD) from None
-        self._project(caller, found).require_assembler(caller)
-        if offset > row["size"]:
-            raise InvalidRequestError(f"the parcel has {row['size']} bytes")
-        return self._blobs.stream(blob_key(upload), offset)
-
-    def study_map(self, caller: PartyId, release: str) -> Iterator[tuple[str, tuple[bytes, ...]]]:
-        """Index ids, study ids and corrections of day shifts of every partner, in batches, until
-        acknowledged.
-
-        Raises:
-            StateError: the map was handed over and deleted.
-        """
-        found = self._approved(caller, release)
-        self._project(caller, found).require_assembler(caller)
-        if found.row["map_acknowledged_at"] is not None:
-            raise StateError(
-                "the study map was handed over already and is deleted",
-                remedy="Propose a new release if it was lost",
-            )
-        for partner in self._partners(caller, found):
-            arrays = self._results.load(f"releases/{release}/study/{partner}.npz")
-            for batch in _batches(arrays["index_ids"], arrays["study_ids"], _shifts(arrays)):
-                yield partner, batch
-
-    def acknowledge(self, caller: PartyId, release: str, rows: int) -> None:
-        """The assembler has the whole map: delete it here.
-
-        Repeating it finishes a deletion that was interrupted.
-
-        Raises:
-            InvalidRequestError: the number of rows is not the map's.
-        """
-        # Also after the manifest has expired: what is to be deleted is deleted.
-        found = self._approved(caller, release, expired=True)
-        self._project(caller, found).require_assembler(caller)
-        keys = [
-            f"releases/{release}/study/{partner}.npz" for partner in self._partners(caller, found)
-        ]
-        if found.row["map_acknowledged_at"] is None:
-            if rows != sum(len(self._results.load(key)["index_ids"]) for key in keys):
-                raise InvalidRequestError(
-                    "the map did not arrive whole", remedy="Download it again"
-                )
-            with self._database.transaction() as connection:
-                update(connection, tables.release, {"id": release}, map_acknowledged_at=now())
-                record(
-                    connection,
-                    "study_map.acknowledged",
-                    project=found.row["project"],
-                    party=caller,
-                    subject=release,
-                )
-        for key in keys:
-            self._results.delete(key)
-
     def _former(
         self, connection: sa.Connection, caller: PartyId, project: str
     ) -> tuple[str, Sequence[str]] | None:
@@ -336,9 +232,9 @@ class Releases:
         """
         found = None
         for row in find_all(connection, tables.release, order="created_at", project=project):
-            made = self._of(connection, caller, row)
-            if _view(connection, row, made).approved:
-                found = row["id"], made.manifest.partner_names
+            release = _view(connection, row, self._of(connection, caller, row))
+            if release.approved:
+                found = row["id"], release.manifest.partner_names
         return found
 
     def _resolve(self, run: str, sources: Sequence[Source], threshold: float) -> Clusters:
@@ -346,108 +242,12 @@ class Releases:
         scored = {pair: self._results.scored(run, pair) for pair in pairs}
         return resolve(sources, scored, threshold)
 
-    def _draw(
-        self,
-        release: str,
-        sources: Sequence[Source],
-        clusters: Clusters,
-        former: tuple[str, Sequence[str]] | None,
-    ) -> dict[str, Any]:
-        """Draw every id of a release; returns what became of the former linkage ids."""
-        linkage_ids, continuity = self._linkage_ids(release, former, sources, clusters)
-        study_ids = draw_ids(clusters.count)
-        person_shifts = draw_shifts(clusters.count)
-        for source in sources:
-            # A record with aliases has several rows, one handle, and so one index id.
-            records = source.matrix.first_rows()
-            cluster = clusters.of[source.partner][records]
-            handles, index_ids = source.matrix.handles[records], draw_ids(len(records))
-            shifts = draw_shifts(len(records))
-            corrected = corrections(person_shifts[cluster], shifts)
-            # Ordered by index id: the order of the upload joins nothing to nothing.
-            order = np.lexsort(index_ids.T[::-1])
-            place = f"releases/{release}"
-            self._results.save(
-                f"{place}/index/{source.partner}.npz",
-                {
-                    "handles": handles[order],
-                    "index_ids": index_ids[order],
-                    "day_shifts": shifts[order],
-                },
-            )
-            self._results.save(
-                f"{place}/study/{source.partner}.npz",
-                {
-                    "index_ids": index_ids[order],
-                    "study_ids": study_ids[cluster][order],
-                    "day_shifts": corrected[order],
-                },
-            )
-            self._results.save(
-                f"{place}/linkage/{source.partner}.npz",
-                {"handles": handles, "linkage_ids": linkage_ids[cluster]},
-            )
-        return continuity
-
-    def _linkage_ids(
-        self,
-        release: str,
-        former: tuple[str, Sequence[str]] | None,
-        sources: Sequence[Source],
-        clusters: Clusters,
-    ) -> tuple[Ids, dict[str, Any]]:
-        """Each cluster's linkage id, a former one where it can be; what merged or split is kept
-        beside the release.
-        """
-        before, partners = former or ("", ())
-        # Whoever has left has no record here any more, and whoever has come had none.
-        staying = [source.partner for source in sources if source.partner in partners]
-        if not staying:
-            return draw_ids(clusters.count), {}
-        known = [self._results.load(f"releases/{before}/linkage/{name}.npz") for name in staying]
-        records = [(source, source.matrix.first_rows()) for source in sources]
-        found = inherit(
-            np.concatenate([arrays["handles"] for arrays in known]),
-            np.concatenate([arrays["linkage_ids"] for arrays in known]),
-            np.concatenate([source.matrix.handles[rows] for source, rows in records]),
-            np.concatenate([clusters.of[source.partner][rows] for source, rows in records]),
-            clusters.count,
-        )
-        moved = {"merges": found.merges, "splits": found.splits}
-        self._results.save(f"releases/{release}/history.npz", moved)
-        return found.ids, {
-            "former": before,
-            "kept": int(found.kept.sum()),
-            "started": int((~found.kept).sum()),
-            "merged": len(np.unique(found.merges[:, 1], axis=0)),
-            "split": len(np.unique(found.splits[:, 0], axis=0)),
-            "ended": found.ended,
-        }
-
-    def _partners(self, caller: PartyId, release: Release) -> Sequence[str]:
-        return self._project(caller, release).manifest.partner_names
-
-    def _project(self, caller: PartyId, release: Release) -> Project:
-        with self._database.transaction() as connection:
-            return self._of(connection, caller, release.row)
-
     def _of(self, connection: sa.Connection, caller: PartyId, release: Row) -> Project:
         """The project as it was when the release's run was made."""
         run = find(connection, tables.run, id=release["run"])
         if run is None:
             raise NotFoundError("the release's run is gone")
         return project_of(self._projects, connection, caller, run)
-
-    def _approved(self, caller: PartyId, release: str, *, expired: bool = False) -> Release:
-        found = self.get(caller, release)
-        if not expired:
-            self._project(caller, found).require_active()
-        if not found.approved:
-            raise NotReadyError(
-                "the release is not approved by every partner yet",
-                remedy="Each of them must run: linkage agent approve",
-            )
-        return found
 
     def _require(self, connection: sa.Connection, caller: PartyId, release: str) -> Release:
         row = find(connection, tables.release, id=release)
@@ -460,13 +260,21 @@ class Releases:
         return _view(connection, row, project)
 
 
+def _require_threshold(threshold: float, manifest: Manifest) -> None:
+    if not 0.0 < threshold <= 1.0:
+        raise InvalidRequestError("a threshold is a probability above 0 and at most 1")
+    floor = manifest.matching.threshold
+    if floor is not None and threshold < floor:
+        raise AgreementError(f"the manifest allows no threshold below {floor}")
+
+
 def _view(connection: sa.Connection, row: Row, project: Project) -> Release:
     approvals = find_all(connection, tables.approval, order="partner", release=row["id"])
     parcels = find_all(connection, tables.upload, order="partner", kind="parcel", release=row["id"])
     confirmations = confirmations_of(connection, row["id"])
     return Release(
         row,
-        project.manifest,
+        project,
         confirmations,
         is_confirmed(project.manifest, confirmations),
         approvals,
@@ -477,14 +285,3 @@ def _view(connection: sa.Connection, row: Row, project: Project) -> Release:
 
 def _summary_key(release: str) -> str:
     return f"releases/{release}/summary.json"
-
-
-def _shifts(arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Day shifts as they go over the wire; none for a release from before there were any."""
-    return arrays.get("day_shifts", np.empty(0, SHIFT)).astype(SHIFT)
-
-
-def _batches(*arrays: npt.NDArray[np.generic]) -> Iterator[tuple[bytes, ...]]:
-    for start in range(0, len(arrays[0]), BATCH_ROWS):
-        part = slice(start, start + BATCH_ROWS)
-        yield tuple(array[part].tobytes() for array in arrays)

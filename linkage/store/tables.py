@@ -266,7 +266,7 @@ release = Table(
     Column("run", ForeignKey("run.id"), nullable=False),
     Column("threshold", Float, nullable=False),
     Column("statement", LargeBinary, nullable=False),
-    # JSON: what became of the linkage ids of the release before; see `hub.releases`.
+    # JSON: what became of the linkage ids of the release before; see `hub.release_ids`.
     Column("continuity", LargeBinary, nullable=False, server_default="{}"),
     Column("created_at", BigInteger, nullable=False),
     Column("map_acknowledged_at", BigInteger),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import grpc
 
 from linkage.agreement.safeguards import PartnerReport
+from linkage.hub.handover import Handover
 from linkage.hub.logview import LogView
 from linkage.hub.releases import Release, Releases
 from linkage.hub.servicers.common import (
@@ -24,16 +25,17 @@ from linkage.v1.release_pb2_grpc import ReleaseServiceServicer
 
 
 class ReleaseServicer(Callers, ReleaseServiceServicer):
-    def __init__(self, hub: str, use_cases: Releases, log: LogView) -> None:
+    def __init__(self, hub: str, releases: Releases, handover: Handover, log: LogView) -> None:
         super().__init__(hub)
-        self._use = use_cases
+        self._releases = releases
+        self._handover = handover
         self._log = log
 
     def CreateRelease(
         self, request: release.CreateReleaseRequest, context: grpc.ServicerContext
     ) -> release.CreateReleaseResponse:
         caller = self._caller(context)
-        found = self._use.create(
+        found = self._releases.create(
             caller,
             name_of(request.run),
             request.threshold if request.HasField("threshold") else None,
@@ -45,7 +47,7 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
         self, request: release.GetReleaseRequest, context: grpc.ServicerContext
     ) -> release.GetReleaseResponse:
         caller = self._caller(context)
-        found = self._use.get(caller, name_of(request.release))
+        found = self._releases.get(caller, name_of(request.release))
         return release.GetReleaseResponse(release=_release(found, caller))
 
     def ListReleases(
@@ -53,7 +55,7 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     ) -> release.ListReleasesResponse:
         size = page_size_of(request.page_size)
         caller = self._caller(context)
-        found = self._use.list(
+        found = self._releases.list(
             caller,
             name_of(request.project),
             after=name_of(request.page_token),
@@ -68,14 +70,14 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
         self, request: release.ConfirmReleaseRequest, context: grpc.ServicerContext
     ) -> release.ConfirmReleaseResponse:
         caller = self._caller(context)
-        found = self._use.confirm(caller, name_of(request.release), request.signature)
+        found = self._releases.confirm(caller, name_of(request.release), request.signature)
         return release.ConfirmReleaseResponse(release=_release(found, caller))
 
     def ApproveRelease(
         self, request: release.ApproveReleaseRequest, context: grpc.ServicerContext
     ) -> release.ApproveReleaseResponse:
         caller = self._caller(context)
-        found = self._use.approve(caller, name_of(request.release), request.signature)
+        found = self._releases.approve(caller, name_of(request.release), request.signature)
         proof = self._log.receipt("release.approved", found.row["id"], caller)
         return release.ApproveReleaseResponse(
             release=_release(found, caller), log=receipt_message(proof)
@@ -84,7 +86,7 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     def DownloadIndexIds(
         self, request: release.DownloadIndexIdsRequest, context: grpc.ServicerContext
     ) -> Iterator[release.DownloadIndexIdsResponse]:
-        batches = self._use.index_ids(self._caller(context), name_of(request.release))
+        batches = self._handover.index_ids(self._caller(context), name_of(request.release))
         for handles, ids, shifts in batches:
             yield release.DownloadIndexIdsResponse(
                 handles=handles, index_ids=ids, day_shifts=shifts
@@ -93,7 +95,7 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     def ListParcels(
         self, request: release.ListParcelsRequest, context: grpc.ServicerContext
     ) -> release.ListParcelsResponse:
-        rows = self._use.parcels(self._caller(context), name_of(request.release))
+        rows = self._handover.parcels(self._caller(context), name_of(request.release))
         return release.ListParcelsResponse(
             parcels=[
                 release.Parcel(
@@ -110,7 +112,7 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     def DownloadParcel(
         self, request: release.DownloadParcelRequest, context: grpc.ServicerContext
     ) -> Iterator[release.DownloadParcelResponse]:
-        chunks = self._use.parcel(
+        chunks = self._handover.parcel(
             self._caller(context), name_of(request.upload), request.read_offset
         )
         for chunk in chunks:
@@ -119,7 +121,7 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     def DownloadStudyMap(
         self, request: release.DownloadStudyMapRequest, context: grpc.ServicerContext
     ) -> Iterator[release.DownloadStudyMapResponse]:
-        batches = self._use.study_map(self._caller(context), name_of(request.release))
+        batches = self._handover.study_map(self._caller(context), name_of(request.release))
         for partner, (index_ids, study_ids, shifts) in batches:
             yield release.DownloadStudyMapResponse(
                 partner=partner, index_ids=index_ids, study_ids=study_ids, day_shifts=shifts
@@ -128,7 +130,7 @@ class ReleaseServicer(Callers, ReleaseServiceServicer):
     def AcknowledgeStudyMap(
         self, request: release.AcknowledgeStudyMapRequest, context: grpc.ServicerContext
     ) -> release.AcknowledgeStudyMapResponse:
-        self._use.acknowledge(self._caller(context), name_of(request.release), request.rows)
+        self._handover.acknowledge(self._caller(context), name_of(request.release), request.rows)
         return release.AcknowledgeStudyMapResponse()
 
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from linkage.cli.main import app
 from linkage.errors import NotAgreedError
 from linkage.hub import project as hub_project
+from linkage.hub.handover import Handover
 from linkage.hub.projects import Projects
 from linkage.hub.releases import Releases
 from linkage.hub.results import Results
@@ -111,15 +112,16 @@ def test_nothing_is_handed_out_after_the_agreement_ended(
 
     runs = Runs(database, projects, results, no_jobs)
     releases = Releases(database, hub.home.blobs(), projects, runs, results)
+    handover = Handover(database, hub.home.blobs(), releases, results)
     with database.transaction() as connection:
         parcel = find_all(connection, tables.upload, kind="parcel", release=release)[0]["id"]
     sheriff = PartyId("prairie", Role.PARTNER, "sheriff")
     county = PartyId("prairie", Role.ASSEMBLER, "county")
     downloads = {
-        "index ids": lambda: next(iter(releases.index_ids(sheriff, release))),
-        "list of parcels": lambda: releases.parcels(county, release),
-        "parcel": lambda: releases.parcel(county, parcel, 0),
-        "study map": lambda: next(iter(releases.study_map(county, release))),
+        "index ids": lambda: next(iter(handover.index_ids(sheriff, release))),
+        "list of parcels": lambda: handover.parcels(county, release),
+        "parcel": lambda: handover.parcel(county, parcel, 0),
+        "study map": lambda: next(iter(handover.study_map(county, release))),
     }
     for fetch in downloads.values():
         assert fetch()
