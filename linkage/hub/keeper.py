@@ -14,10 +14,10 @@ import structlog
 from linkage.errors import InternalError
 from linkage.hub.comparisons import Comparisons
 from linkage.hub.jobs import Jobs
+from linkage.hub.progress import Progress
 from linkage.hub.results import Results
 from linkage.hub.states import ENDED, PENDING, RUNNING, SUCCEEDED
 from linkage.hub.uploads import Uploads
-from linkage.hub.worker import Worker
 from linkage.store import tables
 from linkage.store.sql import Database, find_all, now, update
 
@@ -34,14 +34,13 @@ class Keeper:
         results: Results,
         comparisons: Comparisons,
         uploads: Uploads,
-        worker: Worker,
         jobs: Jobs,
     ) -> None:
         self._database = database
         self._results = results
         self._comparisons = comparisons
         self._uploads = uploads
-        self._worker = worker
+        self._progress = Progress(database)
         self._jobs = jobs
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -82,7 +81,7 @@ class Keeper:
             if self._jobs.over(run):
                 error = InternalError("the hub failed on its side", remedy="Start another run")
                 # Its first job may have ended just now, and the run waits.
-                self._worker.fail(run, error, waits=False)
+                self._progress.fail(run, error, waits=False)
 
     def _clear(self) -> None:
         with self._database.transaction() as connection:

@@ -89,7 +89,7 @@ class HubServer:
         handover = Handover(self._database, blobs, releases, results)
         showing = Showing(runs, releases)
         uploads = Uploads(self._database, blobs, home.path / "staging", projects, comparisons)
-        self._keeper = Keeper(self._database, results, comparisons, uploads, worker, self._jobs)
+        self._keeper = Keeper(self._database, results, comparisons, uploads, self._jobs)
 
         log_view = LogView(self._database, home.log_key)
 

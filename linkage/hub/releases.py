@@ -17,13 +17,14 @@ import sqlalchemy as sa
 from linkage.agreement import Manifest
 from linkage.agreement.canonical import canonical, fingerprint
 from linkage.errors import AgreementError, InvalidRequestError, NotFoundError, StateError
+from linkage.hub.basis import project_of, uploads_of
 from linkage.hub.confirmations import confirm, confirmations_of, is_confirmed, require_confirmed
 from linkage.hub.log import record
 from linkage.hub.project import Project
 from linkage.hub.projects import Projects
 from linkage.hub.release_ids import ReleaseIds
 from linkage.hub.results import Results
-from linkage.hub.runs import Runs, project_of, recommended_threshold, uploads_of
+from linkage.hub.runs import Runs, recommended_threshold
 from linkage.matching import Clusters, Source, pairs_to_compare, resolve
 from linkage.release.overlap import overlaps, require_enough, summary
 from linkage.rpc.policy import Scope

@@ -19,15 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from linkage.agreement.audits import AuditSummary
 from linkage.agreement.canonical import canonical, fingerprint
-from linkage.errors import (
-    KeyCheckMismatchError,
-    NotFoundError,
-    NotReadyError,
-    StateError,
-)
+from linkage.errors import NotFoundError, NotReadyError, StateError
 from linkage.hub import succession
+from linkage.hub.basis import basis_of, encodings_of, project_of, require_same_secret
 from linkage.hub.comparisons import waiting_for
 from linkage.hub.log import record
 from linkage.hub.project import Project
@@ -40,7 +35,6 @@ from linkage.rpc.policy import Scope
 from linkage.rpc.scopes import nothing_there
 from linkage.store import tables
 from linkage.store.sql import Database, Row, find, find_all, insert, now, page, update
-from linkage.trust.headers import EncodingsHeader, parse_header
 from linkage.trust.identity import PartyId
 
 POLL_SECONDS = 0.25
@@ -177,9 +171,8 @@ class Runs:
         """What a run that has succeeded stood on, in the manifest's order."""
         row = self.succeeded(caller, run)
         with self._database.transaction() as connection:
-            project = project_of(self._projects, connection, caller, row)
-            uploads = uploads_of(connection, row)
-        return sources_of(self._results, project, uploads)
+            basis = basis_of(connection, self._projects, self._results, caller, row)
+        return basis.sources
 
     def succeeded(self, caller: PartyId, run: str) -> Row:
         """The run, if it has succeeded; else NotReadyError."""
@@ -222,81 +215,9 @@ class Runs:
         return values
 
 
-def project_of(projects: Projects, connection: sa.Connection, caller: PartyId, run: Row) -> Project:
-    """The project as it was when a run was made; see `Projects.made_under`."""
-    return projects.made_under(connection, caller, run["project"], run["fingerprint"], run["epoch"])
-
-
-def encodings_of(connection: sa.Connection, project: Project) -> dict[str, Row]:
-    """Every partner's newest finished upload in this epoch, in the manifest's order.
-
-    Raises:
-        NotReadyError: names the partners whose upload is missing.
-    """
-    rows = find_all(
-        connection,
-        tables.upload,
-        order="round",
-        project=project.name,
-        kind="encodings",
-        epoch=project.epoch,
-    )
-    finished = {row["partner"]: row for row in rows if row["finished_at"] is not None}
-    names = project.manifest.partner_names
-    missing = [name for name in names if name not in finished]
-    if missing:
-        raise NotReadyError(
-            f"the encodings of {', '.join(missing)} have not arrived",
-            remedy="Each of them must run: linkage agent submit",
-        )
-    return {name: finished[name] for name in names}
-
-
-def uploads_of(connection: sa.Connection, run: Row) -> dict[str, Row]:
-    """The uploads that a run stands on, by partner."""
-    found = {}
-    for partner, upload in json.loads(run["uploads"]).items():
-        row = find(connection, tables.upload, id=upload)
-        if row is None:
-            raise NotFoundError(f"the encodings of {partner!r} that the run stood on are gone")
-        found[partner] = row
-    return found
-
-
-def sources_of(results: Results, project: Project, uploads: Mapping[str, Row]) -> list[Source]:
-    """Uploads ready to be compared, in the manifest's order."""
-    return [
-        Source(p.name, results.matrix(uploads[p.name]), p.unique) for p in project.manifest.partners
-    ]
-
-
 def _view(connection: sa.Connection, row: Row) -> Row:
     names, deadline = waiting_for(connection, row["id"]) if row["state"] == WAITING else ([], None)
     return {**row, "waiting_for": names, "deadline": deadline}
-
-
-def audit_of(upload: Row) -> AuditSummary:
-    """What the audit of a partner's encodings found, as its signed header says."""
-    return _header(upload).audit
-
-
-def require_same_secret(uploads: dict[str, Row]) -> None:
-    """Raises KeyCheckMismatchError unless all uploads were made with one project secret."""
-    checks: dict[str, list[str]] = {}
-    for partner, row in uploads.items():
-        checks.setdefault(_header(row).key_check, []).append(partner)
-    if len(checks) > 1:
-        groups = " / ".join(", ".join(partners) for partners in checks.values())
-        raise KeyCheckMismatchError(
-            f"the partners do not hold the same project secret: {groups}",
-            remedy="Nothing was matched; those who differ must fetch the secret and submit again",
-        )
-
-
-def _header(upload: Row) -> EncodingsHeader:
-    header = parse_header(upload["header"])
-    assert isinstance(header, EncodingsHeader)  # noqa: S101 - narrowing for the type checker
-    return header
 
 
 def recommended_threshold(report: bytes) -> float:

@@ -9,10 +9,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,53 +16,37 @@ import numpy as np
 import structlog
 from dbos import DBOS, DBOSConfiguredInstance
 
-from linkage.errors import CancelledError, InternalError, LinkageError, NotFoundError
-from linkage.hub.comparisons import Comparisons, RequestList, time_text
-from linkage.hub.labels import Labels, labels_of, review_figures
-from linkage.hub.log import record
-from linkage.hub.project import Project
+from linkage.agreement import Manifest
+from linkage.errors import CancelledError, InternalError, LinkageError
+from linkage.hub.basis import Basis, basis_of, require_same_secret
+from linkage.hub.comparisons import Comparisons, RequestList
+from linkage.hub.earlier import EarlierRuns
+from linkage.hub.labels import Labels, labels_of
+from linkage.hub.progress import Progress, Reporter
 from linkage.hub.projects import Projects
 from linkage.hub.results import PartnerPair, Results
 from linkage.hub.reviews import newest_decisions
-from linkage.hub.runs import audit_of, project_of, require_same_secret, sources_of, uploads_of
-from linkage.hub.states import CANCELLED, ENDED, FAILED, PENDING, RUNNING, SUCCEEDED, WAITING
+from linkage.hub.run_report import RunReports
+from linkage.hub.states import ENDED, RUNNING, SUCCEEDED
 from linkage.matching import (
-    Candidates,
     Compared,
-    Former,
-    Known,
     LocalEngine,
-    ScoredPairs,
-    Source,
     compare_answers,
     find_candidates,
-    former_rows,
-    known_levels,
-    pairs_to_compare,
     plan_requests,
-    quality_report,
     score,
     score_compared,
     update_candidates,
 )
 from linkage.matching.answered import Answered
-from linkage.matching.recall import candidate_recall
 from linkage.matching.sources import Rows
-from linkage.matching.strata import by_stratum
-from linkage.reports.since import compared_with
 from linkage.rpc.status import to_status
 from linkage.store import tables
-from linkage.store.sql import Database, Row, find, find_all, now, update
+from linkage.store.sql import Database, find, now
 from linkage.trust.identity import PartyId, Role
 
-REPORT_SECONDS = 0.5
 _WORKER = "worker"
 _SEARCHED = 0.8
-_KINDS = {
-    (PENDING, RUNNING): "run.started",
-    (WAITING, RUNNING): "run.resumed",
-    (RUNNING, SUCCEEDED): "run.succeeded",
-}
 log = structlog.get_logger()
 
 
@@ -80,13 +60,16 @@ class Worker(DBOSConfiguredInstance):
         self._results = results
         self._comparisons = comparisons
         self._projects = Projects(database)
+        self._progress = Progress(database)
+        self._earlier = EarlierRuns(database, results)
+        self._reports = RunReports(database, results, comparisons, self._earlier)
         self._engine = LocalEngine()
 
     @DBOS.workflow()
     def link(self, run: str) -> None:
         """Candidates, then lists for the partners, or without a comparison round the rest."""
         try:
-            if self._run(run)["state"] in ENDED:
+            if self._progress.row(run)["state"] in ENDED:
                 return
             pairs, asks = self.begin(run)
             for number in range(pairs):
@@ -124,46 +107,52 @@ class Worker(DBOSConfiguredInstance):
         Returns:
             How many partner pairs there are, and whether their partners are asked about them.
         """
-        project = self._project(self._run(run))
-        project.require_active()
-        require_same_secret(self._uploads(run))
-        self._set(run, state=RUNNING)
-        pairs = len(pairs_to_compare(self._sources(run, project)))
-        asks = project.manifest.matching.pair_keyed and not self._twin(run)
-        return pairs, asks and not self._comparisons.spent(project, self._run(run)["epoch"])
+        basis = self._basis(run)
+        basis.project.require_active()
+        require_same_secret(basis.uploads)
+        self._progress.change(run, state=RUNNING)
+        asks = (
+            basis.project.manifest.matching.pair_keyed
+            and not self._earlier.twin(basis.run)
+            and not self._comparisons.spent(basis.project, basis.run["epoch"])
+        )
+        return len(basis.pairs), asks
 
     @DBOS.step()
     def candidates(self, run: str, number: int, pairs: int) -> None:
-        project = self._project(self._run(run))
-        left, right = pairs_to_compare(self._sources(run, project))[number]
-        reporter = _Reporter(self, run, number, pairs, f"{left.partner}-{right.partner}")
+        """Find one partner pair's candidates, or take them over."""
+        basis = self._basis(run)
+        left, right = basis.pairs[number]
+        pair, manifest = (left.partner, right.partner), basis.project.manifest
+        start, end = (_SEARCHED * n / pairs for n in (number, number + 1))
+        reporter = Reporter(self._progress, run, f"candidates {'-'.join(pair)}", start, end)
         how: Any = {
-            "quota": project.manifest.matching.quota,
-            "look_loss": project.manifest.matching.look_loss,
+            "quota": manifest.matching.quota,
+            "look_loss": manifest.matching.look_loss,
             "engine": self._engine,
             "progress": reporter.progress,
             "cancelled": reporter.cancelled,
         }
-        former = self._former(run, left, right)
-        pair = (left.partner, right.partner)
-        if (twin := self._twin(run)) and (compared := self._results.compared(twin, pair)):
+        twin = self._earlier.twin(basis.run)
+        if twin and (compared := self._results.compared(twin["id"], pair)):
             # Both, as one numbers the other's rows.
-            found = self._results.candidates(twin, pair)
+            found = self._results.candidates(twin["id"], pair)
             self._results.save_compared(run, pair, compared)
-        elif former is None:
-            found = find_candidates(left, right, project.manifest.scheme, **how)
+        elif former := self._earlier.former(basis.run, left, right):
+            found = update_candidates(left, right, manifest.scheme, former, **how)
         else:
-            found = update_candidates(left, right, project.manifest.scheme, former, **how)
+            found = find_candidates(left, right, manifest.scheme, **how)
         self._results.save_candidates(run, pair, found)
 
     @DBOS.step()
     def plan(self, run: str, number: int) -> None:
-        project = self._project(self._run(run))
-        left, right = pairs_to_compare(self._sources(run, project))[number]
+        """Write the lists of one partner pair, of what no earlier run has asked."""
+        basis = self._basis(run)
+        left, right = basis.pairs[number]
         pair = (left.partner, right.partner)
-        self._set(run, step=f"plan {'-'.join(pair)}", progress=_SEARCHED)
+        self._progress.change(run, step=f"plan {'-'.join(pair)}", progress=_SEARCHED)
         found = self._results.candidates(run, pair)
-        known = self._known(run, left, right, found)
+        known = self._earlier.known(basis.run, left, right, found)
         new = np.setdiff1d(np.arange(len(found.pairs)), known.index)
         asked = replace(found, pairs=found.pairs.take(new))
         plan = plan_requests(left, right, asked, random=np.random.default_rng())
@@ -174,172 +163,69 @@ class Worker(DBOSConfiguredInstance):
     @DBOS.step()
     def open(self, run: str) -> None:
         """Let the run wait for answers to its lists, whose bytes are final now."""
-        project = self._project(self._run(run))
-        uploads = self._uploads(run)
+        basis = self._basis(run)
+        matching = basis.project.manifest.matching
         lists = []
-        for left, right in pairs_to_compare(self._sources(run, project)):
+        for left, right in basis.pairs:
             sides = [(left, right), (right, left)]
             for one, other in sides[:1] if left.partner == right.partner else sides:
                 names = (one.partner, other.partner)
                 digest = hashlib.sha256()
                 for chunk in self._results.requests(run, *names):
                     digest.update(chunk)
-                entries = one.rows * project.manifest.matching.quota
-                upload = uploads[one.partner]["id"]
+                entries = one.rows * matching.quota
+                upload = basis.uploads[one.partner]["id"]
                 lists.append(RequestList(*names, upload, digest.hexdigest(), entries))
-        hours = project.manifest.matching.answer_hours
-        self._comparisons.open(run, lists, now() + 3600 * hours)
+        self._comparisons.open(run, lists, now() + 3600 * matching.answer_hours)
 
     @DBOS.step()
     def go_on(self, run: str) -> int:
         """Wait no longer; returns how many partner pairs there are."""
-        project = self._project(self._run(run))
-        self._set(run, state=RUNNING, step="")
-        return len(pairs_to_compare(self._sources(run, project)))
+        basis = self._basis(run)
+        self._progress.change(run, state=RUNNING, step="")
+        return len(basis.pairs)
 
     @DBOS.step()
     def score(self, run: str, number: int, pairs: int) -> None:
-        project = self._project(self._run(run))
-        left, right = pairs_to_compare(self._sources(run, project))[number]
-        pair = (left.partner, right.partner)
+        """Judge one partner pair's candidates by all that is known of them."""
+        basis = self._basis(run)
+        left, right = basis.pairs[number]
+        pair, manifest = (left.partner, right.partner), basis.project.manifest
         done = _SEARCHED + (1 - _SEARCHED) * number / pairs
-        self._set(run, step=f"score {'-'.join(pair)}", progress=done)
+        self._progress.change(run, step=f"score {'-'.join(pair)}", progress=done)
         found = self._results.candidates(run, pair)
-        compared = self._compared(run, pair, project)
+        compared = self._compared(run, pair, manifest)
         with self._database.transaction() as connection:
-            decided = newest_decisions(connection, project.name)
+            decided = newest_decisions(connection, basis.project.name)
 
         def judge(rows_left: Rows, rows_right: Rows) -> Labels:
             return labels_of(decided, left, right, rows_left, rows_right)
 
         if compared is None:
-            scored = score(left, right, found, project.manifest.scheme, judge=judge)
+            scored = score(left, right, found, manifest.scheme, judge=judge)
         else:
             self._results.save_compared(run, pair, compared)
-            scored = score_compared(left, right, found, compared, project.manifest, judge=judge)
+            scored = score_compared(left, right, found, compared, manifest, judge=judge)
         self._results.save_scored(run, pair, scored)
 
     @DBOS.step()
     def report(self, run: str) -> None:
-        project = self._project(self._run(run))
-        sources = self._sources(run, project)
-        names = [(left.partner, right.partner) for left, right in pairs_to_compare(sources)]
-        found: Mapping[PartnerPair, Any] = {p: self._results.candidates(run, p) for p in names}
-        scored = {pair: self._results.scored(run, pair) for pair in names}
-        floor = project.manifest.matching.threshold
-        aim = project.manifest.matching.precision
-        made = quality_report(sources, found, scored, floor=floor, precision=aim)
-        for pair in names:
-            made["pairs"]["|".join(pair)] |= self._how_compared(run, pair, found[pair]) | {
-                "candidate_recall": candidate_recall(
-                    self._asked(run, pair, found[pair]), scored[pair]
-                )
-            }
-        threshold = made["recommended"]["threshold"]
-        if project.manifest.strata:
-            made["strata"] = by_stratum(sources, scored, project.manifest.strata, threshold)
-        made["audits"] = {
-            name: audit_of(row).model_dump(mode="json") for name, row in self._uploads(run).items()
-        }
-        made["reviews"] = self._reviews(project, sources, scored, threshold)
-        for earlier in self._earlier(run)[:1]:
-            before = json.loads(self._results.report(earlier["id"]))
-            made["since"] = {"run": earlier["id"], **compared_with(before, made)}
-        self._results.save_report(run, made)
+        """Make the report; with it the run has succeeded."""
+        basis = self._basis(run)
+        self._results.save_report(run, self._reports.make(basis))
         told = {"report": hashlib.sha256(self._results.report(run)).hexdigest()}
-        self._set(run, told, state=SUCCEEDED, step="", progress=1.0, ended_at=now())
-        for earlier in self._earlier(run):
-            for pair in names:
-                self._results.forget_candidates(earlier["id"], pair)
+        self._progress.change(run, told, state=SUCCEEDED, step="", progress=1.0, ended_at=now())
+        for earlier in self._earlier.all(basis.run):
+            for left, right in basis.pairs:
+                self._results.forget_candidates(earlier["id"], (left.partner, right.partner))
 
-    def _asked(self, run: str, pair: PartnerPair, found: Candidates) -> Candidates:
-        """The candidates that were scored: all, or those that found room in the lists."""
-        compared = self._results.compared(run, pair)
-        return found if compared is None else replace(found, pairs=found.pairs.take(compared.index))
-
-    def _reviews(
-        self,
-        project: Project,
-        sources: Sequence[Source],
-        scored: Mapping[PartnerPair, ScoredPairs],
-        threshold: float,
-    ) -> dict[str, int]:
-        """How many pairs are labelled by reviewers, and how often the model agrees."""
-        with self._database.transaction() as connection:
-            decided = newest_decisions(connection, project.name)
-        total = Counter[str]()
-        for left, right in pairs_to_compare(sources):
-            one = scored[left.partner, right.partner]
-            labels = labels_of(decided, left, right, one.left, one.right)
-            total.update(review_figures(labels, one.probability, threshold))
-        return dict(total)
-
-    def _earlier(self, run: str) -> list[Row]:
-        """Runs of the same project and epoch that have succeeded, the newest first."""
-        this = self._run(run)
-        with self._database.transaction() as connection:
-            rows = find_all(
-                connection,
-                tables.run,
-                order="ended_at",
-                project=this["project"],
-                fingerprint=this["fingerprint"],
-                epoch=this["epoch"],
-                state=SUCCEEDED,
-            )
-        return [row for row in reversed(rows) if row["id"] != run]
-
-    def _former(self, run: str, left: Source, right: Source) -> Former | None:
-        """What the last run found between two partners, where it is still known."""
-        pair = (left.partner, right.partner)
-        for earlier in self._earlier(run)[:1]:
-            if not self._results.has_candidates(earlier["id"], pair):
-                return None
-            with self._database.transaction() as connection:
-                uploads = uploads_of(connection, earlier)
-            found = self._results.candidates(earlier["id"], pair)
-            rows = [
-                former_rows(self._results.matrix(uploads[source.partner]), source.matrix)
-                for source in (left, right)
-            ]
-            return Former(found, *rows)
-        return None
-
-    def _known(self, run: str, left: Source, right: Source, found: Candidates) -> Known:
-        """Which candidates the last run has compared under pair keys, and what it found."""
-        nothing = Known(np.empty(0, np.int64), np.empty((0, 0), np.uint8))
-        pair = (left.partner, right.partner)
-        former = self._former(run, left, right)
-        if former is None:
-            return nothing
-        earlier = self._earlier(run)[0]
-        report = json.loads(self._results.report(earlier["id"]))
-        if report["pairs"]["|".join(pair)]["comparison"] != "pair_keyed":
-            return nothing
-        with self._database.transaction() as connection:
-            uploads = uploads_of(connection, earlier)
-        one, other = (self._results.matrix(uploads[name]) for name in pair)
-        scored = self._results.scored(earlier["id"], pair)
-        return known_levels(left, right, found.pairs, former, scored, (one, other))
-
-    def _twin(self, run: str) -> str | None:
-        """The last run, where it stood on the same uploads and all was compared field by field:
-        asking again would tell nothing.
-        """
-        for earlier in self._earlier(run)[:1]:
-            pairs = json.loads(self._results.report(earlier["id"]))["pairs"].values()
-            same = json.loads(earlier["uploads"]) == json.loads(self._run(run)["uploads"])
-            if same and all(pair["comparison"] == "pair_keyed" for pair in pairs):
-                return str(earlier["id"])
-        return None
-
-    def _compared(self, run: str, pair: PartnerPair, project: Project) -> Compared | None:
+    def _compared(self, run: str, pair: PartnerPair, manifest: Manifest) -> Compared | None:
         """What was answered in this run, or what `candidates` took over of the last one."""
         answers = self._answers(run, pair)
         if answers is not None:
             known = self._results.known(run, pair)
             entries = self._results.entries(run, pair)
-            return compare_answers(entries, answers, project.manifest, known=known)
+            return compare_answers(entries, answers, manifest, known=known)
         return self._results.compared(run, pair)
 
     def _answers(self, run: str, pair: PartnerPair) -> tuple[Answered, Answered] | None:
@@ -353,125 +239,15 @@ class Worker(DBOSConfiguredInstance):
         left, right = (self._results.answers(upload) for upload in uploads if upload)
         return left, right
 
-    def _how_compared(self, run: str, pair: PartnerPair, found: Candidates) -> dict[str, Any]:
-        """What the report says about how a partner pair was compared, and why so."""
-        lists = self._comparisons.of(run)
-        sides = [lists[side] for side in dict.fromkeys((pair, pair[::-1])) if side in lists]
-        late = [row["partner"] for row in sides if row["answered_at"] is None]
-        if sides and not late:
-            entries = self._results.entries(run, pair)
-            known = len(self._results.known(run, pair).index)
-            asked = {
-                "candidates": len(entries.candidates),
-                "known": known,
-                "displaced": len(found.pairs) - known - len(entries.candidates),
-                "decoys": len(entries.decoys),
-            }
-            return {"comparison": "pair_keyed", "comparison_reason": "", "asked": asked}
-        if twin := self._twin(run):
-            before = json.loads(self._results.report(twin))["pairs"]["|".join(pair)]
-            why = f"the uploads are those of run {twin}, whose answers count"
-            return {
-                **{key: before[key] for key in ("comparison", "asked")},
-                "comparison_reason": why,
-            }
-        matching = self._project(self._run(run)).manifest.matching
-        why = "the manifest has no pair-keyed comparison"
-        if matching.pair_keyed:
-            why = (
-                f"agents have answered {matching.answer_runs} run(s) of this epoch, as many as the"
-            )
-            why += " manifest allows"
-        if late:
-            until = time_text(sides[0]["deadline"])
-            why = f"{' and '.join(late)} had not answered by {until}"
-        return {"comparison": "match_keys", "comparison_reason": why}
-
-    def _sources(self, run: str, project: Project) -> list[Source]:
-        return sources_of(self._results, project, self._uploads(run))
-
-    def _uploads(self, run: str) -> dict[str, Row]:
-        row = self._run(run)
-        with self._database.transaction() as connection:
-            return uploads_of(connection, row)
-
-    def _project(self, row: Row) -> Project:
+    def _basis(self, run: str) -> Basis:
+        """Raises CancelledError where the run was cancelled."""
+        row = self._progress.row(run)
         hub = PartyId("hub", Role.STEWARD, "hub")
         with self._database.transaction() as connection:
-            return project_of(self._projects, connection, hub, row)
-
-    def _run(self, run: str) -> Row:
-        with self._database.transaction() as connection:
-            row = find(connection, tables.run, id=run)
-        if row is None:
-            raise NotFoundError("the run is gone")
-        if row["state"] == CANCELLED:
-            raise CancelledError("the run was cancelled")
-        return row
-
-    def _set(self, run: str, told: Mapping[str, str] | None = None, **values: Any) -> None:
-        """Change a run's row, unless it was cancelled, also just now.
-
-        Args:
-            told: what the log's entry says of a change of state.
-        """
-        row = self._run(run)
-        known = {"id": run, "state": row["state"]}
-        kind = _KINDS.get((row["state"], values.get("state", "")))
-        with self._database.transaction() as connection:
-            changed = update(connection, tables.run, known, **values)
-            if changed and kind is not None:
-                record(connection, kind, project=row["project"], subject=run, **(told or {}))
-        if not changed:
-            raise CancelledError("the run was cancelled")
+            return basis_of(connection, self._projects, self._results, hub, row)
 
     def _fail(self, run: str, error: Exception) -> None:
         if not isinstance(error, LinkageError):
             error = InternalError(to_status(error).message)
         log.error("run failed", run=run, reason=error.reason)
-        self.fail(run, error)
-
-    def fail(self, run: str, error: LinkageError, *, waits: bool = True) -> None:
-        """End a run that has not ended; one that waits for answers only if `waits`."""
-        spared = ENDED if waits else {*ENDED, WAITING}
-        with self._database.transaction() as connection:
-            row = find(connection, tables.run, id=run)
-            if row is None or row["state"] in spared:
-                return
-            changed = update(
-                connection,
-                tables.run,
-                {"id": run, "state": row["state"]},
-                state=FAILED,
-                reason=error.reason,
-                message=str(error)[:2000],
-                ended_at=now(),
-            )
-            if changed:
-                about = {"project": row["project"], "subject": run}
-                record(connection, "run.failed", **about, reason=error.reason)
-
-
-class _Reporter:
-    """Writes a step's progress to the run's row, and reads there whether to stop."""
-
-    def __init__(self, worker: Worker, run: str, number: int, pairs: int, name: str) -> None:
-        self._worker = worker
-        self._run = run
-        self._number, self._pairs = number, pairs
-        self._step = f"candidates {name}"
-        self._next = 0.0
-        self._stop = False
-
-    def progress(self, share: float) -> None:
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + REPORT_SECONDS
-        done = _SEARCHED * (self._number + share) / self._pairs
-        try:
-            self._worker._set(self._run, step=self._step, progress=done)
-        except CancelledError:
-            self._stop = True
-
-    def cancelled(self) -> bool:
-        return self._stop
+        self._progress.fail(run, error)
