@@ -1,10 +1,8 @@
-"""A partner's part in the pair-keyed comparison round: check what the hub asks, then answer it.
+"""A partner's part in one pair-keyed comparison round: check what the hub asks, then answer it.
 
 - Nothing is encoded before the whole round is checked: it must belong to the manifest this partner
   signed and to the upload it sent, and every list must name each row exactly as often as the
   manifest's quota says. What a list could tell a curious hub is bounded by that alone.
-- What was agreed to answer is kept before the first answer is made: a second list for the same
-  comparison, or one run too many, is refused whatever became of the first.
 - All lists of a run are answered in one reading of the file. A killed agent goes on from its last
   checkpoint; answers that have arrived are deleted here.
 
@@ -15,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +20,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import TypeAdapter, ValidationError
 
 from linkage import files
+from linkage.agent.contact import Contact
 from linkage.agent.outbox import Outbox
 from linkage.agent.records import Progress
 from linkage.agreement import Manifest
 from linkage.agreement.canonical import canonical
 from linkage.answers import REQUEST_BYTES, Requests, answer_bytes, verify_quota
 from linkage.encoding.pairwise import PairwiseEncoder
-from linkage.errors import AgreementError, DigestMismatchError, LimitError, NotReadyError
+from linkage.errors import AgreementError, DigestMismatchError, NotReadyError
 from linkage.rpc.channel import Connection
-from linkage.rpc.witness import Witness
 from linkage.trust.headers import AnswersHeader, EncodingsHeader, expiry, new_nonce
 from linkage.v1 import comparison_pb2 as pb
 from linkage.v1.comparison_pb2_grpc import ComparisonServiceStub
@@ -63,14 +58,15 @@ class Terms:
     rows: int
 
     @classmethod
-    def of(cls, manifest: Manifest, epoch: int, partner: str, sent: Outbox) -> Terms:
+    def of(cls, contact: Contact) -> Terms:
         """Raises NotReadyError unless this partner's encodings have arrived at the hub."""
+        sent = contact.kept.encodings(contact.epoch)
         receipt, header = sent.receipt, sent.header
         if receipt is None or not isinstance(header, EncodingsHeader):
             raise NotReadyError(
                 "this agent has submitted no encodings", remedy="Run: linkage agent submit"
             )
-        return cls(manifest, epoch, partner, receipt.upload, header.rows)
+        return cls(contact.manifest, contact.epoch, contact.name, receipt.upload, header.rows)
 
     @property
     def most_runs(self) -> int:
@@ -98,55 +94,6 @@ class Terms:
                 f" {self.rows} rows",
                 remedy="Tell the steward: nothing was answered",
             )
-
-
-@dataclass(frozen=True)
-class Answered:
-    """One comparison's answers; `repeated` where the hub had them already."""
-
-    run: str
-    other: str
-    entries: int
-    repeated: bool
-
-
-_AGREED: TypeAdapter[dict[str, dict[str, str]]] = TypeAdapter(dict[str, dict[str, str]])
-
-
-class Ledger:
-    """Which lists this agent has agreed to answer in one epoch, by run and other partner."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            self._known = _AGREED.validate_json(path.read_bytes()) if path.exists() else {}
-        except ValidationError:
-            raise AgreementError(
-                f"{path} is damaged: what was agreed to answer is not known",
-                remedy="Put it back from a backup; without it the hub could ask twice",
-            ) from None
-
-    def enter(self, run: str, lists: Mapping[str, str], *, most_runs: int) -> None:
-        """Agree to lists, given by other partner and digest.
-
-        Raises:
-            AgreementError: another list was agreed to for one of these comparisons.
-            LimitError: it would be one run more than the manifest allows.
-        """
-        known = self._known.get(run, {})
-        for other, digest in lists.items():
-            if known.get(other, digest) != digest:
-                raise AgreementError(
-                    f"the hub sends a second list for the comparison with {other!r}",
-                    remedy="Tell the steward: only the first list of a run is answered",
-                )
-        if not known and len(self._known) >= most_runs:
-            raise LimitError(
-                f"this agent has answered {most_runs} runs, as many as the manifest allows",
-                remedy="A new epoch or a new manifest, signed by all, allows more",
-            )
-        self._known[run] = {**known, **lists}
-        files.write_atomic(self._path, canonical(self._known))
 
 
 class Round:
@@ -240,23 +187,12 @@ class Round:
                 marked = seen
             progress("answer", seen, self._terms.rows)
 
-    def send(
-        self,
-        connection: Connection,
-        one: _List,
-        key: Ed25519PrivateKey,
-        progress: Progress,
-        witness: Witness,
-    ) -> None:
+    def send(self, contact: Contact, one: _List, progress: Progress) -> None:
         """Send one list's answers, and delete here what the hub has then."""
         outbox = one.outbox
         if not (outbox.made_from == {"requests": one.digest} and outbox.live):
             one.announce()
-
-        def told(sent: int, size: int) -> None:
-            progress(f"to {one.other}", sent, size)
-
-        outbox.send(connection, key, told, witness)
+        contact.send(outbox, f"to {one.other}", progress)
         for path in (outbox.payload, outbox.directory / "requests"):
             path.unlink(missing_ok=True)
 
@@ -354,26 +290,3 @@ def _rows_done(path: Path, lists: Mapping[str, str], parts: Sequence[_List]) -> 
         for part in parts
     )
     return int(found["rows"]) if whole and found.get("lists") == lists else 0
-
-
-def open_comparisons(connection: Connection, project: str) -> list[pb.Comparison]:
-    """This partner's lists in the runs that wait for answers."""
-    stub = ComparisonServiceStub(connection.channel)
-    request = pb.ListComparisonsRequest(project=project)
-    return list(connection.call(stub.ListComparisons, request).comparisons)
-
-
-def by_run(comparisons: Iterable[pb.Comparison]) -> dict[str, list[pb.Comparison]]:
-    """What is asked, run by run, each in the order of the other partner's name."""
-    found: dict[str, list[pb.Comparison]] = {}
-    for asked in sorted(comparisons, key=lambda one: (one.run, one.other)):
-        found.setdefault(asked.run, []).append(asked)
-    return found
-
-
-def forget_ended(directory: Path, waiting: Iterable[str]) -> None:
-    """Delete what is left of rounds that no run waits for any more."""
-    keep = set(waiting)
-    for place in directory.glob("round-*"):
-        if place.name.removeprefix("round-") not in keep:
-            shutil.rmtree(place)

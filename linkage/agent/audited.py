@@ -1,7 +1,7 @@
 """What the audit of a file found, kept in the agent's home so that it is made once.
 
     audited = Audits(home / "projects" / name / "audit", manifest, partner)
-    summary = audited.require(SourceFile(path), digest, checked.skipped, progress)
+    summary = audited.require_of(records, checked, progress)
 
 - Kept by the file's and the manifest's digests, the rows that are left out and the version of
   `linkage`: another of any of these is audited anew.
@@ -29,6 +29,7 @@ from linkage.agent.audit import (
     tool_version,
 )
 from linkage.agent.finding import Audit
+from linkage.agent.records import Checked, Records
 from linkage.agent.sample import Rows
 from linkage.agent.source import SourceFile
 from linkage.agreement import Manifest
@@ -73,6 +74,24 @@ class Audits:
     def page(self) -> Path:
         """The report of the audit that submit went by or would go by."""
         return self._directory / "audit.html"
+
+    def require_of(
+        self,
+        records: Records,
+        checked: Checked,
+        progress: Progress,
+        *,
+        threads: int | None = None,
+    ) -> AuditSummary:
+        """What stands in the header of records that were checked; see `require`.
+
+        Raises:
+            RiskError, SourceError: see `require`.
+        """
+        if records.filters is not None:
+            return self.require_of_filters(checked.sent)
+        digest = records.digests()["source"]
+        return self.require(records.source, digest, checked.skipped, progress, threads=threads)
 
     def require(
         self,

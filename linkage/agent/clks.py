@@ -9,7 +9,7 @@
 
     clks = ClkFile.read(Path("clks.json"), manifest, scratch=directory)
     records = ImportedRecords(manifest, partner, SourceFile(path), clks)
-    records.encode(checked, ImportedFilters(manifest, clks), payload, threads=1, progress=progress)
+    records.encode(checked, records.filters, payload, threads=1, progress=progress)
 """
 
 from __future__ import annotations
@@ -221,7 +221,12 @@ class ImportedRecords(Records):
     ) -> None:
         super().__init__(manifest, partner, source)
         self._table = ClkTable(manifest, partner, source, clks)
+        self._manifest = manifest
         self._clks = clks
+
+    @property
+    def filters(self) -> ImportedFilters:
+        return ImportedFilters(self._manifest, self._clks)
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of the files, by what they are."""

@@ -60,6 +60,7 @@ __all__ = [
     "can_resume",
     "checked_before",
     "forget_work",
+    "open_records",
     "read_row_map",
 ]
 
@@ -114,9 +115,14 @@ class Records:
         source: SourceFile,
         aliases: SourceFile | None = None,
     ) -> None:
-        self._source = source
+        self.source = source
         self._aliases = aliases
         self._table = RecordTable(manifest, partner, source, aliases)
+
+    @property
+    def filters(self) -> GivesEncodings | None:
+        """What gives the records' encodings in place of an encoder; None for records of ours."""
+        return None
 
     @property
     def fields(self) -> tuple[IdentifierField, ...]:
@@ -126,7 +132,7 @@ class Records:
     def digests(self) -> dict[str, str]:
         """SHA-256 of the files, by what they are; empty where there is none."""
         aliases = "" if self._aliases is None else self._aliases.digest()
-        return {"source": self._source.digest(), "aliases": aliases, "clks": ""}
+        return {"source": self.source.digest(), "aliases": aliases, "clks": ""}
 
     def check(self, progress: Progress, *, skip_invalid: bool = False) -> Checked:
         """Read every row, and refuse the file for all its problems at once.
@@ -142,7 +148,7 @@ class Records:
         found = self.examine(progress)
         if found.problems and not (skip_invalid and found.usable):
             raise SourceError(
-                self._source.name,
+                self.source.name,
                 found.problems,
                 total=found.total,
                 remedy="Correct these cells, or empty them where the value is not known;"
@@ -150,7 +156,7 @@ class Records:
             )
         if not found.usable:
             raise SourceError(
-                self._source.name,
+                self.source.name,
                 [Problem(0, "", "no record has all fields of any match key")],
                 remedy="Check the column names and the missing values",
             )
@@ -234,9 +240,9 @@ class Records:
         rows = SentRows(directory)
         before, now = rows.made_from(), self.digests()
         if before["source"] != now["source"]:
-            raise _other(self._source.name, "the file is not the one that was submitted")
+            raise _other(self.source.name, "the file is not the one that was submitted")
         if before["aliases"] != now["aliases"]:
-            name = self._source.name if self._aliases is None else self._aliases.name
+            name = self.source.name if self._aliases is None else self._aliases.name
             raise _other(name, "the alias table is not the one that was submitted")
         return self._sent(rows)
 
@@ -253,7 +259,7 @@ class Records:
                 and np.array_equal(found.numbers, sent.variants)
             ):
                 raise _other(
-                    self._source.name, "the file gives other rows than when it was submitted"
+                    self.source.name, "the file gives other rows than when it was submitted"
                 )
             columns = {
                 field.name: found.columns[self._table.compared(field.name)]
@@ -280,7 +286,7 @@ class Records:
             counts[: max(matrix.rows - batch.first, 0)] = 0
             found = batch.variants.only(counts > 0)
             if not np.array_equal(found.counts(batch.count), counts):
-                raise _other(self._source.name, "the file changed since it was checked")
+                raise _other(self.source.name, "the file changed since it was checked")
             places = plan.first_places(batch.first, end)[found.records] + found.numbers
             codes, _ = table.strata.codes(batch.cells, batch.count)
             encoded = encoder.encode({n: found.columns[n] for n in names}, threads=threads)
@@ -302,8 +308,16 @@ class Records:
         """The record ids, batch by batch; None where the partner has none."""
         name = self._table.partner.record_id
         column = name or self._table.columns[0]
-        for rows in self._source.read([column]):
+        for rows in self.source.read([column]):
             yield [None] * rows.count if name is None else rows.cells[column]
+
+
+def open_records(
+    manifest: Manifest, partner: Partner, file: Path, aliases: Path | None = None
+) -> Records:
+    """The records of a partner's identifier file and, where it has one, its alias table."""
+    source = SourceFile(file)
+    return Records(manifest, partner, source, None if aliases is None else SourceFile(aliases))
 
 
 def can_resume(directory: Path, made_from: Mapping[str, Any]) -> bool:

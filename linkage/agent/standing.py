@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from linkage.agent.agreements import Agreements
+from linkage.agent.contact import show_project
+from linkage.agent.projecthome import ProjectHome
 from linkage.agreement import Manifest, parse_manifest
 from linkage.agreement.audits import read_summaries
 from linkage.errors import LinkageError, NotReadyError
@@ -15,11 +17,8 @@ from linkage.v1 import project_pb2, release_pb2
 from linkage.v1.project_pb2_grpc import ProjectServiceStub
 from linkage.v1.release_pb2_grpc import ReleaseServiceStub
 
-if TYPE_CHECKING:
-    from linkage.agent.agent import Agent
 
-
-def describe(agent: Agent, connection: Connection) -> list[dict[str, Any]]:
+def describe(home: Path, connection: Connection) -> list[dict[str, Any]]:
     """Every project the hub shows to this partner, and those it took part in and no longer sees.
 
     A project that this agent would refuse to go on with has a `problem`; what to do stands under
@@ -27,16 +26,14 @@ def describe(agent: Agent, connection: Connection) -> list[dict[str, Any]]:
     """
     stub = ProjectServiceStub(connection.channel)
     names = list(connection.call(stub.ListProjects, project_pb2.ListProjectsRequest()).projects)
-    found = [_project(agent, connection, name) for name in names]
-    kept = agent.home / "projects"
+    found = [_project(home, connection, name) for name in names]
+    kept = home / "projects"
     gone = sorted(p.name for p in kept.iterdir()) if kept.is_dir() else []
     return found + [_gone(kept / name) for name in gone if name not in names]
 
 
-def _project(agent: Agent, connection: Connection, name: str) -> dict[str, Any]:
-    stub = ProjectServiceStub(connection.channel)
-    request = project_pb2.GetProjectRequest(project=name)
-    shown = connection.call(stub.GetProject, request).project
+def _project(home: Path, connection: Connection, name: str) -> dict[str, Any]:
+    shown = show_project(connection, name)
     active = shown.state == project_pb2.PROJECT_STATE_ACTIVE
     releases = []
     if shown.epochs:  # Only the parties of the manifest in force see them.
@@ -44,7 +41,7 @@ def _project(agent: Agent, connection: Connection, name: str) -> dict[str, Any]:
         releases = list(
             connection.call(ReleaseServiceStub(connection.channel).ListReleases, listing).releases
         )
-    problem = _problem(Agreements(agent.home / "projects" / name, name), shown)
+    problem = _problem(ProjectHome(home, name).agreements, shown)
     manifest = parse_manifest(shown.manifest)
     proposed = parse_manifest(shown.proposal.manifest) if shown.HasField("proposal") else None
     return {
@@ -66,7 +63,7 @@ def _project(agent: Agent, connection: Connection, name: str) -> dict[str, Any]:
             "signed": [s.partner for s in shown.proposal.signatures],
         },
         "problem": problem,
-        "next": _next(agent, shown, manifest, proposed),
+        "next": _next(home, shown, manifest, proposed),
         "releases": [
             {
                 "release": r.release,
@@ -94,9 +91,9 @@ def _problem(agreements: Agreements, shown: project_pb2.Project) -> str | None:
 
 
 def _next(
-    agent: Agent, shown: project_pb2.Project, manifest: Manifest, proposed: Manifest | None
+    home: Path, shown: project_pb2.Project, manifest: Manifest, proposed: Manifest | None
 ) -> list[str]:
-    name, project = Party.load(agent.home).name, shown.name
+    name, project = Party.load(home).name, shown.name
     steps = []
     if name not in {s.partner for s in shown.signatures}:
         steps.append("read the manifest, then: linkage agent sign MANIFEST")

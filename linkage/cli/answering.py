@@ -24,7 +24,7 @@ from linkage.cli.common import (
 from linkage.errors import LinkageError, NotReadyError
 
 if TYPE_CHECKING:
-    from linkage.agent.answer import Answered
+    from linkage.agent.rounds import Answered
 
 HOME = default_home("agent")
 PATIENCE = 30.0

@@ -27,7 +27,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from linkage.agent.answer import Ledger
 from linkage.agent.checking import Checked
 from linkage.agent.clks import ClkFile
 from linkage.agent.findings import Reason
@@ -39,6 +38,7 @@ from linkage.agent.lookups import Lookups
 from linkage.agent.matrixfile import MatrixFile
 from linkage.agent.plan import Plan, draw
 from linkage.agent.records import Records
+from linkage.agent.rounds import Ledger
 from linkage.agent.rowmap import ROWS, SentRows, read_row_map, write_row_map
 from linkage.agent.source import SourceFile
 from linkage.agreement import Manifest, parse_manifest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from linkage.agent.projecthome import ProjectHome
 from linkage.errors import (
     AlreadyExistsError,
     ContributionError,
@@ -90,7 +91,7 @@ def test_whoever_waits_is_told_for_whom(steward, members) -> None:
         sheriff.agent().share(sheriff.connection, manifest.project)
     # Signed by an agent that was killed before it could commit.
     health.sign_manifest(manifest)
-    health.agent()._agreements(manifest.project).keep(manifest)
+    ProjectHome(health.home, manifest.project).agreements.keep(manifest)
     standing = sheriff.agent().share(sheriff.connection, manifest.project)
     assert standing.to_commit == ("health",)
     with pytest.raises(NotReadyError, match="waits for health, who has not committed"):
@@ -138,7 +139,7 @@ def test_a_commitment_stays(active, members) -> None:
     with pytest.raises(AlreadyExistsError, match="another contribution"):
         sheriff.commit(active)
     members["health"].commit(active)
-    sheriff.agent()._agreements(active.project).keep(active)
+    ProjectHome(sheriff.home, active.project).agreements.keep(active)
     with pytest.raises(AlreadyExistsError, match="another contribution"):
         sheriff.agent().share(sheriff.connection, active.project)
 

@@ -6,6 +6,9 @@ import time
 
 import pytest
 
+from linkage.agent.contact import Contact
+from linkage.agent.projecthome import ProjectHome
+from linkage.agent.releases import CoveredRelease
 from linkage.agent.rowmap import read_row_map
 from linkage.errors import (
     AgreementError,
@@ -163,9 +166,11 @@ def test_agents_go_on_with_a_new_secret_and_the_same_linkage_ids(
     listed = [one.release for one in steward.releases(manifest.project)]
     assert set(listed) == {first.release, second.release}
     sheriff.agent().approve(sheriff.connection, manifest.project, first.release)
-    content = sheriff.agent()._covered(first, manifest)
-    assert content.epoch == 0
-    assert sheriff.agent()._covered(second, manifest).epoch == 1
+    kept = ProjectHome(sheriff.home, manifest.project)
+    contact = Contact.make(sheriff.connection, kept, sheriff.keyring)
+    for epoch, release in enumerate((first, second)):
+        covered = CoveredRelease.find(contact, release.release, approved=False)
+        assert covered.said.epoch == epoch
     assert key_check(new, *key, 1) != key_check(old, *key, 0)
     sent = health.agent().contribute(
         health.connection, manifest.project, files["health"], {}, release=first.release

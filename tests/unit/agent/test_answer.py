@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from linkage.agent.answer import Ledger, Round, Terms, by_run, forget_ended
+from linkage.agent.answer import Round, Terms
 from linkage.agreement import Manifest
 from linkage.answers import Answers, Requests
 from linkage.encoding.pairwise import PairwiseEncoder
-from linkage.errors import AgreementError, DigestMismatchError, LimitError, QuotaError
+from linkage.errors import AgreementError, DigestMismatchError, QuotaError
 from linkage.v1 import comparison_pb2 as pb
 
 ROWS, QUOTA, RUN, UPLOAD = 50, 4, "ab" * 16, "cd" * 16
@@ -197,36 +197,3 @@ def test_a_list_that_is_not_the_announced_one_is_fetched_anew(tmp_path: Path, te
     with pytest.raises(DigestMismatchError):
         Round(tmp_path, terms, [asked_of(terms, requests)]).fetch(NOBODY)  # type: ignore[arg-type]
     assert not (tmp_path / "south" / "requests").exists()
-
-
-def test_the_first_list_of_a_comparison_is_the_only_one(tmp_path: Path) -> None:
-    path = tmp_path / "agreed.json"
-    Ledger(path).enter("a", {"south": "1", "west": "2"}, most_runs=2)
-    Ledger(path).enter("a", {"south": "1"}, most_runs=2)
-    with pytest.raises(AgreementError, match="second list for the comparison with 'south'"):
-        Ledger(path).enter("a", {"south": "9"}, most_runs=2)
-
-
-def test_the_number_of_runs_is_bounded(tmp_path: Path) -> None:
-    path = tmp_path / "agreed.json"
-    for run in ("a", "b"):
-        Ledger(path).enter(run, {"south": "1"}, most_runs=2)
-    with pytest.raises(LimitError, match="answered 2 runs"):
-        Ledger(path).enter("c", {"south": "1"}, most_runs=2)
-    Ledger(path).enter("b", {"west": "3"}, most_runs=2)
-    assert set(json.loads(path.read_bytes())) == {"a", "b"}
-
-
-def test_lists_are_taken_run_by_run() -> None:
-    asked = [pb.Comparison(run=run, other=other) for run, other in ("bz", "ay", "bx")]
-    assert {run: [one.other for one in lists] for run, lists in by_run(asked).items()} == {
-        "a": ["y"],
-        "b": ["x", "z"],
-    }
-
-
-def test_what_no_run_waits_for_is_deleted(tmp_path: Path) -> None:
-    for name in ("round-a", "round-b", "other"):
-        (tmp_path / name / "south").mkdir(parents=True)
-    forget_ended(tmp_path, ["b"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "round-b"]
