@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import structlog
 import typer
 
+from linkage.cli.agent_options import HOME, PATIENCE, ProjectOption
 from linkage.cli.common import (
     Bar,
     HomeOption,
@@ -17,7 +18,6 @@ from linkage.cli.common import (
     PatienceOption,
     WaitOption,
     connect_member,
-    default_home,
     patiently,
     show,
 )
@@ -26,22 +26,15 @@ from linkage.errors import LinkageError, NotReadyError
 if TYPE_CHECKING:
     from linkage.agent.rounds import Answered
 
-HOME = default_home("agent")
-PATIENCE = 30.0
 POLL_SECONDS = 60.0
 log = structlog.get_logger()
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="The identifier file that was submitted.")
 ]
-ProjectOption = Annotated[
-    str, typer.Option("--project", help="The project's name, as in its manifest.")
-]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads for encoding; default: all cores.")
 ]
-
-
 AliasesOption = Annotated[
     Path | None, typer.Option("--aliases", help="The alias table that was submitted, if any.")
 ]

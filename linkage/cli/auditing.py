@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from linkage.cli.common import Bar, HomeOption, JsonOption, default_home, show
+from linkage.cli.agent_options import HOME, SourceArgument
+from linkage.cli.common import Bar, HomeOption, JsonOption, show
 from linkage.cli.manifest import load_manifest
 from linkage.errors import InputError, RiskError
 from linkage.files import private_directory, write_atomic
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from linkage.agent.finding import Audit
     from linkage.agreement import Manifest
 
-HOME = default_home("agent")
 TOO_WEAK = 10
 """Exit code: nothing is proven, and yet submit would send: too few people for a control, or an
 exception."""
@@ -29,9 +29,7 @@ def add_audit_command(app: typer.Typer) -> None:
 
 
 def audit(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="This agency's identifier file, CSV or Parquet.")
-    ],
+    file: SourceArgument,
     manifest: Annotated[
         Path | None,
         typer.Option("--manifest", help="The project's manifest, before it is signed."),

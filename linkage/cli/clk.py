@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from linkage.cli.agent_options import HOME, PATIENCE, SourceArgument
 from linkage.cli.common import (
     Bar,
     HomeOption,
@@ -15,7 +16,6 @@ from linkage.cli.common import (
     PatienceOption,
     WaitOption,
     connect_member,
-    default_home,
     patiently,
     say_warnings,
     show,
@@ -27,12 +27,6 @@ from linkage.files import read_private, write_atomic
 if TYPE_CHECKING:
     from linkage.agent.clks import Format
 
-HOME = default_home("agent")
-PATIENCE = 30.0
-
-FileArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="This agency's identifier file, CSV or Parquet.")
-]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]
 
 
@@ -51,7 +45,7 @@ def add_clk_commands(app: typer.Typer) -> None:
 
 
 def export_clks(
-    file: FileArgument,
+    file: SourceArgument,
     out: Annotated[Path, typer.Option("--out", help="File to write; only its owner may read it.")],
     project: Annotated[
         str | None,

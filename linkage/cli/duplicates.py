@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from linkage.cli.common import Bar, HomeOption, JsonOption, default_home, show
+from linkage.cli.agent_options import HOME, SourceArgument
+from linkage.cli.common import Bar, HomeOption, JsonOption, show
 from linkage.cli.describing import (
     DateFormatOption,
     FieldsFileOption,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from linkage.agent.source import SourceFile
     from linkage.agent.table import Table
 
-HOME = default_home("agent")
 DEFAULT_COLUMN = "person_group"
 MAX_REVIEW_BYTES = 1 << 30
 
@@ -41,9 +41,7 @@ def add_dedupe_command(app: typer.Typer) -> None:
 
 
 def dedupe(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="This agency's identifier file, CSV or Parquet.")
-    ],
+    file: SourceArgument,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Write a copy of FILE with the new column here."),

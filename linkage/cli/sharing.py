@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from linkage.cli.agent_options import HOME, PATIENCE, ProjectOption
 from linkage.cli.common import (
     HomeOption,
     JsonOption,
     PatienceOption,
     WaitOption,
     connect_member,
-    default_home,
     patiently,
     show,
 )
 
 if TYPE_CHECKING:
     from linkage.agent.exchange import Standing
-
-HOME = default_home("agent")
-PATIENCE = 30.0
-
-ProjectOption = Annotated[
-    str, typer.Option("--project", help="The project's name, as in its manifest.")
-]
 
 
 def add_share_command(app: typer.Typer) -> None:

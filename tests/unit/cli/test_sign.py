@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from linkage.agreement import Manifest, parse_manifest
-from linkage.cli import agent
+from linkage.cli import signing
 from linkage.errors import InputError, NotAgreedError
 from linkage.synthetic.agreement import demo_manifest
 
@@ -25,28 +25,28 @@ class Terminal:
 
 def test_nobody_to_ask_is_no_yes(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/null").open() as nobody:
-        monkeypatch.setattr(agent.sys, "stdin", nobody)
+        monkeypatch.setattr(signing.sys, "stdin", nobody)
         with pytest.raises(InputError, match="nobody is there") as caught:
-            agent._ask(manifest)
+            signing._ask(manifest)
     assert "--yes" in (caught.value.remedy or "")
 
 
 def test_what_is_signed_is_shown_before_it_is_asked(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(agent.sys, "stdin", Terminal())
+    monkeypatch.setattr(signing.sys, "stdin", Terminal())
     asked: list[str] = []
 
     def no(question: str, **_: object) -> bool:
         asked.append(question)
         return False
 
-    monkeypatch.setattr(agent.typer, "confirm", no)
+    monkeypatch.setattr(signing.typer, "confirm", no)
     with pytest.raises(NotAgreedError, match="nothing was signed"):
-        agent._ask(manifest)
+        signing._ask(manifest)
     shown = capsys.readouterr().err
     assert manifest.fingerprint in shown
     assert "Four questions" in shown
     assert len(asked) == 1
-    monkeypatch.setattr(agent.typer, "confirm", lambda *_, **__: True)
-    agent._ask(manifest)
+    monkeypatch.setattr(signing.typer, "confirm", lambda *_, **__: True)
+    signing._ask(manifest)
