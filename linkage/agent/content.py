@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from linkage.agent.contact import Contact
 from linkage.agent.lookups import Found, Lookups
 from linkage.agent.plan import sorted_order
 from linkage.agent.planted import OwnIdentifiers
@@ -31,9 +32,8 @@ from linkage.release.lookups import LookupCount, with_counts
 from linkage.release.parcels import ParcelAddress, pack
 from linkage.rpc.channel import Connection
 from linkage.rpc.member import trusted_party
-from linkage.trust.keyring import Keyring
 from linkage.trust.sealing import seal
-from linkage.v1 import project_pb2, release_pb2
+from linkage.v1 import release_pb2
 from linkage.v1.release_pb2_grpc import ReleaseServiceStub
 
 Ids = npt.NDArray[np.uint8]
@@ -84,20 +84,16 @@ class Coarse:
 
 
 def pack_content(
-    connection: Connection,
-    keyring: Keyring,
-    *,
-    manifest: Manifest,
-    project: project_pb2.Project,
+    contact: Contact,
     release: str,
-    partner: Partner,
+    *,
     sent: RowMap,
     file: Path,
     submitted: str,
     content: Mapping[str, Path],
     lookups: Mapping[str, Path],
 ) -> Packed:
-    """One partner's parcel for a release.
+    """This partner's parcel for a release.
 
     Args:
         sent: which rows of the identifier file were submitted.
@@ -110,12 +106,15 @@ def pack_content(
         SourceError: content that may not leave, or rows of unknown records.
         DigestMismatchError: a lookup file is not the one that was agreed on.
     """
+    manifest, partner = contact.manifest, contact.partner
     _require_files(partner, content)
     files = Lookups(partner, lookups)
     for table in partner.content:
         files.require(table)
-    recipient = trusted_party(keyring, project, manifest.assembler)
-    index_ids, shifts = _index_ids(connection, release, sent.handles, days=_has_days(partner))
+    recipient = trusted_party(contact.keyring, contact.shown, manifest.assembler)
+    index_ids, shifts = _index_ids(
+        contact.connection, release, sent.handles, days=_has_days(partner)
+    )
     tables: dict[str, pa.Table] = {}
     left_out, counts = {}, {}
     if has_open_codes(partner):

@@ -68,12 +68,8 @@ class Parcel:
             return
         sent = contact.kept.encodings(said.epoch)
         packed = pack_content(
-            contact.connection,
-            contact.keyring,
-            manifest=contact.manifest,
-            project=contact.shown,
-            release=said.release,
-            partner=contact.partner,
+            contact,
+            said.release,
             sent=read_row_map(sent.directory),
             file=file,
             submitted=(sent.made_from or {}).get("source", ""),

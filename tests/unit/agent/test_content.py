@@ -10,8 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from linkage.agent import content as module
+from linkage.agent.contact import Contact
 from linkage.agent.content import pack_content
 from linkage.agent.content_check import check_content
+from linkage.agent.projecthome import ProjectHome
 from linkage.agent.rowmap import RowMap
 from linkage.agent.source import SourceFile
 from linkage.cli.main import app
@@ -88,13 +90,12 @@ class Bench:
             signing_key=self.bureau.signing_public,
             sealing_key=self.bureau.sealing_key.public,
         )
+        shown = project_pb2.Project(parties=[party])
+        kept = ProjectHome(self.file.parent, self.manifest.project)
+        contact = Contact(wire, self.keyring, kept, "north", self.manifest, shown)
         self.packed = pack_content(
-            wire,
-            self.keyring,
-            manifest=self.manifest,
-            project=project_pb2.Project(parties=[party]),
-            release=RELEASE,
-            partner=self.manifest.partners[0],
+            contact,
+            RELEASE,
             sent=self.sent,
             file=self.file,
             submitted=self.submitted,
