@@ -282,8 +282,9 @@ class AuditPolicy(Strict):
             )
         raise RiskError(
             f"the risk audit of {partner!r}: {SAID[summary.verdict]}{detail}",
-            remedy="Change the scheme or the match keys, or have an exception written into the"
-            " manifest, under audit, which every partner then signs",
+            remedy="Change the scheme, the match keys or, where it is the round, matching (a"
+            " smaller quota, or pair_keyed: false), or have an exception written into the manifest,"
+            " under audit, which every partner then signs",
         )
 
 

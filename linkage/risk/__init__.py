@@ -11,6 +11,7 @@ from linkage.risk.law import Choices, Law, Majorities
 from linkage.risk.leakage import Leakage, Repeats, leakage, repeats, signature
 from linkage.risk.network import by_network
 from linkage.risk.outcome import Outcome, judge, pooled, upper_bound
+from linkage.risk.paired import by_known_pairs
 from linkage.risk.patterns import by_frequency, by_patterns, first_of_equal
 from linkage.risk.rounds import by_round
 from linkage.risk.view import NOBODY, Register, Trial, View
@@ -30,6 +31,7 @@ __all__ = [
     "by_cliques",
     "by_differences",
     "by_frequency",
+    "by_known_pairs",
     "by_law",
     "by_law_grown",
     "by_network",

@@ -28,14 +28,17 @@ from linkage.risk.differences import by_differences
 from linkage.risk.graph import neighbours, percolate
 from linkage.risk.network import by_network
 from linkage.risk.outcome import Outcome, judge
+from linkage.risk.paired import by_known_pairs
 from linkage.risk.patterns import by_frequency, by_patterns
 from linkage.risk.rounds import by_round
 from linkage.risk.view import NOBODY, Register, Rows, Trial, View
 
 KNOWN_SHARE = 0.05
 """Of the people, whom attackers with known pairs are told; the law's know more."""
-_GROUP, _GROUPS = 12, 3
-"""Pairs a row in groups that a hub chooses, and how many groups are tried."""
+_GROUP = 12
+"""Pairs a row in groups that a hub chooses, at most."""
+_GROUPS_SECONDS = 120.0
+"""Of the processor: as many groups are tried as can be in that time."""
 MOST_ASKED = 2_000
 """Of the people who are not known, so many are asked about by the law: its memory is bounded."""
 
@@ -145,6 +148,7 @@ class Attack:
         most: on how many people at most.
         entire: whether it is made on whole files only: among a sample it would find more people
             than in the file, as the pairs that a hub may ask about are as many.
+        tenth: whether it knows as many people as the law's attackers, though of another kind.
     """
 
     name: str
@@ -158,6 +162,7 @@ class Attack:
     graph: bool = True
     slow: bool = False
     entire: bool = False
+    tenth: bool = False
     most: int = 1_000_000
 
     def applies(self, target: Target, *, each: bool, quick: bool, sampled: bool) -> bool:
@@ -183,9 +188,9 @@ class Attack:
 
     def _told(self, target: Target) -> int:
         """Of how many people the attacker knows which encoding is theirs."""
-        if self.kind != "known":
-            return 0
-        return target.told if self.of == "law" else len(target.seeds)
+        if self.of == "law" or self.tenth:
+            return target.told
+        return len(target.seeds) if self.kind == "known" else 0
 
 
 def _by_value(name: str, trial: Trial, guess: Rows) -> Outcome:
@@ -240,17 +245,38 @@ def _groups(target: Target) -> tuple[Rows, Rows]:
     asked = target.asked
     assert asked is not None  # noqa: S101 - `applies` says so; narrowing for the type checker
     order = np.argsort(target.trial.truth)
+    quota = min(asked.quota * asked.runs, _GROUP)
     rows, people = by_cliques(
         target.trial,
         asked.fields,
         [field[order] for field in asked.fields],
-        min(asked.quota * asked.runs, _GROUP),
-        _GROUPS,
+        quota,
+        len(target) // (quota + 1),
         target.rng,
+        seconds=_GROUPS_SECONDS,
     )
     guess = np.full(len(target), NOBODY)
     guess[rows] = people
     return guess, np.setdiff1d(np.arange(len(target)), rows)
+
+
+def _known_pairs(target: Target, *, law: bool) -> tuple[Rows, Rows]:
+    asked = target.asked
+    assert asked is not None  # noqa: S101 - `applies` says so; narrowing for the type checker
+    people = np.argsort(target.trial.truth)
+    rows = target.rng.permutation(len(target))
+    told, others = np.sort(rows[: target.told]), np.sort(rows[target.told :][:MOST_ASKED])
+    guess = by_known_pairs(
+        target.trial,
+        asked.fields,
+        [field[people] for field in asked.fields],
+        asked.quota * asked.runs,
+        told,
+        others,
+        target.rng,
+        keys=target.keys if law else (),
+    )
+    return guess, np.setdiff1d(np.arange(len(target)), others)
 
 
 def _network(target: Target) -> tuple[Rows, Rows]:
@@ -269,6 +295,10 @@ _LAW = (
 )
 _COUNTS = "the hub's disk, and how often each value occurs among the people in the file"
 _ACTIVE = "a hub that departs from the protocol, and a register of the people in the file"
+_ACTIVE_PAIRS = (
+    "a hub that departs from the protocol, a register of the people in the file, and for one person"
+    " in ten of these which encoding is theirs, but of at most 5,000"
+)
 
 ATTACKS: tuple[Attack, ...] = (
     Attack(
@@ -360,6 +390,7 @@ ATTACKS: tuple[Attack, ...] = (
         "unknown",
         lambda t: _round(t, near=True, encodings=False),
         whole=True,
+        entire=True,
         of="round",
     ),
     Attack(
@@ -369,6 +400,7 @@ ATTACKS: tuple[Attack, ...] = (
         "unknown",
         lambda t: _round(t, near=True, encodings=True),
         whole=True,
+        entire=True,
         of="round",
     ),
     Attack(
@@ -391,6 +423,29 @@ ATTACKS: tuple[Attack, ...] = (
         slow=True,
         entire=True,
         most=2_000,
+        of="round",
+    ),
+    Attack(
+        "round, known pairs",
+        "A hub that has others compared with people it knows, and looks for whom the fields fit",
+        _ACTIVE_PAIRS,
+        "active",
+        lambda t: _known_pairs(t, law=False),
+        whole=True,
+        entire=True,
+        tenth=True,
+        of="round",
+    ),
+    Attack(
+        "round, known pairs, law",
+        "The same, with what the law says of the encodings",
+        _ACTIVE_PAIRS,
+        "active",
+        lambda t: _known_pairs(t, law=True),
+        whole=True,
+        entire=True,
+        slow=True,
+        tenth=True,
         of="round",
     ),
     Attack(

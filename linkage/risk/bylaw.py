@@ -140,11 +140,23 @@ def _guessed(trials: Sequence[Trial], rows: Rows, persons: Rows, asked: Rows) ->
     guess = np.full(len(trials[0].view), NOBODY)
     guess[rows] = persons
     if len(people) and len(asked):
-        evidence = np.zeros((len(asked), len(people)), np.float32)
-        for trial, predictor in zip(trials, _fitted(trials, rows, persons), strict=True):
-            _add(evidence, _signs(trial, asked), predictor.telling(people))
+        evidence = evidence_of(trials, rows, persons, asked, people)
         guess[asked] = people[evidence.argmax(axis=1)]
     return guess
+
+
+def evidence_of(
+    trials: Sequence[Trial], rows: Rows, persons: Rows, asked: Rows, people: Rows
+) -> Floats:
+    """(asked, people): how much likelier each row is under each person than at random, as a log.
+
+    Args:
+        rows, persons: known rows of the view, and who of the register they are.
+    """
+    evidence = np.zeros((len(asked), len(people)), np.float32)
+    for trial, predictor in zip(trials, _fitted(trials, rows, persons), strict=True):
+        _add(evidence, _signs(trial, asked), predictor.telling(people))
+    return evidence
 
 
 def _add(evidence: Floats, view: Floats, telling: Iterable[_Telling]) -> None:

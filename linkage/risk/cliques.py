@@ -16,6 +16,7 @@ search).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,6 +45,7 @@ def by_cliques(
     *,
     across: bool = False,
     near: int = 0,
+    seconds: float = np.inf,
 ) -> tuple[Rows, Rows]:
     """Guesses for the rows of some groups.
 
@@ -54,6 +56,7 @@ def by_cliques(
             `quota` + 1 rows of one file that may hold duplicates.
         near: so many of the groups are a row and those nearest to it by the encodings, whose
             answers tell more; the others are random.
+        seconds: of the processor, after which no further group is begun.
 
     Returns:
         (rows asked about,) which rows, and who of the register each is.
@@ -67,8 +70,13 @@ def by_cliques(
         beside = trial.view.nearest(size - 1)[1][rows[:near, 0]]
         rows[:near] = rng.permuted(np.column_stack([rows[:near, 0], beside]), axis=1)
     tokens = [unit_counts(field) for field in view_fields]
-    found = [_search(_Answers(group, tokens, shares, chance, rng, across)) for group in rows]
-    return rows.ravel(), np.concatenate(found)
+    found: list[Rows] = []
+    since = time.process_time()
+    for group in rows:
+        if found and time.process_time() - since > seconds:
+            break
+        found.append(_search(_Answers(group, tokens, shares, chance, rng, across)))
+    return rows[: len(found)].ravel(), np.concatenate(found)
 
 
 class _Answers:

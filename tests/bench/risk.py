@@ -44,6 +44,7 @@ from linkage.risk import (
     View,
     by_cliques,
     by_differences,
+    by_known_pairs,
     by_law,
     by_law_grown,
     by_patterns,
@@ -59,6 +60,7 @@ from linkage.risk import (
 from linkage.risk.alignment import align
 from linkage.risk.graph import neighbours, percolate
 from linkage.risk.known import by_tokens
+from linkage.risk.paired import reached
 from linkage.risk.threads import limited
 from linkage.risk.view import Rows
 from tests.bench.registers import Files
@@ -72,6 +74,8 @@ FEW, SEEDS_OF_FEW = 2_000, 3
 """Of so few people in both, several seeds are attacked: the bound after one would be loose."""
 FEW_TOLD = 0.1
 """Attacks with known pairs are made with so many of those told, too."""
+CONTROL_ROUND, CONTROL_ROUND_PAIRS = 300, 40
+"""So few people are all told apart by so many answers a row; see ADR 39."""
 PROCESSES = 2
 PARTS = ("control", "hardened", "graph", "homomorphism", "round", "chosen", "seeded", "known")
 SIZES = {
@@ -82,9 +86,12 @@ SIZES = {
     "known": (5_000, 150),
 }
 """In full, and quick."""
-CONTROLS = {"control_clk_full": 0.95, "control_clk_20": 0.85, "control_patterns": 0.9} | {
-    f"control_{name}": 0.9 for name in HARDENINGS
-}
+CONTROLS = {
+    "control_clk_full": 0.95,
+    "control_clk_20": 0.85,
+    "control_patterns": 0.9,
+    "control_round": 0.7,
+} | {f"control_{name}": 0.9 for name in HARDENINGS}
 BARS = {
     "control_clk_full": 0.95,
     "control_clk_20": 0.85,
@@ -194,6 +201,38 @@ def rounds(case: Case, quota: int = PAIRS) -> list[Outcome]:
         )
         for name, how in asked.items()
     ]
+
+
+def control_round(case: Case) -> list[Outcome]:
+    """Answers alone, of so many random pairs a row that they name most people."""
+    pairs, rng = CONTROL_ROUND_PAIRS, np.random.default_rng(case.seed)
+    guess = by_round(case.trial, *case.fields, pairs, rng, near=False)
+    return [judge(f"round, {pairs} random pairs a row", case.trial, guess)]
+
+
+def known_pairs(
+    files: Files, manifest: Manifest, seed: int, told: int, asked: int, quota: int = PAIRS
+) -> tuple[list[Outcome], list[Outcome]]:
+    """A hub that compares others with people it knows: the answers alone, and with the law.
+
+    Returns:
+        Outcomes over all who are not known, of whom the hub reaches as many as it knows; and over
+        those it reaches alone, who are named far more often.
+    """
+    rng, trials = np.random.default_rng(seed), each_key(files, manifest)
+    fields = zip(*(files.tokens((f.name,)) for f in files.fields), strict=True)
+    view, register = map(list, fields)
+    both = rng.permutation(np.flatnonzero(files.truth >= 0))
+    rows, ask = np.sort(both[:told]), np.sort(both[told : told + asked])
+    every: tuple[list[Outcome], list[Outcome]] = ([], [])
+    for name, keys in (("round, known pairs", ()), ("round, known pairs, law", trials)):
+        guess = by_known_pairs(trials[0], view, register, quota, rows, ask, rng, keys=keys)
+        whom = (ask, reached(rows, ask, len(files.truth)))
+        for found, those, of in zip(every, whom, ("", ", those reached"), strict=True):
+            others = np.setdiff1d(np.arange(len(guess)), those)
+            about = f"{name}, {told} known, {quota} pairs a row{of}"
+            found.append(judge(about, trials[0], guess, others, told=told))
+    return every
 
 
 def chosen(case: Case, quota: int, groups: int) -> list[Outcome]:
@@ -335,6 +374,11 @@ class Attacks:
 
         for name, overlap in (("control_clk_full", 1.0), ("control_clk_20", 0.2)):
             self._report.set(name, self._report.part(name, attacked(overlap))[0].rate)
+        name = "control_round"
+        found = self._report.part(
+            name, lambda seed: control_round(self._case(CONTROL_ROUND, 1.0, seed))
+        )
+        self._report.set(name, found[0].rate)
         name, rows = "control_patterns", min(self._asked.control_rows, 5_000)
         found = self._report.part(name, lambda seed: patterns(rows, seed))
         self._report.set(name, found[0].rate)
@@ -416,9 +460,19 @@ class Attacks:
             told, among = self._asked.known, self._asked.asked
             return known(files, files.drafted(self._scheme), seed, told, among)
 
-        bar = "default_known5000_upper"
-        found = self._report.part("known", predicted, self._seeds(self._asked.asked))
-        self._report.worst(bar, found)
+        def compared(seed: int) -> list[Outcome]:
+            files = Files(self._asked.rows, 1.0, seed, errors=self._asked.errors)
+            told, among = self._asked.known, self._asked.asked
+            everybody, aimed_at = known_pairs(files, files.drafted(self._scheme), seed, told, among)
+            reached_at.append(aimed_at)
+            return everybody
+
+        bar, reached_at = "default_known5000_upper", list[list[Outcome]]()
+        seeds = self._seeds(self._asked.asked)
+        self._report.worst(bar, self._report.part("known", predicted, seeds))
+        self._report.worst(bar, self._report.part("known_pairs", compared, seeds))
+        # Whom a hub aims at it names more often; it cannot aim at everybody.
+        self._report.part("known_pairs_reached", reached_at.__getitem__, seeds)
 
     def _case(
         self, rows: int, overlap: float, seed: int, words: int | None = TOGETHER_WORDS

@@ -12,6 +12,7 @@ from linkage.risk import (
     Register,
     Trial,
     View,
+    attacks,
     control_trial,
     first_of_equal,
     plain_clk,
@@ -89,13 +90,18 @@ def test_what_is_made_where() -> None:
         "round and encodings",
         "round, curious hub",
         "round, groups chosen",
+        "round, known pairs",
+        "round, known pairs, law",
     }
     assert made(whole, each=True, quick=True) == {"known plaintext, tokens"}
-    slow = {"known plaintext, network", "round, groups chosen"}
+    slow = {"known plaintext, network", "round, groups chosen", "round, known pairs, law"}
     assert every - made(whole, each=False, quick=True) == slow
     assert every - made(whole, each=False, quick=True, sampled=True) == {
         *slow,
+        "round",
+        "round and encodings",
         "round, curious hub",
+        "round, known pairs",
     }
 
 
@@ -119,6 +125,23 @@ def test_repeats_are_counted_before_equal_values_are_taken_once() -> None:
     hardened = Target(once.trial, rng, repeated=repeated)
     assert BY_NAME["frequency"].applies(hardened, each=True, quick=True, sampled=True)
     assert not BY_NAME["patterns"].applies(hardened, each=False, quick=False, sampled=False)
+
+
+def test_of_groups_as_many_are_tried_as_there_is_time_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    target = control(60)
+    # In groups of nine: four pairs a row in each of two runs.
+    assert BY_NAME["round, groups chosen"](target).overlap == 54
+    monkeypatch.setattr(attacks, "_GROUPS_SECONDS", 0.0)
+    assert BY_NAME["round, groups chosen"](target).overlap == 9
+
+
+def test_who_departs_from_the_protocol_and_knows_pairs_is_held_against_a_guess_among_others() -> (
+    None
+):
+    found = BY_NAME["round, known pairs"](control())
+    assert (found.told, found.overlap, found.named) == (30, 270, 30)
 
 
 def test_fewer_people_are_the_same_in_view_and_register() -> None:

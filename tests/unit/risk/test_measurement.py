@@ -47,8 +47,9 @@ def test_the_whole_measurement_on_small_files(
     # Of so few people bounds are loose: a dozen of 700 by chance and likeness, five of 140.
     assert found["default_graph_upper"] < 0.08
     assert found["default_homomorphism_upper"] < 0.08
-    assert found["default_round_upper"] < 0.12
     assert found["default_known5000_upper"] < 0.08
+    # Of 500 people eight pairs a row name one in eight (ADR 39).
+    assert found["default_round_upper"] < 0.3
 
 
 def test_a_scheme_that_is_broken_exceeds_its_bar_and_nothing_is_proven_without_controls(
