@@ -20,7 +20,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from linkage.agent.finding import Audit, Finding, Repeated, Tried
+from linkage.agent.finding import Audit, Finding, Repeated, Tried, bounds_of
 from linkage.agent.sample import Rows
 from linkage.agent.source import SourceFile
 from linkage.agent.table import RecordTable
@@ -31,12 +31,11 @@ from linkage.agreement.audits import (
     KINDS,
     AuditPolicy,
     AuditSummary,
-    Bounds,
     Verdict,
 )
 from linkage.risk import Outcome, leakage, unseeded
 from linkage.risk.attacks import ATTACKS, Attack
-from linkage.risk.evidence import FEWEST, bounds, proven, proven_commonest
+from linkage.risk.evidence import FEWEST, proven, proven_commonest
 from linkage.risk.threads import limited
 
 Progress = Callable[[str, int, int], None]
@@ -147,7 +146,7 @@ def _attacked(
     skipped_keys = tuple(one.name for one in every if one.name not in attacked)
     return Audit(
         depth.quick,
-        _summary(policy, encodings, kept, findings, repeated, control, len(plan), skipped_keys),
+        _summary(policy, encodings, kept, findings, repeated, control, skipped_keys),
         encodings.records,
         encodings.read,
         findings,
@@ -205,14 +204,10 @@ def _summary(
     findings: Sequence[Finding],
     repeated: Sequence[Repeated],
     control: Outcome | None,
-    attacks: int,
     skipped: Sequence[str],
 ) -> AuditSummary:
     every = [one for finding in findings for one in finding.tried]
-    found = {
-        kind: _bounds([one.outcome for one in every if one.attack.kind == kind], attacks)
-        for kind in KINDS
-    }
+    found = {kind: bounds_of([one for one in every if one.attack.kind == kind]) for kind in KINDS}
     rate = None if control is None else round(control.rate, 6)
     proof = [round(one.lower, 6) for one in repeated if one.lower is not None]
     commonest = max(proof, default=None)
@@ -228,8 +223,3 @@ def _summary(
         attacks=tuple(attack.name for attack in ATTACKS if attack.name in made),
         **found,
     )
-
-
-def _bounds(outcomes: Sequence[Outcome], attacks: int) -> Bounds | None:
-    found = bounds(outcomes, attacks)
-    return found and Bounds(lower=round(found[0], 6), upper=round(found[1], 6))

@@ -6,12 +6,18 @@ JSON of these.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from linkage.agreement.audits import AuditSummary, Verdict
+from linkage.agreement.audits import AuditSummary, Bounds, Verdict
 from linkage.risk import Leakage, Outcome, Repeats
 from linkage.risk.attacks import ATTACKS, Attack
+
+FEWEST_OF_A_ROUND = 2_000
+"""Of fewer people what a round lets through is shown, and keeps the verdict from *passed*, but does
+not break the policy: an answer about two people of one household tells much where there are few
+households, and the audit compares rows of one file, which no round does."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,13 @@ class Tried:
     limit: float
 
     @property
+    def judged(self) -> bool:
+        """Whether it may break the policy: of few people no round does, see `FEWEST_OF_A_ROUND`."""
+        return self.attack.of != "round" or self.outcome.register >= FEWEST_OF_A_ROUND
+
+    @property
     def verdict(self) -> Verdict:
-        if self.lower > self.limit:
+        if self.judged and self.lower > self.limit:
             return Verdict.BROKEN
         return Verdict.NOT_SHOWN if self.outcome.upper > self.limit else Verdict.PASSED
 
@@ -38,8 +49,20 @@ class Tried:
         return self.outcome.as_json() | {
             "kind": self.attack.kind,
             "lower": round(self.lower, 6),
+            "judged": self.judged,
             "verdict": self.verdict.value,
         }
+
+
+def bounds_of(tried: Sequence[Tried]) -> Bounds | None:
+    """The largest lower bound, of what may break the policy, and the largest upper one.
+
+    Of no attack: None.
+    """
+    if not tried:
+        return None
+    lower = max((one.lower for one in tried if one.judged), default=0.0)
+    return Bounds(lower=round(lower, 6), upper=round(max(one.outcome.upper for one in tried), 6))
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,14 @@ def _results(audit: Scope) -> Iterator[Block]:
             " guess at random among the people who are left. Bounds by Clopper and Pearson, 95%: at"
             " most for each attack by itself, at least for all attacks of this audit together.",
         )
+    if any(not one["judged"] for finding in audit["findings"] for one in finding["tried"]):
+        yield Paragraph(
+            "So few people are in this file that what a comparison round lets through is shown"
+            " here, but does not break the policy: answers about two people of one household tell"
+            " much where there are few households. To be safe from a hub that has a list of"
+            " exactly these people, agree on a smaller quota or on no comparison round"
+            " (matching.pair_keyed: false)."
+        )
     for name in audit["skipped"]:
         yield Paragraph(
             f"{name}: too few distinct records to attack; nothing is known but how often its"

@@ -13,7 +13,7 @@ Bounds are Clopper and Pearson's, over records.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from scipy.stats import beta
 
@@ -32,13 +32,6 @@ def lower_bound(right: int, of: int, confidence: float = CONFIDENCE) -> float:
 def proven(outcome: Outcome, attacks: int) -> float:
     """The rate that an outcome proves, as one of so many attacks."""
     return lower_bound(outcome.right, outcome.overlap, 1 - (1 - CONFIDENCE) / attacks)
-
-
-def bounds(outcomes: Sequence[Outcome], attacks: int) -> tuple[float, float] | None:
-    """The largest lower and the largest upper bound, of `attacks` made; None of no outcome."""
-    if not outcomes:
-        return None
-    return max(proven(o, attacks) for o in outcomes), max(o.upper for o in outcomes)
 
 
 def proven_commonest(found: Mapping[str, Repeats]) -> dict[str, float]:

@@ -21,11 +21,12 @@ from linkage.agent import source as sources
 from linkage.agent.agent import Agent
 from linkage.agent.audit import FULL, NONE_SKIPPED, QUICK, Audit, Depth, audit
 from linkage.agent.audited import Audits, described
+from linkage.agent.finding import Tried, bounds_of
 from linkage.agent.source import SourceFile
 from linkage.agent.table import RecordTable
 from linkage.agent.targets import Encodings
 from linkage.agreement import Manifest, parse_manifest
-from linkage.agreement.audits import Verdict
+from linkage.agreement.audits import Bounds, Verdict
 from linkage.cli.auditing import TOO_WEAK
 from linkage.cli.common import audit_lines
 from linkage.cli.main import app
@@ -33,6 +34,7 @@ from linkage.errors import RiskError
 from linkage.reports.risk import risk_page
 from linkage.risk import Outcome
 from linkage.risk.attacks import ATTACKS
+from linkage.risk.evidence import proven
 from linkage.synthetic.county import County, CountyFiles, write_county
 
 PEOPLE = 2_200
@@ -126,6 +128,31 @@ def test_the_command_says_how_much_better_than_chance_attacks_are(
     assert lift is not None, said
     assert float(lift[1]) > 100
     assert re.search(r"law \(\d+ of \d+, 99 told, \d+ times chance\)", said)
+
+
+def made_on(people: int, right: int, name: str) -> Tried:
+    attack = next(one for one in ATTACKS if one.name == name)
+    outcome = Outcome(name, right, people, people, people)
+    return Tried(attack, outcome, proven(outcome, 10), 0.005)
+
+
+def test_the_largest_bounds_count() -> None:
+    assert bounds_of([]) is None
+    one, other = made_on(3_000, 60, "alignment"), made_on(600, 1, "differences")
+    assert bounds_of([one, other]) == Bounds(
+        lower=round(one.lower, 6), upper=round(one.outcome.upper, 6)
+    )
+
+
+@pytest.mark.parametrize(("people", "verdict"), [(1_999, "not-shown"), (2_000, "broken")])
+def test_of_few_people_a_round_is_shown_but_breaks_no_policy(people: int, verdict: str) -> None:
+    tried = made_on(people, 60, "round")
+    assert tried.verdict.value == verdict
+    assert tried.as_json()["judged"] is (verdict == "broken")
+    found = bounds_of([tried])
+    assert found is not None
+    assert (found.lower > 0.005, found.upper > 0.03) == (verdict == "broken", True)
+    assert made_on(people, 60, "alignment").verdict is Verdict.BROKEN
 
 
 def test_an_audit_that_may_stop_stops_at_the_first_break(

@@ -18,7 +18,7 @@ from linkage.risk import (
     plain_clk,
 )
 from linkage.risk.attacks import ATTACKS, Round, Target
-from linkage.risk.evidence import bounds, lower_bound, proven
+from linkage.risk.evidence import lower_bound, proven
 from linkage.risk.outcome import upper_bound
 
 BY_NAME = {attack.name: attack for attack in ATTACKS}
@@ -49,11 +49,6 @@ def test_of_many_attacks_each_proves_less() -> None:
     found = Outcome("law", 6, 500, 500, 500)
     assert proven(found, 1) == lower_bound(6, 500)
     assert proven(found, 50) == pytest.approx(lower_bound(6, 500, 0.999))
-    assert bounds([], 3) is None
-    many = [found, Outcome("round", 1, 40, 40, 40)]
-    lower, upper = bounds(many, 2) or (0, 0)
-    assert lower == proven(found, 2)
-    assert upper == upper_bound(1, 40)
 
 
 def test_chance_alone_breaks_no_policy() -> None:
