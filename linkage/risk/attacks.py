@@ -330,6 +330,7 @@ ATTACKS: tuple[Attack, ...] = (
         lambda t: (known.by_tokens(t.trial, t.seeds), t.seeds),
         cheap=True,
         graph=False,
+        most=10_000,
     ),
     Attack(
         "known plaintext, network",
@@ -349,6 +350,7 @@ ATTACKS: tuple[Attack, ...] = (
         "known",
         lambda t: (known.by_likeness(t.trial, t.seeds), t.seeds),
         graph=False,
+        most=10_000,
     ),
     Attack(
         "frequency",
