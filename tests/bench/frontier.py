@@ -27,8 +27,8 @@ import numpy as np
 from linkage.agreement import Manifest
 from linkage.risk import Outcome
 from tests.bench import files, frontier_pages, linking
+from tests.bench.attacked import Case, encode, graph, homomorphism, known, seeded, together
 from tests.bench.registers import Files
-from tests.bench.risk import Case, encode, graph, homomorphism, known, seeded, together
 from tests.bench.settings import CORE, EVERY, LARGE, Setting
 
 SEEDS = (0, 1, 2)

@@ -1,4 +1,4 @@
-"""A file and a register of made-up people with known truth, for `tests.bench.risk`."""
+"""A file and a register of made-up people with known truth, for `tests.bench.attacked`."""
 
 from __future__ import annotations
 

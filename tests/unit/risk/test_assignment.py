@@ -11,8 +11,8 @@ from linkage.risk.alignment import align, match
 from linkage.risk.assignment import SCHEDULES, assigned
 from linkage.risk.profile import profiles
 from linkage.risk.view import Floats, Rows
+from tests.bench.attacked import together
 from tests.bench.registers import Files
-from tests.bench.risk import together
 from tests.bench.settings import CLK
 
 NONE: tuple[Rows, Rows] = (np.empty(0, np.int64), np.empty(0, np.int64))
