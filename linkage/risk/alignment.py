@@ -37,8 +37,9 @@ MOST_ROWS = 8192
 STARTS = (8, 16, 32)
 GROWTH = 1.25
 LAST_ROUNDS = 4
-_CLEAR = 0.75
-"""Where so many rows are their nearest's nearest, no other start is tried: half are by chance."""
+_CLEAR, _TELLING = 0.75, 2_000
+"""Where so many people are somebody's nearest and the other way round, no other start is tried. Of
+2,000 people and more it is half by chance, of fewer nearly all, as axes bend to so few."""
 _BLOCK = 2048
 _NEIGHBOURS = 10
 _SAMPLE = 1024
@@ -94,7 +95,7 @@ def align(
     for schedule in SCHEDULES[: 1 if len(known[0]) else None]:
         soft = assigned(sides, described, rng, known, schedule)
         starts.append((soft, DIMENSIONS))
-        if len(soft[0]) > _CLEAR * len(rows):
+        if len(soft[0]) > _CLEAR * max(len(register), _TELLING):
             break
     draws = rng.spawn(len(starts))
     with ThreadPoolExecutor(most()) as pool:

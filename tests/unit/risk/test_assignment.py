@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from scipy.stats import ortho_group
 
-from linkage.risk import assignment, judge
+from linkage.risk import alignment, assignment, judge
 from linkage.risk.alignment import align, match
 from linkage.risk.assignment import SCHEDULES, assigned
 from linkage.risk.profile import profiles
-from linkage.risk.view import Floats, Rows
+from linkage.risk.view import Floats, Register, Rows, View
 from tests.bench.attacked import together
 from tests.bench.registers import Files
 from tests.bench.settings import CLK
@@ -65,6 +68,26 @@ def test_of_a_large_file_a_sample_of_rows_is_assigned(monkeypatch: pytest.Monkey
     rows, people = assigned(sides, faint, np.random.default_rng(1), NONE, SCHEDULES[0])
     assert len(rows) <= 300
     assert (rows == people).mean() > 0.8
+
+
+@pytest.mark.parametrize("sampled", ["MOST_ROWS", "_CELLS"])
+def test_no_schedule_is_left_out_where_only_chance_pairs_rows(
+    monkeypatch: pytest.MonkeyPatch, sampled: str
+) -> None:
+    # Nearly half of all people at random, and nearly all of a small sample's rows.
+    monkeypatch.setattr(alignment, "MOST_ROWS", 250)
+    monkeypatch.setattr(assignment, "_CELLS", 1 << 28 if sampled == "MOST_ROWS" else 600 * 200)
+    words = np.random.default_rng(0).integers(0, 1 << 63, (3, 600, 8)).astype(np.uint64)
+    tried = []
+
+    def counted(*asked: Any) -> tuple[Rows, Rows]:
+        tried.append(asked[-1])
+        return assigned(*asked)
+
+    monkeypatch.setattr(alignment, "assigned", counted)
+    register = Register(words[1], words[2], sp.csr_matrix((600, 1)))
+    align(View(words[0]), register, np.random.default_rng(1))
+    assert tried == list(SCHEDULES)
 
 
 def test_filters_of_nine_fields_fall_with_nothing_known() -> None:
