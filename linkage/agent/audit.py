@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
@@ -50,20 +50,18 @@ class Depth:
     Attributes:
         rows: records read, at most.
         each: people whose encodings of one match key are attacked, at most.
-        graph: people in attacks whose time grows with the square of their number, at most.
         control: people in the control, at most.
         quick: leave attacks that take long to the match keys taken together.
     """
 
     rows: int
     each: int
-    graph: int
     control: int
     quick: bool
 
 
-QUICK = Depth(rows=2_000, each=2_000, graph=2_000, control=1_000, quick=True)
-FULL = Depth(rows=50_000, each=2_000, graph=50_000, control=10_000, quick=False)
+QUICK = Depth(rows=2_000, each=2_000, control=1_000, quick=True)
+FULL = Depth(rows=50_000, each=2_000, control=10_000, quick=False)
 
 
 def audit(
@@ -118,11 +116,10 @@ def _attacked(
     ]
     steps = len(plan) + 1
     tried: dict[str, list[Tried]] = {one.name: [] for one in kept}
-    small = {one.name: replace(one, target=one.target.first(depth.graph)) for one in kept}
     ended = False
     for number, (one, attack) in enumerate(plan):
         progress("attack", number, steps)
-        outcome = attack(small[one.name].target if attack.graph else one.target)
+        outcome = attack(one.target)
         found = _tried(attack, outcome, policy, len(plan))
         tried[one.name].append(found)
         if stop and found.verdict is Verdict.BROKEN:

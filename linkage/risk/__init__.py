@@ -3,7 +3,7 @@
 Pure: arrays in, figures out. The attacks were written from the papers named in each module.
 """
 
-from linkage.risk.bylaw import by_law, by_law_grown
+from linkage.risk.bylaw import Evidence, by_law, by_law_grown
 from linkage.risk.cliques import by_cliques
 from linkage.risk.controls import HARDENINGS, control_trial, hardened_trial, plain_clk, unseeded
 from linkage.risk.differences import by_differences
@@ -20,6 +20,7 @@ __all__ = [
     "HARDENINGS",
     "NOBODY",
     "Choices",
+    "Evidence",
     "Law",
     "Leakage",
     "Majorities",

@@ -12,25 +12,21 @@ matching attacks on privacy-preserving record linkage", ACSAC 2024; Grave, Jouli
 
 One wrong pair pulls at random, right ones pull together: 5% right pairs are enough to begin with.
 
-- "Nearest" is by cosine, less what either point has in common with its surroundings (Conneau and
-  others, 2018), so that points in the crowd are not everybody's nearest.
 - Memory is linear in rows; rounds look at no more than `MOST_ROWS` rows of the view, the last
   at all.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from linkage.risk.assignment import SCHEDULES, assigned
 from linkage.risk.embedding import embed
+from linkage.risk.mutual import match
 from linkage.risk.profile import profiles
-from linkage.risk.threads import most
-from linkage.risk.unit import unit
-from linkage.risk.view import NOBODY, Floats, Register, Rows, View
+from linkage.risk.view import Floats, Register, Rows, View
 
 DIMENSIONS = 128
 MOST_ROWS = 8192
@@ -40,36 +36,32 @@ LAST_ROUNDS = 4
 _CLEAR, _TELLING = 0.75, 2_000
 """Where so many people are somebody's nearest and the other way round, no other start is tried. Of
 2,000 people and more it is half by chance, of fewer nearly all, as axes bend to so few."""
-_BLOCK = 2048
-_NEIGHBOURS = 10
-_SAMPLE = 1024
 
 
 @dataclass(frozen=True)
-class Matches:
-    """For each row of the view asked for, its nearest of the register.
+class Sides:
+    """A view and a register as alignments take them: found once, whatever is known.
 
     Attributes:
-        rows: which rows of the view.
-        nearest: of the register.
-        mutual: whether the row is also the nearest of its nearest, among those asked for.
-        score: how near; 2 at most.
+        view, register: (rows, dimensions) and (people, dimensions), principal components.
+        profiles: (rows, features) and (people, features), comparable as they stand.
     """
 
-    rows: Rows
-    nearest: Rows
-    mutual: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    score: Floats
+    view: Floats
+    register: Floats
+    profiles: tuple[Floats, Floats]
 
-    @property
-    def merit(self) -> float:
-        """How well all fits: what an attacker without truth can tell a good start by."""
-        return float(self.score[self.mutual].sum() / len(self.rows))
+    @classmethod
+    def of(cls, view: View, register: Register, rng: np.random.Generator) -> Sides:
+        return cls(
+            profiles=profiles(view, register, rng),
+            view=embed(view.words, DIMENSIONS, rng),
+            register=embed(register.wide, DIMENSIONS, rng),
+        )
 
 
 def align(
-    view: View,
-    register: Register,
+    sides: Sides,
     rng: np.random.Generator,
     *,
     told: Rows | None = None,
@@ -85,51 +77,23 @@ def align(
         (rows of the view,) the best guess for every row.
     """
     known = _none() if told is None or persons is None else (told, persons)
-    rows = _sampled(len(view), rng, known[0])
-    pairs, described = known, profiles(view, register, rng)
+    rows = _sampled(len(sides.view), rng, known[0])
+    pairs = known
     if not len(known[0]):
-        found = match(*described, rows, rng)
+        found = match(*sides.profiles, rows, rng)
         pairs = found.rows[found.mutual], found.nearest[found.mutual]
-    sides = embed(view.words, DIMENSIONS, rng), embed(register.wide, DIMENSIONS, rng)
+    points = sides.view, sides.register
     starts: list[tuple[tuple[Rows, Rows], int]] = [(pairs, start) for start in STARTS]
     for schedule in SCHEDULES[: 1 if len(known[0]) else None]:
-        soft = assigned(sides, described, rng, known, schedule)
+        soft = assigned(points, sides.profiles, rng, known, schedule)
         starts.append((soft, DIMENSIONS))
-        if len(soft[0]) > _CLEAR * max(len(register), _TELLING):
+        if len(soft[0]) > _CLEAR * max(len(sides.register), _TELLING):
             break
-    draws = rng.spawn(len(starts))
-    with ThreadPoolExecutor(most()) as pool:
-        tried = pool.map(
-            lambda start, draw: _refine(sides, rows, start, known, draw), starts, draws
-        )
-        rotation, _ = max(tried, key=lambda one: one[1])
-    guess = match(sides[0] @ rotation, sides[1], np.arange(len(view)), rng).nearest
+    tried = [_refine(points, rows, start, known, rng) for start in starts]
+    rotation, _ = max(tried, key=lambda one: one[1])
+    guess = match(sides.view @ rotation, sides.register, np.arange(len(sides.view)), rng).nearest
     guess[known[0]] = known[1]
     return guess
-
-
-def match(view: Floats, register: Floats, rows: Rows, rng: np.random.Generator) -> Matches:
-    """The nearest of the register for each of some rows of the view, block by block."""
-    here, there = unit(view[rows]), unit(register)
-    crowd_here = _crowding(here, there, rng)
-    crowd_there = _crowding(there, here, rng)
-    nearest = np.empty(len(here), np.int64)
-    score = np.empty(len(here), np.float32)
-    best = np.full(len(there), -np.inf, np.float32)
-    row_of = np.full(len(there), NOBODY)
-    for start in range(0, len(here), _BLOCK):
-        likeness = here[start : start + _BLOCK] @ there.T
-        likeness *= 2
-        likeness -= crowd_there
-        likeness -= crowd_here[start : start + _BLOCK, np.newaxis]
-        own = likeness.argmax(axis=1)
-        nearest[start : start + _BLOCK] = own
-        score[start : start + _BLOCK] = likeness[np.arange(len(own)), own]
-        theirs = likeness.argmax(axis=0)
-        value = likeness[theirs, np.arange(len(there))]
-        better = value > best
-        best[better], row_of[better] = value[better], theirs[better] + start
-    return Matches(rows, nearest, row_of[nearest] == np.arange(len(here)), score)
 
 
 def _refine(
@@ -171,14 +135,3 @@ def _sampled(rows: int, rng: np.random.Generator, told: Rows) -> Rows:
     if len(every) <= MOST_ROWS:
         return every
     return np.sort(rng.choice(every, MOST_ROWS, replace=False))
-
-
-def _crowding(points: Floats, others: Floats, rng: np.random.Generator) -> Floats:
-    """Mean likeness to the nearest of a sample of the others."""
-    sample = others[rng.choice(len(others), min(len(others), _SAMPLE), replace=False)].T
-    kept = min(_NEIGHBOURS, sample.shape[1])
-    out = np.empty(len(points), np.float32)
-    for start in range(0, len(points), _BLOCK):
-        likeness = points[start : start + _BLOCK] @ sample
-        out[start : start + _BLOCK] = np.partition(likeness, -kept, axis=1)[:, -kept:].mean(axis=1)
-    return out

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from linkage.risk.mutual import Highest
+from linkage.risk.threads import in_parts
 from linkage.risk.unit import unit
 from linkage.risk.view import Floats, Rows
 
@@ -47,6 +49,8 @@ _COLD = 0.05
 _POWER = 0.75
 _SCALINGS = 8
 _CELLS = 1 << 28
+_BLOCK, _STRIPE = 512, 64
+"""Rows that a thread works on at once; a stripe stays in the cache from one sum to the other."""
 
 
 def assigned(
@@ -70,8 +74,7 @@ def assigned(
     rows = np.setdiff1d(np.arange(len(view)), known[0])
     rows = np.sort(rng.permutation(rows)[: max(1, _CELLS // len(register))])
     own, theirs = unit(profiles[0])[rows], unit(profiles[1])
-    near = np.empty((len(rows), len(register)), np.float32)
-    np.matmul(own, theirs.T, out=near)
+    near = _products(own, theirs, np.empty((len(rows), len(register)), np.float32))
     temperature, cooling = schedule.hot, (_COLD / schedule.hot) ** (1 / STEPS)
     told = view[known[0]].T @ register[known[1]]
     for step in range(STEPS):
@@ -81,11 +84,22 @@ def assigned(
         here = unit(view[rows] @ (left * (size / size[0]) ** (_POWER * still)))
         there = unit(register @ right.T)
         trust = np.float32(np.sqrt(schedule.trust * still))
-        np.matmul(np.hstack([here, own * trust]), np.hstack([there, theirs * trust]).T, out=near)
+        near = _products(np.hstack([here, own * trust]), np.hstack([there, theirs * trust]), near)
         temperature *= cooling
-    best = near.argmax(axis=1)
-    mutual = near.argmax(axis=0)[best] == np.arange(len(rows))
+    best, highest = near.argmax(axis=1), Highest(*near.shape)
+    highest.add(near, 0)
+    mutual = highest.of(best)
     return np.append(rows[mutual], known[0]), np.append(best[mutual], known[1])
+
+
+def _products(here: Floats, there: Floats, out: Floats) -> Floats:
+    """(rows, people): the products of every two, in `out`."""
+
+    def part(start: int, stop: int) -> None:
+        np.matmul(here[start:stop], there.T, out=out[start:stop])
+
+    in_parts(len(here), _BLOCK, part)
+    return out
 
 
 def _shares(near: Floats, temperature: float, points: Floats) -> Floats:
@@ -93,14 +107,29 @@ def _shares(near: Floats, temperature: float, points: Floats) -> Floats:
 
     Every row is one person in all and every person as many rows as any other; `near` is lost.
     """
-    near -= near.max(axis=1, keepdims=True)
-    near *= np.float32(1 / temperature)
-    np.exp(near, out=near)
+
+    def sharpened(start: int, stop: int) -> None:
+        block = near[start:stop]
+        block -= block.max(axis=1, keepdims=True)
+        block *= np.float32(1 / temperature)
+        np.exp(block, out=block)
+
+    def summed(start: int, stop: int) -> None:
+        rows = np.reciprocal(near[start:stop] @ people)
+        sums[start // _STRIPE] = rows @ near[start:stop]
+
+    def averaged(start: int, stop: int) -> None:
+        rows = np.reciprocal(near[start:stop] @ people)
+        means[start:stop] = (near[start:stop] @ weighed) * rows[:, np.newaxis]
+
+    in_parts(len(near), _BLOCK, sharpened)
     people = np.ones(near.shape[1], np.float32)
     each = np.float32(len(near) / near.shape[1])
+    sums = np.empty((-(-len(near) // _STRIPE), near.shape[1]), np.float32)
     for _ in range(_SCALINGS):
-        rows = np.reciprocal(near @ people)
-        people = each * np.reciprocal(rows @ near + np.float32(1e-12))
-    rows = np.reciprocal(near @ people)
-    means: Floats = (near @ (points * people[:, np.newaxis])) * rows[:, np.newaxis]
+        in_parts(len(near), _STRIPE, summed)
+        people = each * np.reciprocal(sums.sum(axis=0) + np.float32(1e-12))
+    weighed = points * people[:, np.newaxis]
+    means = np.empty((len(near), points.shape[1]), np.float32)
+    in_parts(len(near), _BLOCK, averaged)
     return means

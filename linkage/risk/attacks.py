@@ -21,8 +21,8 @@ import scipy.sparse as sp
 
 from linkage.agreement.audits import Kind
 from linkage.risk import known
-from linkage.risk.alignment import align
-from linkage.risk.bylaw import by_law, by_law_grown
+from linkage.risk.alignment import Sides, align
+from linkage.risk.bylaw import Evidence, by_law, by_law_grown
 from linkage.risk.cliques import by_cliques
 from linkage.risk.differences import by_differences
 from linkage.risk.graph import neighbours, percolate
@@ -110,6 +110,21 @@ class Target:
             asked=asked and Round([f[:rows] for f in asked.fields], asked.quota, asked.runs),
         )
 
+    @cached_property
+    def known(self) -> tuple[Rows, Rows]:
+        """Rows that the law's attackers know, and rows that these are asked about."""
+        rows = self.rng.permutation(len(self))
+        return np.sort(rows[: self.told]), np.sort(rows[self.told :][:MOST_ASKED])
+
+    @cached_property
+    def others(self) -> Rows:
+        """Rows that the law's attackers are not asked about."""
+        return np.setdiff1d(np.arange(len(self)), self.known[1])
+
+    @cached_property
+    def law(self) -> Evidence:
+        return Evidence.of(self.keys, *self.known)
+
     @property
     def counted(self) -> Trial:
         """What attacks that count are made on: repeats and all, where there are any."""
@@ -117,7 +132,11 @@ class Target:
 
     @cached_property
     def aligned(self) -> Rows:
-        return align(self.trial.view, self.trial.register, self.rng)
+        return align(self.sides, self.rng)
+
+    @cached_property
+    def sides(self) -> Sides:
+        return Sides.of(self.trial.view, self.trial.register, self.rng)
 
     @cached_property
     def graphs(self) -> tuple[sp.csr_matrix, sp.csr_matrix]:
@@ -143,7 +162,6 @@ class Attack:
         run: guesses for the rows of the view, and rows that do not count.
         cheap: whether a quick audit makes it on each match key too.
         whole: whether it is of all match keys together only.
-        graph: whether its time grows so that it is made on fewer people, where there are many.
         slow: whether a quick audit does without it.
         most: on how many people at most.
         entire: whether it is made on whole files only: among a sample it would find more people
@@ -159,7 +177,6 @@ class Attack:
     of: Of = "encodings"
     cheap: bool = False
     whole: bool = False
-    graph: bool = True
     slow: bool = False
     entire: bool = False
     tenth: bool = False
@@ -204,16 +221,17 @@ def _by_value(name: str, trial: Trial, guess: Rows) -> Outcome:
     return replace(judge(name, trial, guess, others), register=len(values))
 
 
-def _law(target: Target, by: Callable[..., Rows] = by_law) -> tuple[Rows, Rows]:
-    rows = target.rng.permutation(len(target))
-    told, asked = np.sort(rows[: target.told]), np.sort(rows[target.told :][:MOST_ASKED])
-    guess = by(target.keys, told, asked)
-    return guess, np.setdiff1d(np.arange(len(target)), asked)
+def _law(target: Target) -> tuple[Rows, Rows]:
+    return by_law(target.keys[0], target.law), target.others
+
+
+def _law_grown(target: Target) -> tuple[Rows, Rows]:
+    return by_law_grown(target.keys, *target.known), target.others
 
 
 def _alignment_seeded(target: Target) -> tuple[Rows, Rows]:
-    trial, rows = target.trial, target.seeds
-    guess = align(trial.view, trial.register, target.rng, told=rows, persons=trial.truth[rows])
+    rows = target.seeds
+    guess = align(target.sides, target.rng, told=rows, persons=target.trial.truth[rows])
     return guess, rows
 
 
@@ -264,19 +282,16 @@ def _known_pairs(target: Target, *, law: bool) -> tuple[Rows, Rows]:
     asked = target.asked
     assert asked is not None  # noqa: S101 - `applies` says so; narrowing for the type checker
     people = np.argsort(target.trial.truth)
-    rows = target.rng.permutation(len(target))
-    told, others = np.sort(rows[: target.told]), np.sort(rows[target.told :][:MOST_ASKED])
     guess = by_known_pairs(
         target.trial,
         asked.fields,
         [field[people] for field in asked.fields],
         asked.quota * asked.runs,
-        told,
-        others,
+        *target.known,
         target.rng,
-        keys=target.keys if law else (),
+        law=target.law if law else None,
     )
-    return guess, np.setdiff1d(np.arange(len(target)), others)
+    return guess, target.others
 
 
 def _network(target: Target) -> tuple[Rows, Rows]:
@@ -308,7 +323,6 @@ ATTACKS: tuple[Attack, ...] = (
         "known",
         _law,
         cheap=True,
-        graph=False,
         of="law",
     ),
     Attack(
@@ -316,9 +330,8 @@ ATTACKS: tuple[Attack, ...] = (
         "The same, and whoever is named beyond doubt is learned from in turn",
         _LAW,
         "known",
-        lambda t: _law(t, by_law_grown),
+        _law_grown,
         whole=True,
-        graph=False,
         slow=True,
         of="law",
     ),
@@ -329,7 +342,6 @@ ATTACKS: tuple[Attack, ...] = (
         "known",
         lambda t: (known.by_tokens(t.trial, t.seeds), t.seeds),
         cheap=True,
-        graph=False,
         most=10_000,
     ),
     Attack(
@@ -339,7 +351,6 @@ ATTACKS: tuple[Attack, ...] = (
         "known",
         _network,
         whole=True,
-        graph=False,
         slow=True,
         most=10_000,
     ),
@@ -349,7 +360,6 @@ ATTACKS: tuple[Attack, ...] = (
         _PAIRS,
         "known",
         lambda t: (known.by_likeness(t.trial, t.seeds), t.seeds),
-        graph=False,
         most=10_000,
     ),
     Attack(
@@ -359,7 +369,6 @@ ATTACKS: tuple[Attack, ...] = (
         "unknown",
         lambda t: (by_frequency(t.counted), None),
         cheap=True,
-        graph=False,
         of="repeats",
     ),
     Attack(
@@ -368,7 +377,6 @@ ATTACKS: tuple[Attack, ...] = (
         _COUNTS,
         "unknown",
         lambda t: (by_patterns(t.counted), None),
-        graph=False,
         of="plain filters",
     ),
     Attack(

@@ -45,17 +45,47 @@ _SPARSE = 0.05
 _WORTH_A_ROUND = 0.01
 
 
-def by_law(trials: Sequence[Trial], told: Rows, asked: Rows) -> Rows:
-    """Guesses for some rows of the view, from the laws of all match keys.
+@dataclass(frozen=True)
+class Evidence:
+    """What the laws of all match keys say of some rows of the view.
 
-    Args:
-        trials: of the same rows and people, one per match key, each with a law.
-        asked: which rows; none of `told`.
+    Attributes:
+        told: rows that are known.
+        asked: rows asked about.
+        people: of the register, but for those who are known.
+        values: (asked, people) float32, how much likelier each row is under each person than at
+            random, as a logarithm.
+    """
+
+    told: Rows
+    asked: Rows
+    people: Rows
+    values: Floats
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial], told: Rows, asked: Rows) -> Evidence:
+        """From known rows.
+
+        Args:
+            trials: of the same rows and people, one per match key, each with a law.
+            asked: none of `told`.
+        """
+        persons = trials[0].truth[told]
+        people = np.setdiff1d(np.arange(len(trials[0].register)), persons)
+        return cls(told, asked, people, _evidence(trials, told, persons, asked, people))
+
+
+def by_law(trial: Trial, evidence: Evidence) -> Rows:
+    """Guesses for the rows asked about.
 
     Returns:
         (rows of the view,) who of the register; `NOBODY` for rows not asked about.
     """
-    return _guessed(trials, told, trials[0].truth[told], asked)
+    guess = np.full(len(trial.view), NOBODY)
+    guess[evidence.told] = trial.truth[evidence.told]
+    if evidence.values.size:
+        guess[evidence.asked] = evidence.people[evidence.values.argmax(axis=1)]
+    return guess
 
 
 def by_law_grown(trials: Sequence[Trial], told: Rows, asked: Rows, *, rounds: int = ROUNDS) -> Rows:
@@ -140,19 +170,15 @@ def _guessed(trials: Sequence[Trial], rows: Rows, persons: Rows, asked: Rows) ->
     guess = np.full(len(trials[0].view), NOBODY)
     guess[rows] = persons
     if len(people) and len(asked):
-        evidence = evidence_of(trials, rows, persons, asked, people)
+        evidence = _evidence(trials, rows, persons, asked, people)
         guess[asked] = people[evidence.argmax(axis=1)]
     return guess
 
 
-def evidence_of(
+def _evidence(
     trials: Sequence[Trial], rows: Rows, persons: Rows, asked: Rows, people: Rows
 ) -> Floats:
-    """(asked, people): how much likelier each row is under each person than at random, as a log.
-
-    Args:
-        rows, persons: known rows of the view, and who of the register they are.
-    """
+    """See `Evidence`; rows are known to be persons."""
     evidence = np.zeros((len(asked), len(people)), np.float32)
     for trial, predictor in zip(trials, _fitted(trials, rows, persons), strict=True):
         _add(evidence, _signs(trial, asked), predictor.telling(people))

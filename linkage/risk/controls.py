@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse as sp
 
-from linkage.risk.alignment import align
+from linkage.risk.alignment import Sides, align
 from linkage.risk.outcome import Outcome, judge
 from linkage.risk.view import Register, Rows, Trial, View, Words
 
@@ -39,7 +39,8 @@ def control_trial(
 
 def unseeded(trial: Trial, rng: np.random.Generator) -> Outcome:
     """The strongest attack that knows no pair; what controls are held to."""
-    return judge("alignment", trial, align(trial.view, trial.register, rng))
+    guess = align(Sides.of(trial.view, trial.register, rng), rng)
+    return judge("alignment", trial, guess)
 
 
 def pack(bits: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> Words:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from linkage.risk.alignment import match
+from linkage.risk.mutual import match
 from linkage.risk.profile import Weighing, normal
 from linkage.risk.view import Floats, Rows, Trial, View, signs
 

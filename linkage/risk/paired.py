@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from linkage.answers import FIELD_BITS, differing
-from linkage.risk.bylaw import evidence_of
+from linkage.risk.bylaw import Evidence
 from linkage.risk.people import People
 from linkage.risk.unit import unit_counts
 from linkage.risk.view import NOBODY, Rows, Trial
@@ -46,7 +46,7 @@ def by_known_pairs(
     asked: Rows,
     rng: np.random.Generator,
     *,
-    keys: Sequence[Trial] = (),
+    law: Evidence | None = None,
 ) -> Rows:
     """Guesses for rows that are asked about.
 
@@ -55,8 +55,7 @@ def by_known_pairs(
         quota: how many pairs per row are asked about, all runs together.
         told: rows whose person is known.
         asked: some others, at random.
-        keys: of the same rows and people, one trial per match key, each with a law: its evidence
-            counts, too.
+        law: of the same rows; its evidence counts, too.
 
     Returns:
         (rows of the view,) who of the register; `NOBODY` of whom there is no evidence.
@@ -76,14 +75,10 @@ def by_known_pairs(
         tokens = unit_counts(field)
         cosine = np.asarray(tokens[row].multiply(tokens[other]).sum(axis=1)).ravel()
         seen[:, f] = rng.binomial(FIELD_BITS, differing(cosine))
-    evidence = (
-        evidence_of(keys, told, persons, asked, people)
-        if keys
-        else np.zeros((len(asked), len(people)), np.float32)
-    )
+    evidence = law.values.copy() if law else np.zeros((len(asked), len(people)), np.float32)
     places = np.searchsorted(asked, row)
     everybody.against(seen, places, persons[partners.ravel()], people, evidence)
-    named = asked if keys else targets
+    named = asked if law else targets
     guess[named] = people[evidence[np.searchsorted(asked, named)].argmax(axis=1)]
     return guess
 

@@ -18,12 +18,13 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.special import ndtri
 
+from linkage.risk.threads import in_parts
 from linkage.risk.view import Floats, Register, Rows, View, Words, signs
 
 MOST_REFERENCES = 4096
 KEPT = 48
 _LEVELS = 2
-_BLOCK = 1024
+_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,10 @@ class Weighing:
 
 def profiles(view: View, register: Register, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """What to tell rows apart by: the view's and the register's, comparable as they stand."""
-    halves = np.array_split(rng.permutation(len(register))[: 2 * MOST_REFERENCES], 2)
+    some = rng.permutation(len(register))[: 2 * MOST_REFERENCES]
+    halves = np.array_split(np.arange(len(some)), 2)
     weighing = Weighing.learn(
-        features(register.words, halves[0]), features(register.again, halves[1])
+        features(register.words[some], halves[0]), features(register.again[some], halves[1])
     )
     theirs = _some(len(register), rng)
     own = features(register.words, theirs) + features(register.again, theirs)
@@ -84,25 +86,38 @@ def features(words: Words, references: Rows) -> Floats:
 
 def _likeness(centred: Floats, there: Floats, references: Rows, scale: np.float32) -> Floats:
     """(rows, references): of the same row none."""
-    z = centred @ there.T
-    z *= scale
+    z = np.empty((len(centred), len(there)), np.float32)
+
+    def part(start: int, stop: int) -> None:
+        np.matmul(centred[start:stop], there.T, out=z[start:stop])
+        z[start:stop] *= scale
+
+    in_parts(len(centred), _BLOCK, part)
     z[references, np.arange(len(references))] = 0
     return z
 
 
 def _means(likeness: Floats, of: Floats | None) -> Floats:
     """Means over the references of functions of their likeness, times what is known of them."""
-    parts = []
-    for start in range(0, len(likeness), _BLOCK):
-        z = likeness[start : start + _BLOCK]
+    shapes = len(_shapes(likeness[:1])) if of is None else 3 * of.shape[1]
+    found = np.empty((len(likeness), shapes), np.float32)
+
+    def part(start: int, stop: int) -> None:
+        z = likeness[start:stop]
         if of is None:
-            shapes = [z * z, z * z * z, *(np.maximum(z - cut, 0) for cut in (1, 2, 3, 4, 6))]
-            shapes += [np.maximum(-z - 1, 0)]
-            parts.append(np.stack([shape.mean(axis=1) for shape in shapes], axis=1))
+            means = [shape.mean(axis=1) for shape in _shapes(z)]
+            found[start:stop] = np.stack(means, axis=1)
         else:
-            shapes = [z, np.maximum(z - 1, 0), np.maximum(z - 2.5, 0)]
-            parts.append(np.hstack([shape @ of for shape in shapes]) / len(likeness[0]))
-    return np.concatenate(parts)
+            weighed = [z @ of, np.maximum(z - 1, 0) @ of, np.maximum(z - 2.5, 0) @ of]
+            found[start:stop] = np.hstack(weighed) / likeness.shape[1]
+
+    in_parts(len(likeness), _BLOCK, part)
+    return found
+
+
+def _shapes(z: Floats) -> list[Floats]:
+    above = [np.maximum(z - cut, 0) for cut in (1, 2, 3, 4, 6)]
+    return [z * z, z * z * z, *above, np.maximum(-z - 1, 0)]
 
 
 def normal(values: Floats) -> Floats:

@@ -24,9 +24,10 @@ import scipy.sparse as sp
 from numba import njit
 
 from linkage.answers import FIELD_BITS, differing
-from linkage.risk.alignment import align, match
+from linkage.risk.alignment import Sides, align
 from linkage.risk.graph import percolate
 from linkage.risk.labelled import Edges, by_labels, fit
+from linkage.risk.mutual import match
 from linkage.risk.people import People
 from linkage.risk.profile import Weighing, normal
 from linkage.risk.unit import unit_counts
@@ -72,7 +73,7 @@ def by_round(
     first = np.where(guess.mutual, guess.nearest, NOBODY)
     if encodings:
         if aligned is None:
-            aligned = align(trial.view, trial.register, rng)
+            aligned = align(Sides.of(trial.view, trial.register, rng), rng)
         sure = guess.mutual & (guess.score > np.quantile(guess.score, 1 - _SUREST))
         first = np.where(sure, guess.nearest, aligned)
     graphs = [_graph(one, len(side)) for one, (side, _) in zip(asked, sides, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from linkage.agreement.manifest import Matching
 from linkage.encoding import Encoder
 from linkage.risk import (
     NOBODY,
+    Evidence,
     Outcome,
     Register,
     Trial,
@@ -32,7 +33,7 @@ from linkage.risk import (
     judge,
     plain_clk,
 )
-from linkage.risk.alignment import align
+from linkage.risk.alignment import Sides, align
 from linkage.risk.graph import neighbours, percolate
 from linkage.risk.paired import reached
 from linkage.risk.view import Rows
@@ -43,7 +44,6 @@ PAIRS = Matching().quota * Matching().answer_runs
 """Of a row with one other file, by default."""
 CONTROL_ROUND, CONTROL_ROUND_PAIRS = 300, 40
 """So few people are all told apart by so many answers a row; see ADR 39."""
-LAWS = {"law": by_law, "law, grown": by_law_grown}
 
 Draw = Callable[[int], bytes]
 
@@ -103,7 +103,12 @@ class Case:
 
     @cached_property
     def aligned(self) -> Rows:
-        return align(self.trial.view, self.trial.register, np.random.default_rng(self.seed))
+        return align(self.sides, np.random.default_rng(self.seed))
+
+    @cached_property
+    def sides(self) -> Sides:
+        rng = np.random.default_rng(self.seed)
+        return Sides.of(self.trial.view, self.trial.register, rng)
 
     @cached_property
     def fields(self) -> tuple[list[sp.csr_matrix], list[sp.csr_matrix]]:
@@ -112,6 +117,41 @@ class Case:
             *(self.files.tokens((f.name,)) for f in self.files.fields), strict=True
         )
         return list(view), list(register)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A file and a register of which some people are known; what attacks share is worked out once.
+
+    Attributes:
+        trials: one per match key.
+        rows: of the view, whose person is known.
+        ask: others, that are asked about.
+    """
+
+    files: Files
+    trials: list[Trial]
+    rows: Rows
+    ask: Rows
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        files: Files,
+        manifest: Manifest,
+        seed: int,
+        known: int,
+        asked: int,
+        draw: Draw = secrets.token_bytes,
+    ) -> Told:
+        both = np.random.default_rng(seed).permutation(np.flatnonzero(files.truth >= 0))
+        rows, ask = np.sort(both[:known]), np.sort(both[known : known + asked])
+        return cls(files, each_key(files, manifest, draw), rows, ask, seed)
+
+    @cached_property
+    def law(self) -> Evidence:
+        return Evidence.of(self.trials, self.rows, self.ask)
 
 
 def graph(case: Case) -> list[Outcome]:
@@ -151,28 +191,25 @@ def control_round(case: Case) -> list[Outcome]:
     return [judge(f"round, {pairs} random pairs a row", case.trial, guess)]
 
 
-def known_pairs(
-    files: Files, manifest: Manifest, seed: int, told: int, asked: int, quota: int = PAIRS
-) -> tuple[list[Outcome], list[Outcome]]:
+def known_pairs(told: Told, quota: int = PAIRS) -> tuple[list[Outcome], list[Outcome]]:
     """A hub that compares others with people it knows: the answers alone, and with the law.
 
     Returns:
         Outcomes over all who are not known, of whom the hub reaches as many as it knows; and over
         those it reaches alone, who are named far more often.
     """
-    rng, trials = np.random.default_rng(seed), each_key(files, manifest)
+    files, rows, ask = told.files, told.rows, told.ask
+    rng, first = np.random.default_rng(told.seed), told.trials[0]
     fields = zip(*(files.tokens((f.name,)) for f in files.fields), strict=True)
     view, register = map(list, fields)
-    both = rng.permutation(np.flatnonzero(files.truth >= 0))
-    rows, ask = np.sort(both[:told]), np.sort(both[told : told + asked])
     every: tuple[list[Outcome], list[Outcome]] = ([], [])
-    for name, keys in (("round, known pairs", ()), ("round, known pairs, law", trials)):
-        guess = by_known_pairs(trials[0], view, register, quota, rows, ask, rng, keys=keys)
+    for name, law in (("round, known pairs", None), ("round, known pairs, law", told.law)):
+        guess = by_known_pairs(first, view, register, quota, rows, ask, rng, law=law)
         whom = (ask, reached(rows, ask, len(files.truth)))
         for found, those, of in zip(every, whom, ("", ", those reached"), strict=True):
             others = np.setdiff1d(np.arange(len(guess)), those)
-            about = f"{name}, {told} known, {quota} pairs a row{of}"
-            found.append(judge(about, trials[0], guess, others, told=told))
+            about = f"{name}, {len(rows)} known, {quota} pairs a row{of}"
+            found.append(judge(about, first, guess, others, told=len(rows)))
     return every
 
 
@@ -200,31 +237,23 @@ def patterns(rows: int, seed: int) -> list[Outcome]:
     return [judge("patterns", trial, by_patterns(trial))]
 
 
-def known(
-    files: Files,
-    manifest: Manifest,
-    seed: int,
-    told: int,
-    asked: int,
-    *,
-    attacks: Sequence[str] = tuple(LAWS),
-    draw: Draw = secrets.token_bytes,
-) -> list[Outcome]:
+def known(told: Told, *, grown: bool = True) -> list[Outcome]:
     """Prediction by the scheme's law over all match keys; only a sample of rows is asked about."""
-    rng = np.random.default_rng(seed)
-    both = rng.permutation(np.flatnonzero(files.truth >= 0))
-    rows, ask = np.sort(both[:told]), np.sort(both[told : told + asked])
-    trials = each_key(files, manifest, draw)
-    others = np.setdiff1d(np.arange(len(files.truth)), ask)
+    first = told.trials[0]
+    others = np.setdiff1d(np.arange(len(first.view)), told.ask)
+    guesses = {"law": by_law(first, told.law)}
+    if grown:
+        guesses["law, grown"] = by_law_grown(told.trials, told.rows, told.ask)
+    known = len(told.rows)
     return [
-        judge(f"{name}, {told} known", trials[0], LAWS[name](trials, rows, ask), others, told=told)
-        for name in attacks
+        judge(f"{name}, {known} known", first, guess, others, told=known)
+        for name, guess in guesses.items()
     ]
 
 
-def seeded(trial: Trial, seed: int, share: float = 0.05) -> Outcome:
+def seeded(case: Case, share: float = 0.05) -> Outcome:
     """Alignment with some people known: with one in twenty, what hardened controls are held to."""
-    rng = np.random.default_rng(seed)
+    trial, rng = case.trial, np.random.default_rng(case.seed)
     rows = trial.known(share, rng)
-    guess = align(trial.view, trial.register, rng, told=rows, persons=trial.truth[rows])
+    guess = align(case.sides, rng, told=rows, persons=trial.truth[rows])
     return judge(f"alignment, {len(rows)} known", trial, guess, rows, told=len(rows))

@@ -27,7 +27,7 @@ import numpy as np
 from linkage.agreement import Manifest
 from linkage.risk import Outcome
 from tests.bench import files, frontier_pages, linking
-from tests.bench.attacked import Case, encode, graph, homomorphism, known, seeded, together
+from tests.bench.attacked import Case, Told, encode, graph, homomorphism, known, seeded, together
 from tests.bench.registers import Files
 from tests.bench.settings import CORE, EVERY, LARGE, Setting
 
@@ -149,10 +149,10 @@ def attack(cell: Cell) -> dict[str, Any]:
     told = min(MOST_KNOWN, round(KNOWN_SHARE * both))
     if cell.setting.has_law:
         asked = min(MOST_ASKED, both - told)
-        law = {"attacks": ("law",), "draw": draw}
-        found += _timed(lambda: known(drawn, manifest, seed, told, asked, **law))
+        some = Told.of(drawn, manifest, seed, told, asked, draw)
+        found += _timed(lambda: known(some, grown=False))
     else:
-        found += _timed(lambda: [seeded(case.trial, seed, told / both)])
+        found += _timed(lambda: [seeded(case, told / both)])
     unknown = [one for one in found if "known" not in one["attack"]]
     return {
         **_about(cell.setting, manifest),

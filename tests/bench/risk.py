@@ -45,6 +45,7 @@ from tests.bench.attacked import (
     PAIRS,
     TOGETHER_WORDS,
     Case,
+    Told,
     chosen,
     control_round,
     graph,
@@ -190,7 +191,8 @@ class Attacks:
             def run(seed: int) -> list[Outcome]:
                 files = Files(self._asked.control_rows, 1.0, seed)
                 rng = np.random.default_rng(seed)
-                return [seeded(hardened_trial(name, *files.tokens(), files.truth, rng), seed)]
+                trial = hardened_trial(name, *files.tokens(), files.truth, rng)
+                return [seeded(Case(files, trial, seed))]
 
             return run
 
@@ -223,11 +225,11 @@ class Attacks:
         share = self._asked.known / rows
 
         def attack(seed: int) -> list[Outcome]:
-            trial, small = (self._case(size, 1.0, seed).trial for size in (rows, fewer))
+            case, small = self._case(rows, 1.0, seed), self._case(fewer, 1.0, seed).trial
             told = small.known(share, np.random.default_rng(seed))
             name, guess = f"tokens, {len(told)} known", by_tokens(small, told)
             learned = judge(name, small, guess, told, told=len(told))
-            return [seeded(trial, seed, FEW_TOLD * share), seeded(trial, seed, share), learned]
+            return [seeded(case, FEW_TOLD * share), seeded(case, share), learned]
 
         found = self._report.part("seeded", attack, self._seeds(rows))
         self._report.worst("default_known5000_upper", found)
@@ -257,21 +259,21 @@ class Attacks:
         return self._asked.seeds or (SEEDS_OF_FEW if both < FEW else 1)
 
     def known(self) -> None:
-        def predicted(seed: int) -> list[Outcome]:
-            files = Files(self._asked.rows, 1.0, seed, errors=self._asked.errors)
-            told, among = self._asked.known, self._asked.asked
-            return known(files, files.drafted(self._scheme), seed, told, among)
+        asked = self._asked
+
+        @cache
+        def told(seed: int) -> Told:
+            files = Files(asked.rows, 1.0, seed, errors=asked.errors)
+            return Told.of(files, files.drafted(self._scheme), seed, asked.known, asked.asked)
 
         def compared(seed: int) -> list[Outcome]:
-            files = Files(self._asked.rows, 1.0, seed, errors=self._asked.errors)
-            told, among = self._asked.known, self._asked.asked
-            everybody, aimed_at = known_pairs(files, files.drafted(self._scheme), seed, told, among)
+            everybody, aimed_at = known_pairs(told(seed))
             reached_at.append(aimed_at)
             return everybody
 
         bar, reached_at = "default_known5000_upper", list[list[Outcome]]()
-        seeds = self._seeds(self._asked.asked)
-        self._report.worst(bar, self._report.part("known", predicted, seeds))
+        seeds = self._seeds(asked.asked)
+        self._report.worst(bar, self._report.part("known", lambda seed: known(told(seed)), seeds))
         self._report.worst(bar, self._report.part("known_pairs", compared, seeds))
         # Whom a hub aims at it names more often; it cannot aim at everybody.
         self._report.part("known_pairs_reached", reached_at.__getitem__, seeds)

@@ -63,7 +63,7 @@ def social(county: CountyFiles) -> SourceFile:
 
 def test_every_attack_is_made_and_told_on_the_page(county: CountyFiles, social: SourceFile) -> None:
     manifest = manifest_of(county, keys=1, scheme={"name": "minhash-v1"})
-    depth = replace(FULL, graph=500, control=550)
+    depth = replace(FULL, control=550)
     found = audit(manifest, manifest.partner("social"), social, depth, seed=1)
     assert found.summary.attacks == tuple(a.name for a in ATTACKS if a.of != "plain filters")
     assert found.control is not None

@@ -10,9 +10,9 @@ import scipy.sparse as sp
 from scipy.stats import ortho_group
 
 from linkage.risk import alignment, assignment, judge
-from linkage.risk.alignment import align, match
+from linkage.risk.alignment import Sides, align
 from linkage.risk.assignment import SCHEDULES, assigned
-from linkage.risk.profile import profiles
+from linkage.risk.mutual import match
 from linkage.risk.view import Floats, Register, Rows, View
 from tests.bench.attacked import together
 from tests.bench.registers import Files
@@ -86,7 +86,8 @@ def test_no_schedule_is_left_out_where_only_chance_pairs_rows(
 
     monkeypatch.setattr(alignment, "assigned", counted)
     register = Register(words[1], words[2], sp.csr_matrix((600, 1)))
-    align(View(words[0]), register, np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    align(Sides.of(View(words[0]), register, rng), rng)
     assert tried == list(SCHEDULES)
 
 
@@ -96,7 +97,8 @@ def test_filters_of_nine_fields_fall_with_nothing_known() -> None:
     manifest = CLK.applied(files.drafted_by(CLK.rule))
     trial = together(files, manifest, np.random.default_rng(1).bytes)
     rng = np.random.default_rng(1)
-    first = match(*profiles(trial.view, trial.register, rng), np.arange(2_000), rng)
+    sides = Sides.of(trial.view, trial.register, rng)
+    first = match(*sides.profiles, np.arange(2_000), rng)
     assert (first.mutual & (first.nearest == trial.truth)).sum() < 40
-    guess = align(trial.view, trial.register, rng)
+    guess = align(sides, rng)
     assert judge("alignment", trial, guess).rate > 0.5

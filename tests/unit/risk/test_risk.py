@@ -12,6 +12,7 @@ from linkage.risk import (
     HARDENINGS,
     NOBODY,
     Choices,
+    Evidence,
     Law,
     Majorities,
     Outcome,
@@ -39,7 +40,7 @@ from linkage.risk import (
     unseeded,
     upper_bound,
 )
-from linkage.risk.alignment import align
+from linkage.risk.alignment import Sides, align
 from linkage.risk.attacks import ATTACKS, Target
 from linkage.risk.evidence import lower_bound, proven_commonest
 from linkage.risk.graph import neighbours, percolate
@@ -201,7 +202,7 @@ def test_the_law_predicts_filters_from_known_pairs(control: Trial) -> None:
     trial = Trial(control.view, register, control.truth)
     rows = np.random.default_rng(5).permutation(800)
     told, asked = np.sort(rows[:200]), np.sort(rows[200:])
-    guess = by_law([trial], told, asked)
+    guess = by_law(trial, Evidence.of([trial], told, asked))
     assert judge("law", trial, guess, told).rate > 0.8
 
 
@@ -214,10 +215,8 @@ def test_whoever_is_named_beyond_doubt_helps_to_name_others(control: Trial) -> N
     rows = np.random.default_rng(5).permutation(800)
     told, asked = np.sort(rows[:40]), np.sort(rows[400:])
     others = np.setdiff1d(np.arange(800), asked)
-    once, grown = (
-        judge("law", trial, guess([trial], told, asked), others).right
-        for guess in (by_law, by_law_grown)
-    )
+    guesses = by_law(trial, Evidence.of([trial], told, asked)), by_law_grown([trial], told, asked)
+    once, grown = (judge("law", trial, guess, others).right for guess in guesses)
     assert grown > once + 20, (once, grown)
 
 
@@ -325,5 +324,7 @@ def test_broken_hardenings_fall_with_known_pairs(name: str) -> None:
     tokens = _people(1000, rng)[:800]
     trial = hardened_trial(name, tokens, tokens, np.arange(800), rng)
     told = trial.known(0.1, rng)
-    guess = align(trial.view, trial.register, rng, told=told, persons=trial.truth[told])
+    guess = align(
+        Sides.of(trial.view, trial.register, rng), rng, told=told, persons=trial.truth[told]
+    )
     assert judge(name, trial, guess, told).rate > 0.8
