@@ -18,7 +18,7 @@ from datetime import date
 from typing import Any
 
 from linkage.agreement.draft_fields import CommonFields, common_fields
-from linkage.agreement.draft_keys import FEWEST_KEYS, RULES, DraftKey, choose_keys
+from linkage.agreement.draft_keys import FEWEST_KEYS, RULES, DraftKey, Rule, choose_keys
 from linkage.agreement.fields import FieldType
 from linkage.agreement.governance import QUESTIONS, TO_BE_WRITTEN
 from linkage.agreement.manifest import Manifest
@@ -82,8 +82,11 @@ class Draft:
     notes: tuple[str, ...]
 
 
-def draft_manifest(profiles: Sequence[Profile], terms: Terms) -> Draft:
+def draft_manifest(profiles: Sequence[Profile], terms: Terms, rule: Rule | None = None) -> Draft:
     """Propose fields, weights, match keys and groups for partners with these profiles.
+
+    Args:
+        rule: for match keys; None takes the scheme's own.
 
     Raises:
         InputError: fewer than two partners, one named twice, a field of two types, or no set of
@@ -91,7 +94,7 @@ def draft_manifest(profiles: Sequence[Profile], terms: Terms) -> Draft:
         ManifestError: the terms make no valid manifest.
     """
     fields = common_fields(profiles)
-    keys = choose_keys(fields, RULES[terms.scheme])
+    keys = choose_keys(fields, rule or RULES[terms.scheme])
     groups = fields.groups()
     return Draft(
         manifest=_manifest(profiles, terms, fields, keys, groups),

@@ -32,7 +32,6 @@ from linkage.agreement.fields import FieldType
 from linkage.errors import InputError
 
 SIZES = (2, 3, 4)
-SPARE_BITS = 3.0
 NAMES_SPARE_BITS = 4.0
 DEPENDENT_WORTH = 0.4
 SWAPPED = 0.05
@@ -61,11 +60,13 @@ class Rule:
         most_crowd: over all keys, how many others of the largest file share a key's values, or
             nearly, by chance, at most.
         coarse: whether a key may hold both city and postcode.
+        spare_bits: so many more than log2 of the largest file's records a key's fields add up to.
     """
 
     most_keys: int
     most_crowd: float
     coarse: bool
+    spare_bits: float = 3.0
 
 
 RULES = {
@@ -101,7 +102,7 @@ def choose_keys(fields: CommonFields, rule: Rule) -> tuple[DraftKey, ...]:
     Raises:
         InputError: no set of fields satisfies the rule.
     """
-    needed = math.log2(fields.rows) + SPARE_BITS
+    needed = math.log2(fields.rows) + rule.spare_bits
     allowed = _allowed(fields, needed, rule)
     prices = (0.0,) if math.isinf(rule.most_crowd) else CROWD_PRICES
     drafts = [_greedy(fields, allowed, needed, rule, price) for price in prices]

@@ -11,13 +11,14 @@ its rows are found one after the other, always with the best of many partial gro
 search).
 
 - Needs the fields' tokens of the register, and the answers; no encodings and no known pair.
-- Memory and time are quadratic in people: take some thousand, and a sample of groups.
+- Memory and time are quadratic in people. Of more than `MOST_WHOLE` groups are found along what
+  their rows share (`sharing`); take a sample of groups.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ import scipy.sparse as sp
 from numba import njit
 
 from linkage.answers import FIELD_BITS, differing
+from linkage.risk.people import MOST_WHOLE, People
+from linkage.risk.sharing import Answers, Sharers, by_shared
 from linkage.risk.unit import unit_counts
 from linkage.risk.view import NOBODY, Floats, Rows, Trial
 
@@ -61,8 +64,8 @@ def by_cliques(
     Returns:
         (rows asked about,) which rows, and who of the register each is.
     """
-    shares = [_shares(field) for field in register_fields]
-    chance = [_often(share) for share in shares]
+    search = _along_shared if len(trial.register) > MOST_WHOLE else _among_all
+    find = search(register_fields, across, rng)
     size = 2 * quota if across else quota + 1
     order = rng.permutation(len(trial.view))[: groups * size]
     rows = order[: len(order) // size * size].reshape(-1, size)
@@ -75,8 +78,33 @@ def by_cliques(
     for group in rows:
         if found and time.process_time() - since > seconds:
             break
-        found.append(_search(_Answers(group, tokens, shares, chance, rng, across)))
+        cosines = np.stack([(field[group] @ field[group].T).toarray() for field in tokens], axis=2)
+        seen = rng.binomial(FIELD_BITS, differing(cosines))
+        upper = np.triu(np.ones((size, size), np.int64), 1)[:, :, np.newaxis]
+        found.append(find(seen * upper + (seen * upper).transpose(1, 0, 2)))
     return rows[: len(found)].ravel(), np.concatenate(found)
+
+
+def _along_shared(
+    fields: Sequence[sp.csr_matrix], across: bool, rng: np.random.Generator
+) -> Callable[[Rows], Rows]:
+    sharers = Sharers(People(fields, rng))
+
+    def find(seen: Rows) -> Rows:
+        rows = np.arange(len(seen))
+        first = 2 * rows < len(rows)
+        asked = first[:, np.newaxis] != first if across else rows[:, np.newaxis] != rows
+        return by_shared(Answers(seen, asked), sharers)
+
+    return find
+
+
+def _among_all(
+    fields: Sequence[sp.csr_matrix], across: bool, rng: np.random.Generator
+) -> Callable[[Rows], Rows]:
+    shares = [_shares(field) for field in fields]
+    chance = [_often(share) for share in shares]
+    return lambda seen: _search(_Answers(seen, shares, chance, across))
 
 
 class _Answers:
@@ -84,22 +112,17 @@ class _Answers:
 
     def __init__(
         self,
-        group: Rows,
-        tokens: Sequence[sp.csr_matrix],
+        seen: Rows,
         shares: Sequence[Shares],
         chance: Sequence[Floats],
-        rng: np.random.Generator,
         across: bool,
     ) -> None:
-        self.rows, self._shares, self._across = len(group), shares, across
+        self.rows, self._shares, self._across = len(seen), shares, across
         self.people = len(shares[0])
         self._tables = []
         levels = np.clip(np.arange(_LEVELS + 1) / _LEVELS, _LEAST, 1 - _LEAST)
-        for field, often in zip(tokens, chance, strict=True):
-            cosine = (field[group] @ field[group].T).toarray()
-            seen = np.triu(rng.binomial(FIELD_BITS, differing(cosine)), 1)
-            seen = (seen + seen.T)[:, :, np.newaxis]
-            fit = seen * np.log(levels) + (FIELD_BITS - seen) * np.log1p(-levels)
+        for bits, often in zip(np.moveaxis(seen, 2, 0)[..., np.newaxis], chance, strict=True):
+            fit = bits * np.log(levels) + (FIELD_BITS - bits) * np.log1p(-levels)
             fit -= fit.max(axis=2, keepdims=True)
             fit -= np.log(np.exp(fit) @ often)[:, :, np.newaxis]
             self._tables.append(fit.astype(np.float32))

@@ -92,7 +92,7 @@ def _unlike(
     has one of every part. The field is the one that is most often equal, of those of many values.
     """
     count = min(quota, len(persons))
-    values = [_values(field[persons]) for field in people.fields]
+    values = [np.unique(own, return_inverse=True)[1] for own in people.values[persons].T]
     telling = [
         (np.bincount(own) ** 2).sum() / len(own) ** 2 if own.max() + 1 >= 2 * count else 0.0
         for own in values
@@ -100,9 +100,3 @@ def _unlike(
     order = np.lexsort((rng.random(len(persons)), values[int(np.argmax(telling))]))
     drawn = [rng.choice(part, targets) for part in np.array_split(order, count)]
     return np.stack(drawn, axis=1)
-
-
-def _values(field: sp.csr_matrix) -> Rows:
-    """(rows,) a number for each row's tokens, the same where they are equal."""
-    weights = np.random.default_rng(0).random(field.shape[1])
-    return np.unique(np.round(field @ weights, 4), return_inverse=True)[1]

@@ -96,7 +96,7 @@ def _tell(share: Any, v: Any, candidates: Any, seen: Any, about: Any, said: Any)
             if levels.shape[1] > 0:
                 level = levels[f, v, u]
             else:
-                level = _level(u, v, f, starts, tokens, weights, level_of)
+                level = level_between(u, v, f, starts, tokens, weights, level_of)
             fits *= ratio[f, seen[f], level]
             if fits < _NOTHING:
                 break
@@ -104,7 +104,9 @@ def _tell(share: Any, v: Any, candidates: Any, seen: Any, about: Any, said: Any)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _level(u: Any, v: Any, f: Any, starts: Any, tokens: Any, weights: Any, level_of: Any) -> Any:
+def level_between(
+    u: Any, v: Any, f: Any, starts: Any, tokens: Any, weights: Any, level_of: Any
+) -> Any:
     """Of two people's likeness in a field, whose tokens ascend."""
     x, y = starts[u, f], starts[v, f]
     cosine = 0.0

@@ -28,8 +28,8 @@ from linkage.agreement import Manifest
 from linkage.risk import Outcome
 from tests.bench import files, frontier_pages, linking
 from tests.bench.attacked import Case, Told, encode, graph, homomorphism, known, seeded, together
-from tests.bench.registers import Files
-from tests.bench.settings import CORE, EVERY, LARGE, Setting
+from tests.bench.registers import Febrl, Files
+from tests.bench.settings import CORE, EVERY, LARGE, MADE, RULED, Setting
 
 SEEDS = (0, 1, 2)
 """The later ones for those settings alone that are attacked in large files: whether an attack finds
@@ -41,6 +41,7 @@ ERRORS = (0.0, 0.1)
 FIRST: tuple[tuple[int, float, float, int, Sequence[Setting]], ...] = (
     (1_000, 1.0, 0.0, 0, EVERY),
     (5_000, 1.0, 0.0, 0, CORE),
+    (5_000, 1.0, 0.0, 0, RULED),
     (5_000, 1.0, 0.0, 1, LARGE),
     (1_000, 1.0, 0.1, 0, LARGE),
     (5_000, 0.2, 0.0, 0, LARGE),
@@ -52,6 +53,7 @@ FIRST: tuple[tuple[int, float, float, int, Sequence[Setting]], ...] = (
     (20_000, 0.2, 0.0, 0, LARGE),
     (50_000, 1.0, 0.0, 0, LARGE),
 )
+PUBLIC = {"febrl4": Febrl}
 MESSY: dict[str, Callable[[], linking.Case]] = {
     "no-birth-40": lambda: next(c for c in files.hard() if c.name == "no-birth-40"),
     "surnames-replaced": lambda: next(c for c in files.hard() if c.name == "surnames-replaced"),
@@ -64,10 +66,11 @@ class Cell:
     """One attacked file.
 
     Attributes:
-        rows: of the file and of the register.
+        rows: of the file and of the register; of public files as many as there are.
         overlap: share of the people who are in both.
         errors: share of the register's values that are another person's.
         seed: people, secrets and the attacks' own choices are drawn from it.
+        file: made-up people, or public ones.
     """
 
     setting: Setting
@@ -75,9 +78,12 @@ class Cell:
     overlap: float
     errors: float
     seed: int = 0
+    file: str = MADE
 
     @property
     def name(self) -> str:
+        if self.file != MADE:
+            return f"{self.setting.name}; {self.file}"
         of = f"{self.rows} rows, {self.overlap:.0%} in both, {self.errors:.0%} wrong"
         of += f", seed {self.seed}" if self.seed else ""
         return f"{self.setting.name}; {of}"
@@ -96,7 +102,10 @@ class Linking:
 
 
 def plan(sizes: Sequence[int] = SIZES) -> list[Cell]:
-    """All cells, the most telling first; of large files and later seeds fewer settings."""
+    """All cells, the most telling first; of large files and later seeds fewer settings.
+
+    Public files come first of all: they are small, whatever the sizes.
+    """
     cells = [
         Cell(setting, rows, overlap, errors, seed)
         for rows, overlap, errors, seed, settings in FIRST
@@ -110,18 +119,19 @@ def plan(sizes: Sequence[int] = SIZES) -> list[Cell]:
         for errors in ERRORS
         for setting in (LARGE if seed or rows > 5_000 else EVERY)
     ]
-    return [cell for cell in dict.fromkeys(cells) if cell.rows in sizes]
+    public = [Cell(setting, 0, 1.0, 0.0, file=file) for file in PUBLIC for setting in CORE]
+    return public + [cell for cell in dict.fromkeys(cells) if cell.rows in sizes]
 
 
 def linkings() -> list[Linking]:
     """All linkages, file by file for those settings that are attacked in files of more sizes."""
-    every = [Linking(setting, file) for setting in CORE for file in MESSY]
+    every = [Linking(setting, file) for setting in (*CORE, *RULED) for file in MESSY]
     return list(dict.fromkeys([*every, *(Linking(s, f) for s in EVERY for f in MESSY)]))
 
 
 @lru_cache(maxsize=1)
-def _files(rows: int, overlap: float, errors: float, seed: int) -> Files:
-    return Files(rows, overlap, seed, errors=errors)
+def _files(file: str, rows: int, overlap: float, errors: float, seed: int) -> Files:
+    return Files(rows, overlap, seed, errors=errors) if file == MADE else PUBLIC[file](seed)
 
 
 @lru_cache(maxsize=1)
@@ -136,8 +146,8 @@ def attack(cell: Cell) -> dict[str, Any]:
     of processor time, of all threads.
     """
     seed = cell.seed
-    drawn = _files(cell.rows, cell.overlap, cell.errors, seed)
-    manifest = cell.setting.applied(drawn.drafted_by(cell.setting.rule))
+    drawn = _files(cell.file, cell.rows, cell.overlap, cell.errors, seed)
+    manifest = cell.setting.applied(drawn.drafted_by(cell.setting.drafted_for, cell.setting.rule))
     draw = np.random.default_rng(seed).bytes
     encode(manifest, {name: column[:50] for name, column in drawn.view.items()})  # compile
     clock = time.process_time()
@@ -156,7 +166,8 @@ def attack(cell: Cell) -> dict[str, Any]:
     unknown = [one for one in found if "known" not in one["attack"]]
     return {
         **_about(cell.setting, manifest),
-        "rows": cell.rows,
+        "file": cell.file,
+        "rows": len(drawn.truth),
         "overlap": cell.overlap,
         "errors": cell.errors,
         "seed": seed,
@@ -184,7 +195,9 @@ def link(one: Linking) -> dict[str, Any]:
     """Link the files with a comparison round."""
     case = _messy(one.file)
     columns = {partner: linking.normalised(case, partner) for partner in case.files}
-    manifest = one.setting.applied(linking.drafted(case, columns, rule=one.setting.rule))
+    setting = one.setting
+    rule = {"scheme": setting.drafted_for, "rule": setting.rule}
+    manifest = setting.applied(linking.drafted(case, columns, **rule))
     found = linking.linked(case, manifest=manifest)
     return {
         **_about(one.setting, manifest),
@@ -245,8 +258,19 @@ class Report:
     def _write(self) -> None:
         self._out.parent.mkdir(parents=True, exist_ok=True)
         written = self._out.with_suffix(".part")
-        written.write_text(json.dumps(self.found, indent=1) + "\n")
+        written.write_text(_lines(self.found))
         written.replace(self._out)
+
+
+def _lines(found: dict[str, Any]) -> str:
+    """As JSON, each cell on a line."""
+    parts = []
+    for part, rows in found.items():
+        named = isinstance(rows, dict)
+        each = [f"{json.dumps(n)}: {json.dumps(rows[n])}" if named else json.dumps(n) for n in rows]
+        start, end = "{}" if named else "[]"
+        parts.append(f"{json.dumps(part)}: {start}\n" + ",\n".join(each) + f"\n{end}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

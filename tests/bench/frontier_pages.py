@@ -13,7 +13,7 @@ import vl_convert
 
 from linkage.reports.drawing import colours
 from linkage.risk import upper_bound
-from tests.bench.settings import LARGE
+from tests.bench.settings import LARGE, MADE
 
 SCHEMES = ("clk-v1", "saul-v1", "minhash-v1")
 ENCODED = {False: "match keys", True: "whole record"}
@@ -29,12 +29,12 @@ Found = dict[str, Any]
 
 
 def tables(found: Found) -> str:
-    """Markdown: every setting; then sizes, overlaps and errors; then every linked file."""
-    return "\n".join([_settings(found), _grounds(found), _linkages(found)])
+    """Markdown: every setting; then sizes, overlaps and errors; public files; every linked file."""
+    return "\n".join([_settings(found), _grounds(found), _public(found), _linkages(found)])
 
 
 def _settings(found: Found) -> str:
-    every = _pooled(found["cells"].values())
+    every = _made(found)
     full = [c for c in every if c["overlap"] == 1 and not c["errors"] and c["rows"] <= MOST_ROWS]
     sizes = sorted({c["rows"] for c in full})
     means = _means(found)
@@ -57,7 +57,7 @@ def _settings(found: Found) -> str:
 def _grounds(found: Found) -> str:
     names = {(s.title, s.whole): s.name for s in LARGE}
     lines: dict[tuple[int, float, float], dict[str, str]] = defaultdict(dict)
-    for cell in _pooled(found["cells"].values()):
+    for cell in _made(found):
         if name := names.get((cell["title"], cell["whole"])):
             shown = [_shown(cell, known) for known in (False, True)]
             lines[cell["rows"], -cell["overlap"], cell["errors"]][name] = "; ".join(shown)
@@ -66,6 +66,26 @@ def _grounds(found: Found) -> str:
         for (n, o, e), by in sorted(lines.items())
     ]
     return _table(["n", "in both", "wrong", *names.values()], body)
+
+
+def _public(found: Found) -> str:
+    public = [c for c in _pooled(found["cells"].values()) if c["file"] != MADE]
+    lines = [
+        [
+            title,
+            ENCODED[whole],
+            cell["file"],
+            f"{cell['rows']:,}",
+            *(_shown(cell, k) for k in (False, True)),
+        ]
+        for (title, whole), cells in _by_setting(public).items()
+        for cell in cells
+    ]
+    return _table(["scheme", "encoded", "file", "n", UNKNOWN, KNOWN], lines)
+
+
+def _made(found: Found) -> list[Row]:
+    return [cell for cell in _pooled(found["cells"].values()) if cell["file"] == MADE]
 
 
 def _linkages(found: Found) -> str:
@@ -105,7 +125,7 @@ def _pooled(cells: Iterable[Row]) -> list[Row]:
     """Cells that differ in their seed alone as one, with each attack's outcomes pooled."""
     found: dict[Any, list[Row]] = defaultdict(list)
     for cell in sorted(cells, key=lambda cell: cell["seed"]):
-        names = ("title", "whole", "rows", "overlap", "errors")
+        names = ("file", "title", "whole", "rows", "overlap", "errors")
         found[tuple(cell[name] for name in names)].append(cell)
     return [
         same[0] | {"seeds": len(same), **{str(known): _outcome(same, known=known)
@@ -132,7 +152,7 @@ def _shown(cell: Row, known: bool) -> str:
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rule = ["---" if head in {"scheme", "encoded"} else "--:" for head in heads]
+    rule = ["---" if head in {"scheme", "encoded", "file"} else "--:" for head in heads]
     rows = [heads, rule, *lines]
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
@@ -157,7 +177,7 @@ def _points(found: Found) -> list[Row]:
             "known": KNOWN if known else UNKNOWN,
             "upper": cell[str(known)][1],
         }
-        for cell in _pooled(found["cells"].values())
+        for cell in _made(found)
         if cell["overlap"] == 1 and not cell["errors"]
         for known in (False, True)
     ]

@@ -21,6 +21,7 @@ import pandas as pd
 from linkage.agent.profile import Profiler
 from linkage.agreement import IdentifierField, Manifest
 from linkage.agreement.draft import Terms, draft_manifest
+from linkage.agreement.draft_keys import Rule
 from linkage.agreement.manifest import Partner
 from linkage.answers import Answers, Requests
 from linkage.encoding import DEFAULT_DATE_FORMATS, Encoder, normalise_column
@@ -108,12 +109,18 @@ def normalised(case: Case, partner: str) -> Columns:
 
 
 def drafted(
-    case: Case, columns: Mapping[str, Columns], *, rule: str = TERMS.scheme, **matching: Any
+    case: Case,
+    columns: Mapping[str, Columns],
+    *,
+    scheme: str = TERMS.scheme,
+    rule: Rule | None = None,
+    **matching: Any,
 ) -> Manifest:
     """The manifest that `draft-manifest` proposes from profiles, with nothing else changed.
 
     Args:
-        rule: the scheme to draft for.
+        scheme: to draft for.
+        rule: for match keys; None takes the scheme's own.
     """
     profiles = []
     for partner, found in columns.items():
@@ -121,7 +128,7 @@ def drafted(
         profiler.add(found)
         described = Partner(name=partner, unique=partner not in case.duplicates)
         profiles.append(profiler.result().share(described))
-    manifest = draft_manifest(profiles, replace(TERMS, scheme=rule)).manifest
+    manifest = draft_manifest(profiles, replace(TERMS, scheme=scheme), rule).manifest
     return manifest.model_copy(update={"matching": manifest.matching.model_copy(update=matching)})
 
 

@@ -14,13 +14,12 @@ from linkage.agent.profile import Profiler
 from linkage.agent.targets import tokens_of
 from linkage.agreement import IdentifierField, Manifest
 from linkage.agreement.draft import draft_manifest
+from linkage.agreement.draft_keys import Rule
 from linkage.agreement.manifest import Minhash, Partner, Saul
 from linkage.encoding import normalise_column
 from linkage.synthetic.people import make_people
-from tests.bench.files import PERSON_TYPES, Habits, records
-from tests.bench.linking import TERMS
-
-PERSONAL = ("given", "surname", "birth")
+from tests.bench.files import PERSON_TYPES, Habits, febrl4, records
+from tests.bench.linking import TERMS, normalised
 
 
 class Files:
@@ -29,7 +28,10 @@ class Files:
     Attributes:
         view, register: by field, normalised values; the file's rows are in random order.
         truth: who of the register each row of the file is.
+        personal: fields of names and birth dates.
     """
+
+    personal: tuple[str, ...] = ("given", "surname", "birth")
 
     def __init__(self, rows: int, overlap: float, seed: int, *, errors: float = 0.0) -> None:
         rng, source = np.random.default_rng(seed), random.Random(seed)
@@ -49,7 +51,7 @@ class Files:
         self.fields = [IdentifierField(name=n, type=t) for n, t in PERSON_TYPES.items()]
         table = pd.DataFrame(self._cells(records(people, perfect, source)))
         table = table.dropna().drop_duplicates().reset_index(drop=True)
-        table = table.drop_duplicates(list(PERSONAL)).sample(frac=1, random_state=seed)
+        table = table.drop_duplicates(list(self.personal)).sample(frac=1, random_state=seed)
         assert len(table) >= 2 * rows - shared
         order = rng.permutation(rows)
         left, right = table.iloc[order], table.iloc[rows - shared : 2 * rows - shared]
@@ -70,8 +72,9 @@ class Files:
         }
         return pd.DataFrame(found)
 
-    def tokens(self, names: tuple[str, ...] = PERSONAL) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-        """The file's and the register's tokens, over one vocabulary."""
+    def tokens(self, names: tuple[str, ...] = ()) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        """The file's and the register's tokens, over one vocabulary; without names, personal."""
+        names = names or self.personal
         both = {n: np.append(self.view[n], self.register[n]) for n in names}
         found = tokens_of([f for f in self.fields if f.name in names], both)
         return found[: len(self.truth)], found[len(self.truth) :]
@@ -80,11 +83,35 @@ class Files:
         """The manifest that partners with such files would draft."""
         return self.drafted_by(scheme.name).model_copy(update={"scheme": scheme})
 
-    def drafted_by(self, rule: str) -> Manifest:
-        """The same by the draft's rule of that name, with that scheme's defaults."""
+    def drafted_by(self, scheme: str, rule: Rule | None = None) -> Manifest:
+        """The same with that scheme's defaults, by its rule for match keys or another."""
         profiles = []
         for name, columns in (("north", self.view), ("south", self.register)):
             profiler = Profiler(self.fields)
             profiler.add(columns)
             profiles.append(profiler.result().share(Partner(name=name, unique=True)))
-        return draft_manifest(profiles, replace(TERMS, scheme=rule)).manifest
+        return draft_manifest(profiles, replace(TERMS, scheme=scheme), rule).manifest
+
+
+class Febrl(Files):
+    """The public files of FEBRL 4: people in both, whose copies with mistakes are the register.
+
+    Whose record lacks a field in either file, or is not the only one of a name and birth date, is
+    left out.
+    """
+
+    personal = ("given_name", "surname", "date_of_birth")
+
+    def __init__(self, seed: int) -> None:
+        case = febrl4("full")
+        self.fields = list(case.fields)
+        tables = []
+        for partner, cells in case.files.items():
+            table = pd.DataFrame(normalised(case, partner)).set_index(cells["truth"])
+            tables.append(table.dropna().drop_duplicates(list(self.personal), keep=False))
+        both = tables[0].index.intersection(tables[1].index)
+        order = np.random.default_rng(seed).permutation(len(both))
+        left, right = tables[0].loc[both[order]], tables[1].loc[both]
+        self.view = {n: left[n].to_numpy(dtype=object) for n in left}
+        self.register = {n: right[n].to_numpy(dtype=object) for n in right}
+        self.truth = order

@@ -59,8 +59,8 @@ from tests.bench.attacked import (
 )
 from tests.bench.registers import Files
 
-CHOSEN_GROUPS, BEYOND_GROUPS = 100, 10
-BEYOND_PAIRS, BEYOND_REGISTER = (8, 12), 2_000
+BEYOND = ((PAIRS, 5_000, 100), (8, 2_000, 10), (12, 2_000, 10))
+"""Pairs a row, people and groups where what a hub could do that chooses them is reported only."""
 FEW, SEEDS_OF_FEW = 2_000, 3
 """Of so few people in both, several seeds are attacked: the bound after one would be loose."""
 FEW_TOLD = 0.1
@@ -71,7 +71,8 @@ SIZES = {
     "rows": (50_000, 1_500),
     "control_rows": (10_000, 2_500),
     "round_rows": (10_000, 800),
-    "chosen_rows": (5_000, 400),
+    "groups": (300, 20),
+    "beyond_rows": (5_000, 400),
     "known": (5_000, 150),
 }
 """In full, and quick."""
@@ -202,16 +203,26 @@ class Attacks:
 
     def unknown(self, overlap: float) -> None:
         """Graph, homomorphism and round; one file and register at a time serves all three."""
-        share = round(100 * overlap)
-        rows, fewer = self._asked.rows, self._asked.round_rows
+        share, rows = round(100 * overlap), self._asked.rows
         case = cache(lambda seed: self._case(rows, overlap, seed))
-        small = cache(lambda seed: self._case(fewer, overlap, seed))
         both = rows * overlap
         self._judged("graph", f"graph_{share}", lambda s: graph(case(s)), both)
         self._judged("homomorphism", f"homomorphism_{share}", lambda s: homomorphism(case(s)), both)
         self._judged("round", f"round_{share}_{PAIRS}_pairs", lambda s: rounds(case(s)), both)
-        name = f"round_{share}_{MOST_PAIRS}_pairs"
-        self._judged("round", name, lambda s: rounds(small(s), MOST_PAIRS), fewer * overlap)
+        # Of whom only some rows are in the register no groups are looked for.
+        if overlap == 1 and "chosen" in self._asked.only:
+            found = self._report.part(
+                f"round_chosen_{PAIRS}_pairs",
+                lambda seed: chosen(case(seed), PAIRS, self._asked.groups),
+                self._asked.seeds or 1,
+            )
+            self._report.worst("default_round_upper", found)
+
+    def most_pairs(self, overlap: float) -> None:
+        """Rounds of as many pairs a row as nobody is warned of, among fewer people."""
+        rows, name = self._asked.round_rows, f"round_{round(100 * overlap)}_{MOST_PAIRS}_pairs"
+        attack = lambda seed: rounds(self._case(rows, overlap, seed), MOST_PAIRS)  # noqa: E731
+        self._judged("round", name, attack, rows * overlap)
 
     def all_bits(self) -> None:
         """The graph attacks on every bit of fewer records: elsewhere they see the leading ones."""
@@ -235,18 +246,15 @@ class Attacks:
         self._report.worst("default_known5000_upper", found)
 
     def chosen(self) -> None:
-        """A hub that chooses its pairs; what it could do beyond the default is reported only."""
-        rows, beyond = self._asked.chosen_rows, min(self._asked.chosen_rows, BEYOND_REGISTER)
+        """A hub that chooses its pairs, among fewer people or more pairs a row; reported only."""
 
         def attacked(rows: int, pairs: int, groups: int) -> Callable[[int], list[Outcome]]:
             return lambda seed: chosen(self._case(rows, 1.0, seed), pairs, groups)
 
-        bar, name = "default_round_upper", f"round_chosen_{PAIRS}_pairs"
-        attack = attacked(rows, PAIRS, CHOSEN_GROUPS)
-        self._report.worst(bar, self._report.part(name, attack, self._asked.seeds or 1))
-        for pairs in BEYOND_PAIRS:
-            name = f"round_chosen_{pairs}_pairs"
-            self._report.part(name, attacked(beyond, pairs, BEYOND_GROUPS))
+        for pairs, people, groups in BEYOND:
+            rows = min(people, self._asked.beyond_rows)
+            name = f"round_chosen_{pairs}_pairs_{rows}"
+            self._report.part(name, attacked(rows, pairs, groups))
 
     def _judged(
         self, part: str, name: str, attack: Callable[[int], list[Outcome]], both: float
@@ -300,7 +308,8 @@ def main() -> int:
     parser.add_argument("--rows", type=int)
     parser.add_argument("--control-rows", type=int)
     parser.add_argument("--round-rows", type=int, help="of rounds with three partners")
-    parser.add_argument("--chosen-rows", type=int, help="where the hub chooses its pairs")
+    parser.add_argument("--beyond-rows", type=int, help="where chosen pairs are reported only")
+    parser.add_argument("--groups", type=int, help="of rows whose pairs the hub chooses")
     parser.add_argument(
         "--seeds", type=int, help=f"by default one, or {SEEDS_OF_FEW} of fewer than {FEW:,} people"
     )
@@ -332,7 +341,9 @@ def main() -> int:
         report = Report(asked.out, manager.Lock())
         report.begin(about)
         work: list[tuple[str, tuple[float, ...]]] = [("unknown", (o,)) for o in asked.overlaps]
-        work[1:1] = [(name, ()) for name in ("known", "seeded", "chosen") if name in asked.only]
+        if "round" in asked.only:
+            work += [("most_pairs", (o,)) for o in sorted(asked.overlaps)]
+        work += [(name, ()) for name in ("seeded", "chosen", "known") if name in asked.only]
         work += [("all_bits", ())] if "graph" in asked.only else []
         work += [(name, ()) for name in ("hardened", "control") if name in asked.only]
         with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:

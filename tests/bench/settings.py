@@ -6,15 +6,17 @@ Setting("saul-v1", hashes=3).applied(drafted)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from linkage.agreement import Manifest, MatchKey
-from linkage.agreement.draft_keys import RULES
+from linkage.agreement.draft_keys import RULES, Rule
 from linkage.agreement.manifest import Clk, Minhash, Saul, Scheme
 
 LETTERS = {"saul-v1": "h", "minhash-v1": "k"}
 CLK_BITS = 1024
+MADE = "made-up"
+"""Files of made-up people."""
 POSITIONAL = frozenset({"date_of_birth", "phone", "postcode", "national_id", "number"})
 
 
@@ -57,6 +59,8 @@ class Setting:
         hashes: h of `saul-v1`, k of `minhash-v1`; `clk-v1` has its own.
         whole: all fields of a record are one match key; else the match keys are those drafted. Of
             `clk-v1` it is a linkage schema's one filter, which alone may be folded.
+        keys, crowd, spare: of the rule for match keys, where they are not the scheme's own: so many
+            at most, the most crowd of all together, and bits of each beyond log2 of the records.
     """
 
     scheme: str
@@ -64,6 +68,9 @@ class Setting:
     bits: int = 2048
     whole: bool = False
     folds: int = 0
+    keys: int | None = None
+    crowd: float | None = None
+    spare: float | None = None
 
     @property
     def title(self) -> str:
@@ -71,23 +78,31 @@ class Setting:
         if self.scheme == "clk-v1":
             return "clk-v1, folded" if self.folds else "clk-v1"
         bits = "" if self.bits == 2048 else f", {self.bits:,} bits"
-        return f"{self.scheme}, {LETTERS[self.scheme]} = {self.hashes}{bits}"
+        changed = {"{} keys": self.keys, "crowd {}": self.crowd, "{} spare bits": self.spare}
+        rule = "".join(f", {words.format(v)}" for words, v in changed.items() if v is not None)
+        return f"{self.scheme}, {LETTERS[self.scheme]} = {self.hashes}{bits}{rule}"
 
     @property
     def name(self) -> str:
         return f"{self.title}, {'whole record' if self.whole else 'match keys'}"
 
     @property
-    def rule(self) -> str:
-        """Whose rule the match keys are drafted by; plain filters have none of their own."""
+    def drafted_for(self) -> str:
+        """By whose rule match keys are drafted; plain filters have none of their own."""
         return self.scheme if self.scheme in RULES else "saul-v1"
+
+    @property
+    def rule(self) -> Rule:
+        changes = {"most_keys": self.keys, "most_crowd": self.crowd, "spare_bits": self.spare}
+        given: dict[str, Any] = {name: v for name, v in changes.items() if v is not None}
+        return replace(RULES[self.drafted_for], **given)
 
     @property
     def has_law(self) -> bool:
         return self.scheme != "clk-v1"
 
     def applied(self, drafted: Manifest) -> Manifest:
-        """A manifest drafted by `rule`, with this scheme.
+        """A manifest drafted for `drafted_for` by `rule`, with this scheme.
 
         A whole record may have more fields than a match key may, so it is not validated.
         """
@@ -139,3 +154,9 @@ EVERY = (
         for bits in (1024, 4096)
     ),
 )
+RULED = (
+    *(Setting("minhash-v1", 3, keys=keys) for keys in (2, 4, 6)),
+    *(Setting("minhash-v1", 3, crowd=crowd) for crowd in (0.04, 0.08, 0.32, 0.64)),
+    *(Setting("minhash-v1", 3, spare=spare) for spare in (1.0, 5.0, 7.0)),
+)
+"""The default with other rules for match keys."""

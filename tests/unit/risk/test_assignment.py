@@ -94,7 +94,7 @@ def test_no_schedule_is_left_out_where_only_chance_pairs_rows(
 def test_filters_of_nine_fields_fall_with_nothing_known() -> None:
     # Of 2,000 people so few are each other's nearest by profile that rotations from there fail.
     files = Files(2_000, 1.0, 1)
-    manifest = CLK.applied(files.drafted_by(CLK.rule))
+    manifest = CLK.applied(files.drafted_by(CLK.drafted_for))
     trial = together(files, manifest, np.random.default_rng(1).bytes)
     rng = np.random.default_rng(1)
     sides = Sides.of(trial.view, trial.register, rng)

@@ -11,22 +11,38 @@ import pytest
 from linkage.risk import upper_bound
 from tests.bench import files, frontier, frontier_pages
 from tests.bench.frontier import Cell, Linking
-from tests.bench.settings import CLK, CORE, DEFAULT, EVERY, FOLDED, LARGE, SAUL
+from tests.bench.registers import Febrl
+from tests.bench.settings import (
+    CLK,
+    CORE,
+    DEFAULT,
+    EVERY,
+    FOLDED,
+    LARGE,
+    MADE,
+    RULED,
+    SAUL,
+    Setting,
+)
 
 
 def test_the_plan_is_the_whole_grid_and_begins_with_all_settings_in_small_files() -> None:
     cells = frontier.plan()
     assert len(set(cells)) == len(cells)
     assert len({cell.name for cell in cells}) == len(cells)
+    public = [c for c in cells if c.file != MADE]
+    assert cells[: len(public)] == public
+    assert [c.setting for c in public] == list(CORE)
+    cells = cells[len(public) :]
     assert [c.setting for c in cells[: len(EVERY)]] == list(EVERY)
     assert {(c.rows, c.overlap, c.errors) for c in cells[: len(EVERY)]} == {(1_000, 1.0, 0.0)}
     grounds = len(frontier.OVERLAPS) * len(frontier.ERRORS)
     first = [cell for cell in cells if cell.seed == 0]
-    assert len(first) == 2 * grounds * (len(EVERY) + len(LARGE))
+    assert len(first) == 2 * grounds * (len(EVERY) + len(LARGE)) + len(RULED)
     assert len(cells) - len(first) == 2 * 4 * grounds * len(LARGE)
     assert {c.setting for c in cells if c.rows > 5_000 or c.seed} == set(LARGE)
     assert set(LARGE) <= set(CORE) <= set(EVERY)
-    assert {c.rows for c in frontier.plan([20_000])} == {20_000}
+    assert {c.rows for c in frontier.plan([20_000]) if c.file == MADE} == {20_000}
 
 
 @pytest.fixture
@@ -49,7 +65,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def attack(cell: Cell) -> dict[str, Any]:
         told = best | {"attack": "law, 1 known", "right": 3, "rate": 0.3, "upper": 0.6}
         return about(cell) | {
-            "rows": cell.rows,
+            "file": cell.file,
+            "rows": cell.rows or 7,
             "overlap": cell.overlap,
             "errors": cell.errors,
             "seed": cell.seed,
@@ -109,6 +126,7 @@ def test_tables_and_drawings_are_of_the_file_alone(
         start = f"| {name} | match keys | 2,048 | 1.0 | {nothing} | {nothing} | {told} | {told} |"
         assert f"{start} 0.900 | 0.800 |\n" in written
     assert "| 5,000 | 20% | 10% | 10% (" in written
+    assert "| minhash-v1, k = 3 | match keys | febrl4 | 7 | 10% (" in written
     drawings = {path.name: path.read_bytes() for path in images.iterdir()}
     assert set(drawings) == {"frontier.svg", "frontier-size.svg"}
     assert all(len(svg) < 100_000 and b"xmlns=" in svg for svg in drawings.values())
@@ -127,6 +145,8 @@ def test_a_tiny_cell(setting: Any) -> None:
     assert found["bytes"] == found["match_keys"] * setting.bits // 8
     if setting is not DEFAULT:
         return
+    fewer = frontier.attack(Cell(Setting("minhash-v1", 3, keys=3), 120, 1.0, 0.1))
+    assert fewer["match_keys"] == 3 < found["match_keys"]
     again = frontier.attack(Cell(setting, 120, 1.0, 0.1))
     assert [one["right"] for one in again["attacks"]] == [one["right"] for one in found["attacks"]]
 
@@ -139,3 +159,13 @@ def test_a_tiny_linkage(setting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["candidate_recall"] > 0.7
     assert found["f1"] > 0.7
     assert found["match_keys"] == (1 if setting.whole else found["match_keys"])
+
+
+def test_public_files_are_of_people_with_whole_records_in_both() -> None:
+    drawn = Febrl(seed=1)
+    assert len(drawn.view["surname"]) == len(drawn.register["surname"]) == len(drawn.truth)
+    assert len(drawn.truth) > 2_000
+    assert sorted(drawn.truth) == list(range(len(drawn.truth)))
+    same = drawn.view["soc_sec_id"] == drawn.register["soc_sec_id"][drawn.truth]
+    assert 0.9 < same.mean() < 1
+    assert all(value for column in drawn.view.values() for value in column)

@@ -35,7 +35,7 @@ def test_a_control_that_stands_fails_the_measurement(
     assert "harness too weak: control_clk_20" in capsys.readouterr().err
 
 
-SMALL = ("--quick", "--control-rows", "2500", "--round-rows", "300", "--chosen-rows", "300")
+SMALL = ("--quick", "--control-rows", "2500", "--round-rows", "300", "--beyond-rows", "300")
 
 
 def test_the_whole_measurement_on_small_files(
