@@ -289,7 +289,7 @@ def _known_pairs(target: Target, *, law: bool) -> tuple[Rows, Rows]:
         asked.quota * asked.runs,
         *target.known,
         target.rng,
-        law=target.law if law else None,
+        law=target.law if law and target.keys else None,
     )
     return guess, target.others
 

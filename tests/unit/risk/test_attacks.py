@@ -165,3 +165,11 @@ def test_nothing_is_proven_of_encodings_that_say_nothing() -> None:
     cheap = ("known plaintext, tokens", "known plaintext, likeness", "differences")
     found = [BY_NAME[name](target) for name in cheap]
     assert max(proven(one, len(found)) for one in found) < 0.03
+
+
+@pytest.mark.parametrize("name", [a.name for a in ATTACKS if a.of == "round"])
+def test_rounds_of_schemes_without_a_law_are_attacked(name: str) -> None:
+    target = control(120)
+    assert not target.keys
+    assert BY_NAME[name].applies(target, each=False, quick=False, sampled=False)
+    assert BY_NAME[name](target).overlap > 0
