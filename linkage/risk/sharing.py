@@ -7,7 +7,8 @@ partial groups kept (beam search). All fields of all answers count for how well 
 
 - Rows that share nothing telling with another stay nobody: of a large register an answer about two
   strangers says far too little to begin with.
-- Memory: `MOST_TRIED` partial groups, and two numbers a person for each set of fields.
+- Memory: `MOST_TRIED` partial groups, and three numbers a person for each set of fields that rows
+  were seen to share.
 """
 
 from __future__ import annotations

@@ -48,6 +48,9 @@ def test_the_whole_measurement_on_small_files(
     assert found["default_graph_upper"] < 0.15
     assert found["default_homomorphism_upper"] < 0.15
     assert found["default_known5000_upper"] < 0.25
+    # A hub that chooses its pairs counts, in the large file and in the smaller one.
+    for name in ("round_chosen_4_pairs", "round_chosen_4_pairs_300"):
+        assert found["default_round_upper"] >= found["attacks"][name][0]["upper"]
     # Of 300 people eight pairs a row name up to one in three (ADR 39).
     assert found["default_round_upper"] < 0.6
 
