@@ -47,8 +47,8 @@ from linkage.risk import (
     repeats,
     signature,
 )
-from linkage.risk.attacks import Round, Target
 from linkage.risk.evidence import FEWEST
+from linkage.risk.target import Round, Target
 
 TOGETHER = "all match keys together"
 KNOWN_SHARE = 0.1

@@ -50,7 +50,7 @@ class Evidence:
     """What the laws of all match keys say of some rows of the view.
 
     Attributes:
-        told: rows that are known.
+        told, persons: rows that are known, or held to be, and who of the register they are.
         asked: rows asked about.
         people: of the register, but for those who are known.
         values: (asked, people) float32, how much likelier each row is under each person than at
@@ -58,31 +58,38 @@ class Evidence:
     """
 
     told: Rows
+    persons: Rows
     asked: Rows
     people: Rows
     values: Floats
 
     @classmethod
-    def of(cls, trials: Sequence[Trial], told: Rows, asked: Rows) -> Evidence:
+    def of(cls, trials: Sequence[Trial], told: Rows, persons: Rows, asked: Rows) -> Evidence:
         """From known rows.
 
         Args:
             trials: of the same rows and people, one per match key, each with a law.
             asked: none of `told`.
         """
-        persons = trials[0].truth[told]
         people = np.setdiff1d(np.arange(len(trials[0].register)), persons)
-        return cls(told, asked, people, _evidence(trials, told, persons, asked, people))
+        values = np.zeros((len(asked), len(people)), np.float32)
+        if values.size:
+            for trial, predictor in zip(trials, _fitted(trials, told, persons), strict=True):
+                _add(values, _signs(trial, asked), predictor.telling(people))
+        return cls(told, persons, asked, people, values)
 
 
-def by_law(trial: Trial, evidence: Evidence) -> Rows:
+def by_law(evidence: Evidence, rows: int) -> Rows:
     """Guesses for the rows asked about.
 
+    Args:
+        rows: of the view.
+
     Returns:
-        (rows of the view,) who of the register; `NOBODY` for rows not asked about.
+        (rows,) who of the register; `NOBODY` for rows not asked about.
     """
-    guess = np.full(len(trial.view), NOBODY)
-    guess[evidence.told] = trial.truth[evidence.told]
+    guess = np.full(rows, NOBODY)
+    guess[evidence.told] = evidence.persons
     if evidence.values.size:
         guess[evidence.asked] = evidence.people[evidence.values.argmax(axis=1)]
     return guess
@@ -101,9 +108,8 @@ def by_law_grown(trials: Sequence[Trial], told: Rows, asked: Rows, *, rounds: in
         rows, persons = np.append(rows, found), np.append(persons, who)
         if len(found) < _WORTH_A_ROUND * len(rows):
             break
-    guess = _guessed(trials, rows, persons, np.setdiff1d(asked, rows))
-    guess[rows] = persons
-    return guess
+    evidence = Evidence.of(trials, rows, persons, np.setdiff1d(asked, rows))
+    return by_law(evidence, len(trials[0].view))
 
 
 @dataclass(frozen=True)
@@ -163,26 +169,6 @@ def _fitted(trials: Sequence[Trial], rows: Rows, persons: Rows) -> Iterator[_Pre
         some = np.linspace(0, len(rows) - 1, MOST_KNOWN).astype(np.int64)
         rows, persons = rows[some], persons[some]
     return (_Predictor.fit(trial, rows, persons) for trial in trials)
-
-
-def _guessed(trials: Sequence[Trial], rows: Rows, persons: Rows, asked: Rows) -> Rows:
-    people = np.setdiff1d(np.arange(len(trials[0].register)), persons)
-    guess = np.full(len(trials[0].view), NOBODY)
-    guess[rows] = persons
-    if len(people) and len(asked):
-        evidence = _evidence(trials, rows, persons, asked, people)
-        guess[asked] = people[evidence.argmax(axis=1)]
-    return guess
-
-
-def _evidence(
-    trials: Sequence[Trial], rows: Rows, persons: Rows, asked: Rows, people: Rows
-) -> Floats:
-    """See `Evidence`; rows are known to be persons."""
-    evidence = np.zeros((len(asked), len(people)), np.float32)
-    for trial, predictor in zip(trials, _fitted(trials, rows, persons), strict=True):
-        _add(evidence, _signs(trial, asked), predictor.telling(people))
-    return evidence
 
 
 def _add(evidence: Floats, view: Floats, telling: Iterable[_Telling]) -> None:

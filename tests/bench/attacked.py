@@ -151,7 +151,7 @@ class Told:
 
     @cached_property
     def law(self) -> Evidence:
-        return Evidence.of(self.trials, self.rows, self.ask)
+        return Evidence.of(self.trials, self.rows, self.trials[0].truth[self.rows], self.ask)
 
 
 def graph(case: Case) -> list[Outcome]:
@@ -241,7 +241,7 @@ def known(told: Told, *, grown: bool = True) -> list[Outcome]:
     """Prediction by the scheme's law over all match keys; only a sample of rows is asked about."""
     first = told.trials[0]
     others = np.setdiff1d(np.arange(len(first.view)), told.ask)
-    guesses = {"law": by_law(first, told.law)}
+    guesses = {"law": by_law(told.law, len(first.view))}
     if grown:
         guesses["law, grown"] = by_law_grown(told.trials, told.rows, told.ask)
     known = len(told.rows)

@@ -17,9 +17,10 @@ from linkage.risk import (
     first_of_equal,
     plain_clk,
 )
-from linkage.risk.attacks import ATTACKS, Round, Target
+from linkage.risk.attacks import ATTACKS
 from linkage.risk.evidence import lower_bound, proven
 from linkage.risk.outcome import upper_bound
+from linkage.risk.target import Round, Target
 
 BY_NAME = {attack.name: attack for attack in ATTACKS}
 

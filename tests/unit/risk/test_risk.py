@@ -41,10 +41,11 @@ from linkage.risk import (
     upper_bound,
 )
 from linkage.risk.alignment import Sides, align
-from linkage.risk.attacks import ATTACKS, Target
+from linkage.risk.attacks import ATTACKS
 from linkage.risk.evidence import lower_bound, proven_commonest
 from linkage.risk.graph import neighbours, percolate
 from linkage.risk.known import by_likeness, by_tokens
+from linkage.risk.target import Target
 from linkage.risk.view import Floats, Rows
 
 
@@ -202,7 +203,7 @@ def test_the_law_predicts_filters_from_known_pairs(control: Trial) -> None:
     trial = Trial(control.view, register, control.truth)
     rows = np.random.default_rng(5).permutation(800)
     told, asked = np.sort(rows[:200]), np.sort(rows[200:])
-    guess = by_law(trial, Evidence.of([trial], told, asked))
+    guess = by_law(Evidence.of([trial], told, trial.truth[told], asked), len(trial.view))
     assert judge("law", trial, guess, told).rate > 0.8
 
 
@@ -215,7 +216,8 @@ def test_whoever_is_named_beyond_doubt_helps_to_name_others(control: Trial) -> N
     rows = np.random.default_rng(5).permutation(800)
     told, asked = np.sort(rows[:40]), np.sort(rows[400:])
     others = np.setdiff1d(np.arange(800), asked)
-    guesses = by_law(trial, Evidence.of([trial], told, asked)), by_law_grown([trial], told, asked)
+    evidence = Evidence.of([trial], told, trial.truth[told], asked)
+    guesses = by_law(evidence, len(trial.view)), by_law_grown([trial], told, asked)
     once, grown = (judge("law", trial, guess, others).right for guess in guesses)
     assert grown > once + 20, (once, grown)
 
